@@ -1,0 +1,6 @@
+export * from './bits.js';
+export * from './brand.js';
+export * from './errors.js';
+export * from './invariant.js';
+export * from './phys-addr.js';
+export * from './trace.js';

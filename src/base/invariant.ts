@@ -1,0 +1,14 @@
+/** Thrown when v8a itself is wrong. Guests and users never cause one. */
+export class InvariantError extends Error {
+  override readonly name = 'InvariantError';
+}
+
+/** Asserts something that only a bug in v8a could make false. */
+export function invariant(condition: boolean, message: string): asserts condition {
+  if (!condition) throw new InvariantError(message);
+}
+
+/** For the branch that the types say is never reached. */
+export function unreachable(value: never): never {
+  throw new InvariantError(`unreachable: ${String(value)}`);
+}

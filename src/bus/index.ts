@@ -1,0 +1,4 @@
+export * from './clock.js';
+export * from './description.js';
+export * from './device.js';
+export * from './sysreg.js';
