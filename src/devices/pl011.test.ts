@@ -275,6 +275,15 @@ describe('PL011 receiver', () => {
   });
 });
 
+test('PL011 receive timeout of a guest that set no divisor: that of 115200 baud', () => {
+  const r = rig();
+  r.type('a');
+  r.clock.advance(Math.floor((32 * 1e9) / 115_200));
+  assert.equal(r.get(RIS) & INT_RT, 0);
+  r.clock.advance(1);
+  assert.equal(r.get(RIS) & INT_RT, INT_RT);
+});
+
 describe('PL011 interrupts', () => {
   test('UARTMIS is UARTRIS and UARTIMSC, and the line is UARTMIS not zero (3.3.12)', () => {
     const r = rig().enable();

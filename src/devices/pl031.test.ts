@@ -197,6 +197,24 @@ describe('PL031 alarm', () => {
     assert.equal(r.level, true);
   });
 
+  test('the reset value of RTCMR is no alarm for a time that begins at 0', () => {
+    const r = rig(0);
+    assert.equal(r.get(RIS), 0);
+    r.clock.advance(SECOND);
+    assert.equal(r.get(RIS), 0);
+  });
+
+  test('a reset takes the alarm back', () => {
+    const r = rig();
+    r.set(MR, EPOCH + 5);
+    r.device.reset();
+    r.clock.advance(10 * SECOND);
+    assert.equal(r.get(RIS), 0);
+    r.set(LR, 0);
+    r.device.reset();
+    assert.equal(r.get(RIS), 0, 'RTCMR is 0 now, and so is the time');
+  });
+
   test('no timer runs but for an interrupt to come, so that virtual time does not jump to a masked match', () => {
     const r = rig();
     assert.equal(r.isTimerArmed(), false, 'at power-on');

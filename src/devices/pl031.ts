@@ -166,7 +166,7 @@ export class Pl031 implements MmioDevice, Snapshottable<Pl031State> {
     const { regs, matchSecond } = this.#state;
     const deadlineNs = matchSecond * NS_PER_SECOND;
     // Guest time is a safe integer and never gets to a later deadline.
-    const comes = regs.RTCIMSC === 1 && regs.RTCRIS === 0 && Number.isSafeInteger(deadlineNs);
+    const comes = regs.RTCIMSC === 1 && Number.isSafeInteger(deadlineNs);
     if (comes) this.#alarm.arm(deadlineNs);
     else this.#alarm.cancel();
   }

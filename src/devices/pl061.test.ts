@@ -153,6 +153,18 @@ describe('PL061 interrupts (3.3.3 to 3.3.9)', () => {
     assert.equal(r.get(RIS), PIN3, 'active low');
   });
 
+  test('edges do not count in level mode, nor levels in edge mode', () => {
+    const r = rig();
+    r.set(IEV, PIN3);
+    r.pulse(3);
+    r.set(IS, PIN3);
+    assert.equal(r.get(RIS), 0, 'a rising edge is no high level');
+    r.set(IC, PIN3);
+    r.pulse(3);
+    r.set(IS, 0);
+    assert.equal(r.get(RIS), 0, 'a high level that came and went is no rising edge');
+  });
+
   test('GPIOIE masks the line, not the raw status', () => {
     const r = rig();
     r.pulse(3);
