@@ -2,3 +2,4 @@ export * from './clock.js';
 export * from './description.js';
 export * from './device.js';
 export * from './sysreg.js';
+export * from './address-space.js';
