@@ -48,7 +48,6 @@ const COPY = [
     split: { size: ELEMENT_SIZE },
     constraint: hasSize,
     simd: true,
-    // binutils takes MOV for the name of this form even without aliases
     text: ({ imm5, Vn, Vd }) =>
       `dup\t${scalar(Vd, sizeOf(imm5))}, ${element(Vn, sizeOf(imm5), indexOf(imm5))}`,
     exec(s, { imm5, Vn, Vd }, { size }) {

@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Decoder } from '../decoder.js';
 import type { Row } from '../row.js';
+import { FLOATING_POINT } from './floating-point.js';
 import { LOADS_STORES_SIMD } from './loads-stores-simd.js';
 import { SIMD_COPY } from './simd-copy.js';
 
-const ROWS: readonly Row[] = [...LOADS_STORES_SIMD, ...SIMD_COPY];
+const ROWS: readonly Row[] = [...LOADS_STORES_SIMD, ...SIMD_COPY, ...FLOATING_POINT];
 const DECODER = new Decoder(ROWS);
 
 /** xorshift32: the words must be the same in every run. */
