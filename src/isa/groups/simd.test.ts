@@ -9,8 +9,9 @@ import type { Row } from '../row.js';
 import { FLOATING_POINT } from './floating-point.js';
 import { LOADS_STORES_SIMD } from './loads-stores-simd.js';
 import { SIMD_COPY } from './simd-copy.js';
+import { SIMD_THREE_SAME } from './simd-three-same.js';
 
-const ROWS: readonly Row[] = [...LOADS_STORES_SIMD, ...SIMD_COPY, ...FLOATING_POINT];
+const ROWS: readonly Row[] = [...LOADS_STORES_SIMD, ...SIMD_COPY, ...FLOATING_POINT, ...SIMD_THREE_SAME];
 const DECODER = new Decoder(ROWS);
 
 /** xorshift32: the words must be the same in every run. */
