@@ -100,7 +100,7 @@ export const BRANCHES = [
     bits: '1101011 0010 11111 000000 Rn:5 00000',
     spec: 'DDI0487 C6.2',
     hot: true,
-    text: ({ Rn }) => `ret\t${reg(1, Rn)}`,
+    text: ({ Rn }) => (Rn === 30 ? 'ret' : `ret\t${reg(1, Rn)}`),
     exec(s, { Rn }) {
       s.branchTo(s.x(Rn), 'return');
     },

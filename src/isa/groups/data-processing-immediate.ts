@@ -108,6 +108,11 @@ export const DATA_PROCESSING_IMMEDIATE = [
     },
   }),
   unimplemented('ADDG, SUBG (FEAT_MTE)', '1 op 0 100011 0 uimm6:6 00 uimm4:4 Xn:5 Xd:5', 'DDI0487 C6.2'),
+  unimplemented(
+    'SMAX, UMAX, SMIN, UMIN (immediate) (FEAT_CSSC)',
+    'sf 0 0 1000111 00 op:2 imm8:8 Rn:5 Rd:5',
+    'DDI0487 C6.2',
+  ),
   insn('AND, ORR, EOR (immediate)', {
     bits: 'sf opc:2 100100 N immr:6 imms:6 Rn:5 Rd:5|sp',
     spec: 'DDI0487 C6.2',

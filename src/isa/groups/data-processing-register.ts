@@ -57,7 +57,7 @@ function shiftText(shift: number, imm6: number): string {
 }
 
 function extendText(sf: number, option: number, imm3: number, Rm: number, usesSp: boolean): string {
-  const source = reg(isExtendedFromX(option) ? 1 : 0, Rm);
+  const source = reg(sf === 1 && isExtendedFromX(option) ? 1 : 0, Rm);
   // With the stack pointer the extension that changes nothing is written as a shift.
   const isPlain = usesSp && option === (sf === 1 ? 3 : 2);
   const amount = imm3 === 0 ? '' : ` #${imm3}`;
@@ -453,6 +453,13 @@ export const DATA_PROCESSING_REGISTER = [
   unimplemented('IRG (FEAT_MTE)', '1 0 0 11010110 Xm:5 000100 Xn:5 Xd:5', 'DDI0487 C6.2'),
   unimplemented('GMI (FEAT_MTE)', '1 0 0 11010110 Xm:5 000101 Xn:5 Xd:5', 'DDI0487 C6.2'),
   unimplemented('PACGA (FEAT_PAuth)', '1 0 0 11010110 Xm:5 001100 Xn:5 Xd:5', 'DDI0487 C6.2'),
+  unimplemented(
+    'SMAX, UMAX, SMIN, UMIN (register) (FEAT_CSSC)',
+    'sf 0 0 11010110 Rm:5 0110 op:2 Rn:5 Rd:5',
+    'DDI0487 C6.2',
+  ),
+  unimplemented('ABS (FEAT_CSSC)', 'sf 1 0 11010110 00000 001000 Rn:5 Rd:5', 'DDI0487 C6.2'),
+  unimplemented('CTZ, CNT (FEAT_CSSC)', 'sf 1 0 11010110 00000 00011 op Rn:5 Rd:5', 'DDI0487 C6.2'),
   insn('REV', {
     bits: 'sf 1 0 11010110 00000 00001 opc0 Rn:5 Rd:5',
     spec: 'DDI0487 C6.2',

@@ -418,7 +418,7 @@ export const LOADS_STORES = [
   ),
   unimplemented(
     'CASP, CASPA, CASPL, CASPAL (FEAT_LSE)',
-    '0 sz 001000 0 L 1 Rs:5 o0 11111 Rn:5|sp Rt:5',
+    '0 sz 001000 0 L 1 Rs:4 0 o0 11111 Rn:5|sp Rt:4 0',
     'DDI0487 C6.2',
   ),
   ...['LDADD', 'LDCLR', 'LDEOR', 'LDSET', 'LDSMAX', 'LDSMIN', 'LDUMAX', 'LDUMIN'].map((name, opc) =>
@@ -463,5 +463,38 @@ export const LOADS_STORES = [
     'DDI0487 C6.2',
   ),
   unimplemented('LDAPURSW (FEAT_LRCPC2)', '10 011001 10 0 imm9:9 00 Rn:5|sp Rt:5', 'DDI0487 C6.2'),
-  unimplemented('STGP (FEAT_MTE)', '01 101 0 0 index1 index0 0 imm7:7 Xt2:5 Xn:5 Xt:5', 'DDI0487 C6.2'),
+  unimplemented('STGP (post-index) (FEAT_MTE)', '01 101 0 0 01 0 imm7:7 Xt2:5 Xn:5 Xt:5', 'DDI0487 C6.2'),
+  unimplemented(
+    'STGP (offset and pre-index) (FEAT_MTE)',
+    '01 101 0 0 1 isPre 0 imm7:7 Xt2:5 Xn:5 Xt:5',
+    'DDI0487 C6.2',
+  ),
+  ...['STG', 'STZG', 'ST2G', 'STZ2G'].flatMap((name, opc) => [
+    unimplemented(
+      `${name} (post-index) (FEAT_MTE)`,
+      `11011001 ${opc.toString(2).padStart(2, '0')} 1 imm9:9 01 Xn:5 Xt:5`,
+      'DDI0487 C6.2',
+    ),
+    unimplemented(
+      `${name} (offset and pre-index) (FEAT_MTE)`,
+      `11011001 ${opc.toString(2).padStart(2, '0')} 1 imm9:9 1 isPre Xn:5 Xt:5`,
+      'DDI0487 C6.2',
+    ),
+  ]),
+  unimplemented('STZGM (FEAT_MTE)', '11011001 00 1 000000000 00 Xn:5 Xt:5', 'DDI0487 C6.2'),
+  unimplemented('LDG (FEAT_MTE)', '11011001 01 1 imm9:9 00 Xn:5 Xt:5', 'DDI0487 C6.2'),
+  unimplemented('STGM (FEAT_MTE)', '11011001 10 1 000000000 00 Xn:5 Xt:5', 'DDI0487 C6.2'),
+  unimplemented('LDGM (FEAT_MTE)', '11011001 11 1 000000000 00 Xn:5 Xt:5', 'DDI0487 C6.2'),
+  ...['P', 'M', 'E'].flatMap((stage, op1) => [
+    unimplemented(
+      `CPYF${stage}, CPY${stage} and their kind (FEAT_MOPS)`,
+      `00 011 o0 01 ${op1.toString(2).padStart(2, '0')} 0 Xs:5 op2:4 01 Xn:5 Xd:5`,
+      'DDI0487 C6.2',
+    ),
+    unimplemented(
+      `SET${stage}, SETG${stage} and their kind (FEAT_MOPS)`,
+      `00 011 o0 01 11 0 Xs:5 ${op1.toString(2).padStart(2, '0')} op2:2 01 Xn:5 Xd:5`,
+      'DDI0487 C6.2',
+    ),
+  ]),
 ];

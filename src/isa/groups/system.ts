@@ -11,9 +11,6 @@ import { immHex } from '../text.js';
 /** Hints the engine wants to see, by `CRm:op2`. */
 const HINTS: readonly (Hint | undefined)[] = [undefined, 'yield', 'wfe', 'wfi', 'sev', 'sevl'];
 
-/** Hints that binutils has a name for even without aliases. */
-const HINT_NAMES: Readonly<Record<number, string>> = {};
-
 const BARRIER_OPTIONS = [
   '#0x00', 'oshld', 'oshst', 'osh', '#0x04', 'nshld', 'nshst', 'nsh',
   '#0x08', 'ishld', 'ishst', 'ish', '#0x0c', 'ld', 'st', 'sy',
@@ -32,10 +29,7 @@ export const SYSTEM = [
     bits: '1101010100 0 00 011 0010 CRm:4 op2:3 11111',
     spec: 'DDI0487 C6.2',
     hot: true,
-    text: ({ CRm, op2 }) => {
-      const number = (CRm << 3) | op2;
-      return HINT_NAMES[number] ?? `hint\t${immHex(number)}`;
-    },
+    text: ({ CRm, op2 }) => `hint\t${immHex((CRm << 3) | op2)}`,
     exec() {
       // Nothing to do.
     },
@@ -45,7 +39,7 @@ export const SYSTEM = [
     spec: 'DDI0487 C6.2',
     static: ['op2'],
     allocated: ({ op2 }) => HINTS[op2] !== undefined,
-    text: ({ op2 }) => HINT_NAMES[op2] ?? `hint\t${immHex(op2)}`,
+    text: ({ op2 }) => `hint\t${immHex(op2)}`,
     exec(s, { op2 }) {
       const hint = HINTS[op2];
       if (hint !== undefined) s.hint(hint);
@@ -63,7 +57,7 @@ export const SYSTEM = [
   insn('DSB', {
     bits: '1101010100 0 00 011 0011 CRm:4 100 11111',
     spec: 'DDI0487 C6.2',
-    text: ({ CRm }) => (CRm === 0 ? 'ssbb' : CRm === 4 ? 'pssbb' : `dsb\t${BARRIER_OPTIONS[CRm]}`),
+    text: ({ CRm }) => `dsb\t${BARRIER_OPTIONS[CRm]}`,
     exec(s) {
       s.barrier();
     },
