@@ -93,6 +93,39 @@ function withIgnoredBits(word: number): number {
 
 const isDone = (row: Row): boolean => row.status === 'done';
 
+function fixedBits(row: Row): number {
+  return row.mask.toString(2).replaceAll('0', '').length;
+}
+
+test('no word belongs to two rows with the same number of fixed bits', () => {
+  const random = randomSource(SEED);
+  const words = A64.rows.flatMap((row) => Array.from({ length: 200 }, () => randomWord(row, random)));
+  for (let i = 0; i < 50_000; i++) words.push(random());
+  const overlaps = new Set<string>();
+  for (const word of words) {
+    const [first, ...others] = A64.claims(word);
+    for (const other of others)
+      if (first && fixedBits(first) === fixedBits(other))
+        overlaps.add(`${hex(word)}: ${first.name} and ${other.name}`);
+  }
+  assert.deepEqual([...overlaps], []);
+});
+
+test('a random word of a row belongs to it, or to a row with more fixed bits', () => {
+  const random = randomSource(SEED);
+  for (const row of A64.rows)
+    for (let i = 0; i < 50; i++) {
+      const word = randomWord(row, random);
+      const found = A64.decode(word);
+      assert.ok(found === row || (found && fixedBits(found) > fixedBits(row)), `${row.name}: ${hex(word)}`);
+    }
+});
+
+test('every row has a name of its own and a clause', () => {
+  assert.equal(new Set(A64.rows.map((row) => row.name)).size, A64.rows.length);
+  for (const row of A64.rows) assert.match(row.spec, /^DDI0487 C6\.2|^DDI0487 C7\.2/, row.name);
+});
+
 test('disassembly is what objdump -M no-aliases prints', needsObjdump, () => {
   const random = randomSource(SEED);
   const words = A64.rows

@@ -424,13 +424,13 @@ export const LOADS_STORES = [
   ...['LDADD', 'LDCLR', 'LDEOR', 'LDSET', 'LDSMAX', 'LDSMIN', 'LDUMAX', 'LDUMIN'].map((name, opc) =>
     unimplemented(
       `${name} and its kind (FEAT_LSE)`,
-      `size:2 111 0 00 A R 1 Rs:5 0 ${opc.toString(2).padStart(3, '0')} 00 Rn:5|sp Rt:5`,
+      `size:2 111 0 00 acquire release 1 Rs:5 0 ${opc.toString(2).padStart(3, '0')} 00 Rn:5|sp Rt:5`,
       'DDI0487 C6.2',
     ),
   ),
   unimplemented(
     'SWP and its kind (FEAT_LSE)',
-    'size:2 111 0 00 A R 1 Rs:5 1 000 00 Rn:5|sp Rt:5',
+    'size:2 111 0 00 acquire release 1 Rs:5 1 000 00 Rn:5|sp Rt:5',
     'DDI0487 C6.2',
   ),
   unimplemented(
