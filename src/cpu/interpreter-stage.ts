@@ -342,6 +342,25 @@ export class InterpreterStage implements Stage {
     this.setD(register, extU(value));
   }
 
+  /** Address of an element of a vector register, to be used with offset STATE.V.at. */
+  #laneSlot(register: VecField, size: SizeLog2, index: I32, offset: number): I32 {
+    return add(this.#vectorSlot(register, offset), shl(index, i32(size)));
+  }
+
+  lane(register: VecField, size: SizeLog2, index: I32, offset = 0): I64 {
+    const slot = this.#laneSlot(register, size, index, offset);
+    return load(LOADS_U[size] ?? 'i64', slot, STATE.V.at, this.#freshness) as I64;
+  }
+
+  setLane(register: VecField, size: SizeLog2, index: I32, value: I64, offset = 0): void {
+    this.#fb.store(STORES[size] ?? 'i64', this.#laneSlot(register, size, index, offset), STATE.V.at, value);
+    this.#registerWritten();
+  }
+
+  orFpsr(bits: I32): void {
+    setSysreg(this.#fb, 'FPSR', or(sysreg('FPSR'), extU(bits)));
+  }
+
   // ---- values and control
 
   let<T extends ValType>(value: Expr<T>): Expr<T> {
@@ -488,9 +507,9 @@ export class InterpreterStage implements Stage {
   }
 
   #request(size: number, options: AccessOptions | undefined): I32 {
-    return i32(
-      size | (options?.unprivileged ? REQUEST.unprivileged : 0) | (options?.aligned ? REQUEST.aligned : 0),
-    );
+    const fixed =
+      size | (options?.unprivileged ? REQUEST.unprivileged : 0) | (options?.aligned ? REQUEST.aligned : 0);
+    return or(i32(fixed), shl(options?.element ?? i32(size), i32(REQUEST.alignmentShift)));
   }
 
   #slowLoad(va: I64, size: number, options: AccessOptions | undefined): I64 {
@@ -582,28 +601,28 @@ export class InterpreterStage implements Stage {
     );
   }
 
-  #slowLoadV(va: I64): V128 {
-    this.#fb.drop(this.#slowLoad(va, 4, undefined));
+  #slowLoadV(va: I64, options: AccessOptions | undefined): V128 {
+    this.#fb.drop(this.#slowLoad(va, 4, options));
     return load('v128', i32(0), STATE.EXCHANGE.at);
   }
 
-  #slowStoreV(va: I64, value: V128): void {
+  #slowStoreV(va: I64, value: V128, options: AccessOptions | undefined): void {
     this.#fb.store('v128', i32(0), STATE.EXCHANGE.at, value);
-    this.#slowStore(va, 4, extractLane('i64x2.extract_lane', value, 0));
+    this.#slowStore(va, 4, extractLane('i64x2.extract_lane', value, 0), options);
   }
 
-  loadV(address: I64): V128 {
+  loadV(address: I64, options?: AccessOptions): V128 {
     const va = this.let(address);
     const { isFast, host } = this.#fastPath(va, 16, TLB.read, undefined);
     return this.ifValue(
       isFast,
       () => load('v128', host()),
-      () => this.#slowLoadV(va),
+      () => this.#slowLoadV(va, options),
       'v128',
     );
   }
 
-  storeV(address: I64, value: V128): void {
+  storeV(address: I64, value: V128, options?: AccessOptions): void {
     const va = this.let(address);
     const data = this.let(value);
     const { isFast, host } = this.#fastPath(va, 16, TLB.write, undefined);
@@ -613,7 +632,7 @@ export class InterpreterStage implements Stage {
         this.#fb.store('v128', host(), 0, data);
       },
       () => {
-        this.#slowStoreV(va, data);
+        this.#slowStoreV(va, data, options);
       },
     );
   }

@@ -51,6 +51,8 @@ export const REQUEST = {
   aligned: 16,
   /** A cache maintenance instruction: ISS.CM. */
   cache: 32,
+  /** log2 of the alignment that is asked for where alignment matters, from this bit up. */
+  alignmentShift: 8,
 } as const;
 
 export interface HostFunctions {
@@ -524,17 +526,18 @@ export function defineMmu(
   });
 
   /** Alignment checks that come before translation; returns from the function after a fault. */
+  const misalignment = (va: I64, request: I32): I32 =>
+    and(wrap(va), sub(shl(i32(1), shrU(request, i32(REQUEST.alignmentShift))), i32(1)));
+
   const checkAlignment = (
     fb: FunctionBuilder,
     va: I64,
-    size: I32,
     request: I32,
     access: number,
     pc: I64,
     leave: () => void,
   ): void => {
-    const mask = sub(shl(i32(1), size), i32(1));
-    fb.if(and(wrap(va), mask), () => {
+    fb.if(misalignment(va, request), () => {
       // SCTLR_EL1.A is bit 1.
       fb.if(or(and(request, i32(REQUEST.aligned)), and(wrap(sysreg('SCTLR_EL1')), i32(2))), () => {
         fb.call(abort.index, va, i32(FSC.alignment), i32(access), pc, request);
@@ -546,7 +549,6 @@ export function defineMmu(
   const checkStrict = (
     fb: FunctionBuilder,
     va: I64,
-    size: I32,
     entry: I32,
     request: I32,
     access: number,
@@ -554,7 +556,7 @@ export function defineMmu(
     leave: () => void,
   ): void => {
     fb.if(isStrict(entry), () => {
-      fb.if(and(wrap(va), sub(shl(i32(1), size), i32(1))), () => {
+      fb.if(misalignment(va, request), () => {
         fb.call(abort.index, va, i32(FSC.alignment), i32(access), pc, request);
         leave();
       });
@@ -572,10 +574,10 @@ export function defineMmu(
       fb.if(field32('FAULT'), leave);
     };
     const size = fb.let(and(request, i32(REQUEST.sizeMask)));
-    checkAlignment(fb, va, size, request, ACCESS.read, pc, leave);
+    checkAlignment(fb, va, request, ACCESS.read, pc, leave);
     const entry = fb.let(call(probe, va, i32(ACCESS.read), request, pc));
     fb.if(eqz(entry), leave);
-    checkStrict(fb, va, size, entry, request, ACCESS.read, pc, leave);
+    checkStrict(fb, va, entry, request, ACCESS.read, pc, leave);
     const bytes = fb.let(shl(i32(1), size));
     const isSplit = fb.let(gtU(add(pageOffset(va), bytes), i32(PAGE_SIZE)));
     const isUnalignedDevice = and(
@@ -637,10 +639,10 @@ export function defineMmu(
     const size = fb.let(and(request, i32(REQUEST.sizeMask)));
     const high = fb.local('i64');
     fb.set(high, load('i64', i32(0), STATE.EXCHANGE.at + 8));
-    checkAlignment(fb, va, size, request, ACCESS.write, pc, leave);
+    checkAlignment(fb, va, request, ACCESS.write, pc, leave);
     const entry = fb.let(call(probe, va, i32(ACCESS.write), request, pc));
     fb.if(eqz(entry), leave);
-    checkStrict(fb, va, size, entry, request, ACCESS.write, pc, leave);
+    checkStrict(fb, va, entry, request, ACCESS.write, pc, leave);
     const bytes = fb.let(shl(i32(1), size));
     const isSplit = fb.let(gtU(add(pageOffset(va), bytes), i32(PAGE_SIZE)));
     const plainRam = eq(

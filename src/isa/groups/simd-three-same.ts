@@ -91,9 +91,7 @@ const saturatingAdd: Compute = (s, { U, size, bytes }, a, b) => {
 const saturatingSub: Compute = (s, { U, size, bytes }, a, b) => {
   const difference = s.let(laneBinary('sub', size, a, b));
   const borrows =
-    U === 1
-      ? or(andNot(b, a), and(or(not(a), b), difference))
-      : and(xor(a, b), xor(a, difference));
+    U === 1 ? or(andNot(b, a), and(or(not(a), b), difference)) : and(xor(a, b), xor(a, difference));
   const overflowed = s.let(signs(size, borrows));
   noteSaturation(s, bytes, overflowed);
   return U === 1 ? andNot(difference, overflowed) : bitselect(limit(size, a), difference, overflowed);
@@ -191,12 +189,7 @@ export function doublingMultiplyHigh(
 const pairwise =
   (combine: (U: number, size: number, a: V128, b: V128) => V128): Compute =>
   (_, { U, size, bytes }, a, b) =>
-    combine(
-      U,
-      size,
-      shuffle(a, b, everySecond(size, bytes, 0)),
-      shuffle(a, b, everySecond(size, bytes, 1)),
-    );
+    combine(U, size, shuffle(a, b, everySecond(size, bytes, 0)), shuffle(a, b, everySecond(size, bytes, 1)));
 
 // ---- the table
 
@@ -308,8 +301,7 @@ const INSTRUCTIONS: readonly ThreeSame[] = [
     names: ['mla', 'mls'],
     sizes: NARROW,
     isAccumulating: true,
-    compute: (_, { U, size }, a, b, d) =>
-      laneBinary(U === 1 ? 'sub' : 'add', size, d, multiply(size, a, b)),
+    compute: (_, { U, size }, a, b, d) => laneBinary(U === 1 ? 'sub' : 'add', size, d, multiply(size, a, b)),
   },
   {
     opcode: '10011',
@@ -373,8 +365,7 @@ function scalarRow(instruction: ThreeSame): Row | undefined {
     static: ['U', 'size'],
     allocated: ({ U, size }) => names[U] !== '' && scalarSizes.includes(size),
     simd: true,
-    text: ({ U, size, Vm, Vn, Vd }) =>
-      `${names[U]}\t${[Vd, Vn, Vm].map((n) => scalar(n, size)).join(', ')}`,
+    text: ({ U, size, Vm, Vn, Vd }) => `${names[U]}\t${[Vd, Vn, Vm].map((n) => scalar(n, size)).join(', ')}`,
     exec(s, { U, size, Vm, Vn, Vd }) {
       const bytes = 1 << size;
       const a = s.let(s.v(Vn));
@@ -414,7 +405,13 @@ const LOGICAL = insn('AND, BIC, ORR, ORN, EOR, BSL, BIT, BIF (vector)', {
 // ---- floating point, not done yet
 
 /** `sz` is the element size: single or double. */
-const FLOAT_NAMES: readonly (readonly [name: string, U: 0 | 1, a: 0 | 1, opcode: string, isScalar: boolean])[] = [
+const FLOAT_NAMES: readonly (readonly [
+  name: string,
+  U: 0 | 1,
+  a: 0 | 1,
+  opcode: string,
+  isScalar: boolean,
+])[] = [
   ['FMAXNM', 0, 0, '11000', false],
   ['FMLA', 0, 0, '11001', false],
   ['FADD', 0, 0, '11010', false],
