@@ -8,6 +8,8 @@ import type { Serial, SerialConsole } from './serial.js';
 
 /** Host time spent executing before the host's event loop gets its turn. */
 const TURN_NS = 4_000_000;
+/** Slices may be as short as one instruction; reading the host's clock and taking turns cost little beside so many. */
+const MAX_TURN_SLICES = 256;
 const NS_PER_MS = 1_000_000;
 /** The longest delay that hosts take; also keeps the process alive while a machine waits for input. */
 const LONGEST_DELAY_MS = 2 ** 31 - 1;
@@ -283,12 +285,20 @@ export class Machine {
       let outcome: 'ran' | 'waiting';
       let isOutput: boolean;
       let nowNs: number;
+      let slices = 0;
       do {
         outcome = this.#step();
         isOutput = this.#console.publish();
         this.#obeyPower();
         nowNs = this.#host.nowNs();
-      } while (this.#state === 'running' && outcome === 'ran' && !isOutput && nowNs - startNs < TURN_NS);
+        slices++;
+      } while (
+        this.#state === 'running' &&
+        outcome === 'ran' &&
+        !isOutput &&
+        slices < MAX_TURN_SLICES &&
+        nowNs - startNs < TURN_NS
+      );
       this.#executingNs += nowNs - startNs;
       // A listener may have paused or stopped the machine, or already asked for the next turn.
       if (this.#state !== 'running' || this.#cancelTurn) return;

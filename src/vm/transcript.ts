@@ -26,12 +26,14 @@ export class Transcript {
   }
 
   append(text: string): void {
+    // Cut before adding, so that new text can be looked at however long it is; and rarely, so that long output
+    // is not copied once per slice.
+    if (this.#text.length > 2 * KEPT_CHARACTERS) {
+      const dropped = this.#text.length - KEPT_CHARACTERS;
+      this.#text = this.#text.slice(dropped);
+      this.#startOffset += dropped;
+    }
     this.#text += text;
-    // Cut rarely, so that long output is not copied once per slice.
-    if (this.#text.length <= 2 * KEPT_CHARACTERS) return;
-    const dropped = this.#text.length - KEPT_CHARACTERS;
-    this.#text = this.#text.slice(dropped);
-    this.#startOffset += dropped;
   }
 
   /** The kept text from `offset` on. */
