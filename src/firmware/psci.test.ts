@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { NO_TRACE } from '../base/index.js';
-import { Psci, type CpuPowerState } from './psci.js';
+import { Psci, describePsci, type CpuPowerState } from './psci.js';
 
 const NOT_SUPPORTED = 2n ** 64n - 1n;
 const INVALID_PARAMETERS = 2n ** 64n - 2n;
@@ -14,16 +14,18 @@ const INVALID_ADDRESS = 2n ** 64n - 9n;
 function rig() {
   const states: CpuPowerState[] = ['on', 'off', 'off', 'off'];
   const calls: unknown[][] = [];
-  const psci = new Psci({
-    cpus: {
-      affinities: [0n, 1n, 0x100n, 0x1_0000_0001n],
-      state: (cpu) => states[cpu] ?? 'off',
-      on: (...call) => calls.push(['on', ...call]),
-      off: (cpu) => calls.push(['off', cpu]),
+  const psci = new Psci(
+    {
+      cpus: {
+        state: (cpu) => states[cpu] ?? 'off',
+        on: (...call) => calls.push(['on', ...call]),
+        off: (cpu) => calls.push(['off', cpu]),
+      },
+      power: { powerOff: () => calls.push(['powerOff']), reset: () => calls.push(['reset']) },
+      trace: NO_TRACE,
     },
-    power: { powerOff: () => calls.push(['powerOff']), reset: () => calls.push(['reset']) },
-    trace: NO_TRACE,
-  });
+    [0n, 1n, 0x100n, 0x1_0000_0001n],
+  );
   const call = (id: number, x1 = 0n, x2 = 0n, x3 = 0n) => psci.call(0, [BigInt(id), x1, x2, x3]);
   const result = (id: number, x1 = 0n, x2 = 0n, x3 = 0n): bigint => {
     const { x0, next } = call(id, x1, x2, x3);
@@ -172,11 +174,14 @@ test('SYSTEM_RESET2 refuses types it does not know, vendors’ among them (PSCI 
 
 test('calls are traced with name, arguments and result', () => {
   const lines: string[] = [];
-  const psci = new Psci({
-    cpus: { affinities: [0n], state: () => 'on', on: () => undefined, off: () => undefined },
-    power: { powerOff: () => undefined, reset: () => undefined },
-    trace: { on: (channel) => channel === 'psci', event: (_, text) => lines.push(text) },
-  });
+  const psci = new Psci(
+    {
+      cpus: { state: () => 'on', on: () => undefined, off: () => undefined },
+      power: { powerOff: () => undefined, reset: () => undefined },
+      trace: { on: (channel) => channel === 'psci', event: (_, text) => lines.push(text) },
+    },
+    [0n],
+  );
   psci.call(0, [0xc400_0003n, 0n, 0x4000_0000n, 5n]);
   psci.call(0, [0x8400_0008n, 0n, 0n, 0n]);
   assert.deepEqual(lines, [
@@ -198,4 +203,13 @@ test('no call throws and every result is an unsigned 64-bit number', () => {
     }),
     { seed: 20_260_104, numRuns: 500 },
   );
+});
+
+test('node: PSCI 1.0 and older with the identifiers that 0.1 guests need (psci.yaml)', () => {
+  const { properties } = describePsci('hvc');
+  assert.deepEqual(properties['compatible'], ['arm,psci-1.0', 'arm,psci-0.2', 'arm,psci']);
+  assert.equal(properties['method'], 'hvc');
+  assert.deepEqual(properties['cpu_on'], { cells: [0xc400_0003] });
+  assert.deepEqual(properties['cpu_suspend'], { cells: [0xc400_0001] });
+  assert.deepEqual(properties['cpu_off'], { cells: [0x8400_0002] });
 });

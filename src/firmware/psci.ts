@@ -9,14 +9,13 @@
  * @deviation SYSTEM_RESET2 knows the architectural warm reset only and carries it out as SYSTEM_RESET.
  */
 import { hex, type Trace } from '../base/index.js';
+import type { DtNode } from '../bus/index.js';
 
 /** As AFFINITY_INFO tells them apart (PSCI AFFINITY_INFO). A CPU that was turned on but has not executed yet is `on-pending`. */
 export type CpuPowerState = 'on' | 'off' | 'on-pending';
 
 /** The processors, by index. */
 export interface CpuPowerPort {
-  /** MPIDR_EL1 affinity fields of each CPU: Aff3 in bits 39:32, Aff2 to Aff0 in bits 23:0. */
-  readonly affinities: readonly bigint[];
   state(cpu: number): CpuPowerState;
   /** Starts an off CPU at `entry` with `contextId` in X0, in the caller's exception level, MMU off (PSCI CPU_ON). */
   on(cpu: number, entry: number, contextId: bigint): void;
@@ -30,7 +29,7 @@ export interface PowerPort {
   reset(): void;
 }
 
-export interface PsciPorts {
+interface PsciPorts {
   readonly cpus: CpuPowerPort;
   readonly power: PowerPort;
   readonly trace: Trace;
@@ -87,13 +86,6 @@ for (const [name, id] of Object.entries(FUNCTION) as [FunctionName, number][]) {
   if (IN_64_BITS.includes(name)) FUNCTION_NAMES.set((id | SMC64) >>> 0, name);
 }
 
-/** The identifiers that a device tree names for the sake of PSCI 0.1 guests. */
-export const PSCI_DT_FUNCTION_IDS = {
-  cpu_suspend: (FUNCTION.CPU_SUSPEND | SMC64) >>> 0,
-  cpu_off: FUNCTION.CPU_OFF,
-  cpu_on: (FUNCTION.CPU_ON | SMC64) >>> 0,
-} as const;
-
 /** Affinity fields of a 64-bit target; a 32-bit one has no Aff3 (PSCI CPU_ON). Other bits must be zero. */
 const AFFINITY_BITS = 0xff_00ff_ffffn;
 /** MPIDR_EL1 bits of affinity level 0 and up, to leave out below the level asked for. */
@@ -120,9 +112,12 @@ const MAX_ADDRESS = 2n ** 52n - 1n;
 
 export class Psci {
   readonly #ports: PsciPorts;
+  readonly #affinities: readonly bigint[];
 
-  constructor(ports: PsciPorts) {
+  /** `affinities` are the affinity fields of each CPU's MPIDR_EL1: Aff3 in bits 39:32, Aff2 to Aff0 in bits 23:0. */
+  constructor(ports: PsciPorts, affinities: readonly bigint[]) {
     this.#ports = ports;
+    this.#affinities = affinities;
   }
 
   /**
@@ -188,7 +183,7 @@ export class Psci {
   /** PSCI CPU_ON. */
   #cpuOn(target: bigint, entry: bigint, contextId: bigint): bigint {
     const { cpus } = this.#ports;
-    const cpu = cpus.affinities.indexOf(target);
+    const cpu = this.#affinities.indexOf(target);
     if (cpu < 0) return INVALID_PARAMETERS;
     const state = cpus.state(cpu);
     if (state === 'on') return ALREADY_ON;
@@ -204,7 +199,7 @@ export class Psci {
     if (below === undefined || (target & ~AFFINITY_BITS) !== 0n) return INVALID_PARAMETERS;
     const { cpus } = this.#ports;
     const states = new Set<CpuPowerState>();
-    cpus.affinities.forEach((affinity, cpu) => {
+    this.#affinities.forEach((affinity, cpu) => {
       if ((affinity & ~below) === (target & ~below)) states.add(cpus.state(cpu));
     });
     return AFFINITY_STATES.find(([state]) => states.has(state))?.[1] ?? INVALID_PARAMETERS;
@@ -230,4 +225,19 @@ function psciFeature(id: bigint): bigint {
 function architectureFeature(id: bigint): bigint {
   const name = FUNCTION_NAMES.get(Number(BigInt.asUintN(32, id)));
   return name === 'SMCCC_VERSION' || name === 'SMCCC_ARCH_FEATURES' ? SUCCESS : NOT_SUPPORTED;
+}
+
+/** The node for a guest, which makes its calls by `conduit`. Linux Documentation/devicetree/bindings/arm/psci.yaml. */
+export function describePsci(conduit: 'hvc' | 'smc'): DtNode {
+  return {
+    name: 'psci',
+    properties: {
+      compatible: ['arm,psci-1.0', 'arm,psci-0.2', 'arm,psci'],
+      method: conduit,
+      // PSCI 0.1 left the identifiers to the platform; a guest that goes by `arm,psci` takes them from here.
+      cpu_suspend: { cells: [(FUNCTION.CPU_SUSPEND | SMC64) >>> 0] },
+      cpu_off: { cells: [FUNCTION.CPU_OFF] },
+      cpu_on: { cells: [(FUNCTION.CPU_ON | SMC64) >>> 0] },
+    },
+  };
 }
