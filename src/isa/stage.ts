@@ -1,0 +1,162 @@
+/**
+ * What an instruction's `exec` may do. `exec` runs while code is generated: it calls these methods in the order of the
+ * instruction's effects, and each call adds WebAssembly to the handler (interpreter) or region (translator) that is
+ * being built. Values are expressions of `wasm/expr`; arithmetic on them is the functions there.
+ *
+ * Rules for `exec`:
+ *  - a register is read before it is written; a value needed after a write of the same register goes through `let`
+ *    first (breaking this is an invariant error when the handler is generated);
+ *  - memory accesses come before register writes, so that a fault leaves the registers as they were;
+ *  - a branch, `exception` or `undefined` is the last thing on its path.
+ *
+ * Variants with instruments (watchpoints, coverage, cache model, taint) subclass the implementation of this interface
+ * and override `load`, `store`, `branch…`; a machine without them runs code generated without a trace of them.
+ */
+import type { Expr, I32, I64, Int, V128, ValType } from '../wasm/expr.js';
+import type { SystemOperation, SystemRegister } from './system-registers.js';
+import type { ImmField, LabelField, RegField, VecField } from './row.js';
+
+/** log2 of the bytes of one memory element: byte, halfword, word, doubleword. */
+export type SizeLog2 = 0 | 1 | 2 | 3;
+
+export interface AccessOptions {
+  /** Checked with EL0's permissions (LDTR, STTR). */
+  readonly unprivileged?: true;
+  /** Faults unless aligned, whatever SCTLR_EL1.A says: exclusives, acquire and release. */
+  readonly aligned?: true;
+}
+
+/** Conditions of the architecture by number: 0 EQ, 1 NE, 2 CS … 14 AL, 15 NV. */
+export type Condition = number;
+
+/** Barriers and events that the engine may want to see. */
+export type Hint = 'yield' | 'wfe' | 'wfi' | 'sev' | 'sevl';
+
+export interface Stage {
+  // ---- fields
+
+  /** The field's bits, zero-extended. */
+  imm(field: ImmField): I32;
+  /** The field's bits, zero-extended. */
+  imm64(field: ImmField): I64;
+  /** The field as a two's complement number, sign-extended and shifted left by `shift`. */
+  simm64(field: ImmField, shift?: number): I64;
+  /**
+   * A 64-bit number computed from the word at decode time (a bit mask, an expanded immediate): `table` gives it for each
+   * value of the `fields` taken together, first field in the highest bits.
+   */
+  lookup(name: string, fields: readonly ImmField[], table: (index: number) => bigint): I64;
+
+  // ---- general registers
+
+  /** 64-bit value. */
+  x(register: RegField): I64;
+  /** Low 32 bits. */
+  w(register: RegField): I32;
+  /** 64-bit if `sf` is 1, else the low 32 bits. */
+  r(sf: number, register: RegField): Int;
+  setX(register: RegField, value: I64): void;
+  /** Writes the low half and zeroes the high one. */
+  setW(register: RegField, value: I32): void;
+  /** `setX` or `setW`, by the type of `value`. */
+  setR(register: RegField, value: Int): void;
+  /** X30. */
+  setLinkRegister(value: I64): void;
+
+  // ---- vector registers
+
+  v(register: VecField): V128;
+  /** Low 64 bits. */
+  d(register: VecField): I64;
+  /** Low 32 bits. */
+  s(register: VecField): I32;
+  setV(register: VecField, value: V128): void;
+  /** Writes the low 64 bits and zeroes the rest. */
+  setD(register: VecField, value: I64): void;
+  /** Writes the low 32 bits and zeroes the rest. */
+  setS(register: VecField, value: I32): void;
+  /** Vector register `(register + offset) modulo 32`, of multi-register loads and stores and tables. */
+  vAt(register: VecField, offset: number): V128;
+  setVAt(register: VecField, offset: number, value: V128): void;
+
+  // ---- values and control
+
+  /** Evaluates `value` now; the result can be used any number of times and does not change. */
+  let<T extends ValType>(value: Expr<T>): Expr<T>;
+  if(condition: I32, then: () => void, otherwise?: () => void): void;
+  /** One of two values; only the chosen side is evaluated. */
+  ifValue<T extends ValType>(condition: I32, then: () => Expr<T>, otherwise: () => Expr<T>, type: T): Expr<T>;
+
+  // ---- condition flags
+
+  /** NZCV of `a + b`. */
+  setFlagsAdd(a: Int, b: Int): void;
+  /** NZCV of `a − b`. */
+  setFlagsSub(a: Int, b: Int): void;
+  /** N and Z of `result`, C and V zero. */
+  setFlagsLogical(result: Int): void;
+  /** `nzcv`: N in bit 3 … V in bit 0. */
+  setNZCV(nzcv: I32): void;
+  /** N in bit 3 … V in bit 0. */
+  nzcv(): I32;
+  /** C, 0 or 1. */
+  carry(): I32;
+  /** 1 where the condition holds. */
+  condition(condition: Condition): I32;
+
+  // ---- program counter and branches
+
+  /** Address of this instruction. */
+  pc(): I64;
+  branch(target: LabelField): void;
+  /** Falls through to the next instruction where `condition` is zero. */
+  branchIf(condition: I32, target: LabelField): void;
+  /** `kind` lets return-address prediction see calls and returns. */
+  branchTo(target: I64, kind: 'jump' | 'call' | 'return'): void;
+
+  // ---- memory
+
+  /** One element, zero- or sign-extended to 64 bits. */
+  load(address: I64, size: SizeLog2, signed?: boolean, options?: AccessOptions): I64;
+  store(address: I64, size: SizeLog2, value: I64, options?: AccessOptions): void;
+  /** Two elements at `address`, one access for permission checks. `size` 2 or 3. */
+  loadPair(address: I64, size: SizeLog2, signed?: boolean, options?: AccessOptions): [I64, I64];
+  storePair(address: I64, size: SizeLog2, first: I64, second: I64, options?: AccessOptions): void;
+  /** 16 bytes. */
+  loadV(address: I64): V128;
+  storeV(address: I64, value: V128): void;
+  loadPairV(address: I64): [V128, V128];
+  storePairV(address: I64, first: V128, second: V128): void;
+  /** Checks the alignment of SP, if `register` is the stack pointer and SCTLR_EL1 asks for it. Before the access. */
+  checkStackAlignment(register: RegField): void;
+
+  /** Marks the address for the exclusive monitor with the value just loaded (`high` for pairs). */
+  markExclusive(address: I64, size: SizeLog2 | 4, low: I64, high?: I64): void;
+  /** The store of a store-exclusive; 0 where it happened, 1 where the monitor had been lost. */
+  storeExclusive(address: I64, size: SizeLog2 | 4, low: I64, high?: I64): I32;
+  clearExclusive(): void;
+
+  // ---- system
+
+  /** Undefined Instruction exception. */
+  undefined(): void;
+  svc(imm16: I32): void;
+  hvc(imm16: I32): void;
+  smc(imm16: I32): void;
+  brk(imm16: I32): void;
+  hlt(imm16: I32): void;
+  eret(): void;
+  hint(hint: Hint): void;
+  /** Instruction synchronisation: pending interrupts are looked at and later fetches see earlier changes. */
+  isb(): void;
+  /** DSB, DMB and their kind. */
+  barrier(): void;
+  /** MRS; `undefined` is an encoding that no register has. */
+  readSystemRegister(register: SystemRegister | undefined, target: RegField): void;
+  /** MSR (register). */
+  writeSystemRegister(register: SystemRegister | undefined, source: RegField): void;
+  /** SYS: cache, TLB and address translation operations. */
+  systemOperation(operation: SystemOperation | undefined, source: RegField): void;
+  /** MSR (immediate): `op1`, `op2` name the field, `imm4` is CRm. */
+  writePstate(op1: number, op2: number, imm4: number): void;
+}

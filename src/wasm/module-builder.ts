@@ -1,0 +1,176 @@
+/** Assembles functions into a module. WebAssembly Core Specification 2.0, 5.5. */
+import { invariant } from '../base/index.js';
+import { pushName, pushU32, valType } from './encode.js';
+import type { Expr, ValType } from './expr.js';
+import { callExpr } from './expr.js';
+import { FunctionBuilder } from './function-builder.js';
+
+/** A function that can be called: imported, or defined in the module (perhaps later). */
+export interface FunctionRef<R extends ValType | 'none' = ValType | 'none'> {
+  readonly name: string;
+  readonly index: number;
+  readonly params: readonly ValType[];
+  readonly result: R;
+}
+
+/** `f(args)` as an expression. Evaluating it twice calls twice. */
+export function call<T extends ValType>(f: FunctionRef<T>, ...args: Expr[]): Expr<T> {
+  checkArguments(f, args);
+  return callExpr(f.result, f.index, args);
+}
+
+export function checkArguments(f: FunctionRef, args: readonly Expr[]): void {
+  invariant(
+    f.params.length === args.length && f.params.every((type, i) => args[i]?.type === type),
+    `${f.name} takes (${f.params.join(', ')}), called with (${args.map((a) => a.type).join(', ')})`,
+  );
+}
+
+interface Import {
+  readonly bytes: number[];
+}
+
+export class ModuleBuilder {
+  readonly #types: number[][] = [];
+  readonly #typeIndex = new Map<string, number>();
+  readonly #imports: Import[] = [];
+  readonly #functionTypes: number[] = [];
+  readonly #bodies: (FunctionBuilder | undefined)[] = [];
+  readonly #exports: number[][] = [];
+  readonly #names: string[] = [];
+  #importedFunctions = 0;
+
+  importMemory(module: string, name: string, pages: number): void {
+    const bytes: number[] = [];
+    pushName(bytes, module);
+    pushName(bytes, name);
+    bytes.push(2, 1);
+    pushU32(bytes, pages);
+    pushU32(bytes, pages);
+    this.#imports.push({ bytes });
+  }
+
+  importFunction<R extends ValType | 'none'>(
+    module: string,
+    name: string,
+    params: readonly ValType[],
+    result: R,
+  ): FunctionRef<R> {
+    invariant(this.#bodies.length === 0, 'imports come before functions');
+    const bytes: number[] = [];
+    pushName(bytes, module);
+    pushName(bytes, name);
+    bytes.push(0);
+    pushU32(bytes, this.#type(params, result));
+    this.#imports.push({ bytes });
+    this.#names.push(name);
+    return { name, index: this.#importedFunctions++, params, result };
+  }
+
+  /** Reserves an index, so that functions can call each other in any order. `define` it before `build`. */
+  declare<R extends ValType | 'none'>(name: string, params: readonly ValType[], result: R): FunctionRef<R> {
+    this.#functionTypes.push(this.#type(params, result));
+    this.#bodies.push(undefined);
+    this.#names.push(name);
+    return { name, index: this.#importedFunctions + this.#bodies.length - 1, params, result };
+  }
+
+  define(f: FunctionRef, body: (fb: FunctionBuilder) => void): void {
+    const builder = new FunctionBuilder(f.params, f.result === 'none' ? [] : [f.result]);
+    body(builder);
+    this.#bodies[f.index - this.#importedFunctions] = builder;
+  }
+
+  function<R extends ValType | 'none'>(
+    name: string,
+    params: readonly ValType[],
+    result: R,
+    body: (fb: FunctionBuilder) => void,
+  ): FunctionRef<R> {
+    const f = this.declare(name, params, result);
+    this.define(f, body);
+    return f;
+  }
+
+  export(name: string, f: FunctionRef): void {
+    const bytes: number[] = [];
+    pushName(bytes, name);
+    bytes.push(0);
+    pushU32(bytes, f.index);
+    this.#exports.push(bytes);
+  }
+
+  #type(params: readonly ValType[], result: ValType | 'none'): number {
+    const key = `${params.join(',')}>${result}`;
+    let index = this.#typeIndex.get(key);
+    if (index === undefined) {
+      index = this.#types.length;
+      const bytes = [0x60];
+      pushU32(bytes, params.length);
+      for (const type of params) bytes.push(valType(type));
+      if (result === 'none') bytes.push(0);
+      else bytes.push(1, valType(result));
+      this.#types.push(bytes);
+      this.#typeIndex.set(key, index);
+    }
+    return index;
+  }
+
+  build(): Uint8Array<ArrayBuffer> {
+    const out: number[] = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+    const section = (id: number, entries: readonly (readonly number[])[]): void => {
+      if (entries.length === 0) return;
+      const body: number[] = [];
+      pushU32(body, entries.length);
+      for (const entry of entries) for (const byte of entry) body.push(byte);
+      out.push(id);
+      pushU32(out, body.length);
+      for (const byte of body) out.push(byte);
+    };
+    section(1, this.#types);
+    section(
+      2,
+      this.#imports.map((entry) => entry.bytes),
+    );
+    section(
+      3,
+      this.#functionTypes.map((type) => {
+        const bytes: number[] = [];
+        pushU32(bytes, type);
+        return bytes;
+      }),
+    );
+    section(7, this.#exports);
+    section(
+      10,
+      this.#bodies.map((builder, i) => {
+        invariant(builder !== undefined, `function ${this.#names[this.#importedFunctions + i]} is not defined`);
+        const body = builder.encode();
+        const entry: number[] = [];
+        pushU32(entry, body.length);
+        for (const byte of body) entry.push(byte);
+        return entry;
+      }),
+    );
+    this.#nameSection(out);
+    return new Uint8Array(out);
+  }
+
+  /** Function names, for profilers and stack traces. Core Specification, appendix A.4. */
+  #nameSection(out: number[]): void {
+    const names: number[] = [];
+    pushU32(names, this.#names.length);
+    this.#names.forEach((name, i) => {
+      pushU32(names, i);
+      pushName(names, name);
+    });
+    const body: number[] = [];
+    pushName(body, 'name');
+    body.push(1);
+    pushU32(body, names.length);
+    for (const byte of names) body.push(byte);
+    out.push(0);
+    pushU32(out, body.length);
+    for (const byte of body) out.push(byte);
+  }
+}
