@@ -112,16 +112,14 @@ interface BootOptions {
   readonly clock?: 'real' | 'virtual';
   readonly onReset?: 'restart' | 'stop';
   readonly host?: ManualHost;
-  readonly flush?: () => void;
+  readonly sync?: (power: PowerLatch) => void;
 }
 
 function boot(guest: Guest, options: BootOptions = {}) {
   const host = options.host ?? new ManualHost();
   const clock: MachineClock = options.clock === 'real' ? new RealClock(host) : new VirtualClock();
   const power = new PowerLatch();
-  const console = new SerialConsole(host, () => {
-    machine.wake();
-  });
+  const console = new SerialConsole(host);
   const uart = new FakeUart();
   const log: string[] = [];
   const fixture: Fixture = {
@@ -153,9 +151,13 @@ function boot(guest: Guest, options: BootOptions = {}) {
       log.push('reset');
       engine.reset();
     },
+    deviceTree: new Uint8Array(),
     flush: () => {
       log.push('flush');
-      options.flush?.();
+    },
+    sync: () => {
+      log.push('sync');
+      options.sync?.(power);
     },
     close: () => {
       log.push('close');
@@ -415,7 +417,7 @@ describe('states', () => {
     await turns(host, 2);
     assert.deepEqual(seen, ['bye', 'power-off']);
     assert.deepEqual(await machine.stopped(), { kind: 'power-off' });
-    assert.deepEqual(log, ['reset', 'flush']);
+    assert.deepEqual(log, ['reset', 'sync']);
     assert.throws(() => machine.start(), UserError);
     await assert.rejects(machine.reset(), UserError);
   });
@@ -431,7 +433,7 @@ describe('states', () => {
     restarted.machine.start();
     await turns(restarted.host, 2);
     assert.equal(resets, 1);
-    assert.deepEqual(restarted.log, ['reset', 'reset', 'flush', 'flush']);
+    assert.deepEqual(restarted.log, ['reset', 'reset', 'flush', 'sync']);
     assert.deepEqual(await restarted.machine.stopped(), { kind: 'power-off' });
 
     const ended = boot(guest, { onReset: 'stop' });
@@ -457,8 +459,8 @@ describe('states', () => {
         power.powerOff();
       },
       {
-        flush: () => {
-          throw full;
+        sync: (latch) => {
+          latch.fail(full);
         },
       },
     );
@@ -484,7 +486,7 @@ describe('states', () => {
     await machine.close();
     await machine.close();
     assert.deepEqual(await machine.stopped(), { kind: 'host' });
-    assert.deepEqual(log, ['reset', 'flush', 'close']);
+    assert.deepEqual(log, ['reset', 'sync', 'close']);
     assert.equal((await reader.read()).done, true);
   });
 });

@@ -41,23 +41,34 @@ export interface MachineStatistics {
   readonly devices: readonly DeviceStatistics[];
 }
 
-/** A power request of the guest, kept until the engine has come back. */
+/** What asks the machine to stop while the engine runs, kept until it has come back: the first request counts. */
 export class PowerLatch {
-  #request: 'power-off' | 'reset' | undefined;
+  #request: StopReason | undefined;
 
+  /** The guest switches the power off. The engine comes back by itself. */
   powerOff(): void {
-    this.#request = 'power-off';
+    this.#request ??= { kind: 'power-off' };
   }
 
+  /** The guest asks for a reset. The engine comes back by itself. */
   reset(): void {
-    this.#request = 'reset';
+    this.#request ??= { kind: 'reset' };
   }
 
-  take(): 'power-off' | 'reset' | undefined {
+  /** The host failed the guest. Whoever calls this from inside a slice kicks the engine. */
+  fail(error: unknown): void {
+    this.#request ??= { kind: 'error', error: asError(error) };
+  }
+
+  take(): StopReason | undefined {
     const request = this.#request;
     this.#request = undefined;
     return request;
   }
+}
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
 
 /** A built board as the machine sees it. */
@@ -67,9 +78,13 @@ export interface Hardware {
   readonly receiver: ByteReceiver;
   /** Power-on state: every device reset, CPU 0 at the firmware's first instruction. Media keep. */
   reset(): void;
-  /** Commits what media hold back. Throws `UserError` when the host fails. */
+  /** The flattened device tree that the guest gets. */
+  readonly deviceTree: Uint8Array;
+  /** Commits what media hold back. A failure goes to `PowerLatch.fail`. */
   flush(): void;
-  /** Commits and gives up the files. Called once, after which nothing else is. */
+  /** As `flush`, and what the host has taken survives a crash of it: at power-off and exit. */
+  sync(): void;
+  /** Gives up the files, after `sync`. Called once, after which nothing else is. */
   close(): void;
   statistics(): readonly DeviceStatistics[];
 }
@@ -107,7 +122,10 @@ interface MachineParts {
  * machine the same bytes at the same instruction in every run; keys typed by a person arrive when they do.
  */
 export class Machine {
+  /** The serial console: output, input, `waitFor`. */
   readonly serial: Serial;
+  /** The flattened device tree that the guest gets. Not to be changed. */
+  readonly deviceTree: Uint8Array;
   readonly #hardware: Hardware;
   readonly #engine: Engine;
   readonly #clock: MachineClock;
@@ -143,11 +161,14 @@ export class Machine {
     this.#console = parts.console;
     this.#onReset = parts.onReset;
     this.serial = parts.console;
+    this.deviceTree = parts.hardware.deviceTree;
     this.#stopped = new Promise((resolve) => {
       this.#resolveStopped = resolve;
     });
     this.#clock.connect(this.#engine);
-    this.#console.connect(this.#hardware.receiver);
+    this.#console.connect(this.#hardware.receiver, () => {
+      if (this.#isWaiting) this.#runSoon();
+    });
     this.#hardware.reset();
   }
 
@@ -180,8 +201,9 @@ export class Machine {
       if (this.#state !== 'running') return;
       this.#state = 'paused';
       this.#halt();
-      this.#flush();
-      this.#emit('paused');
+      this.#hardware.flush();
+      this.#obeyPower();
+      if (this.#state === 'paused') this.#emit('paused');
     });
   }
 
@@ -207,9 +229,8 @@ export class Machine {
   }
 
   /**
-   * Stops the machine and gives up its files. Does nothing the second time.
-   *
-   * @throws {UserError} when the host could not write what the flash held back.
+   * Stops the machine and gives up its files. Does nothing the second time. Whether everything could be written
+   * is in the reason that `stopped()` gives.
    */
   close(): Promise<void> {
     return this.#attempt(() => {
@@ -250,11 +271,6 @@ export class Machine {
       serialBytesIn: bytesIn,
       devices: this.#hardware.statistics(),
     };
-  }
-
-  /** Input has arrived, or will never arrive: whoever waits looks again. */
-  wake(): void {
-    if (this.#isWaiting) this.#runSoon();
   }
 
   /**
@@ -309,7 +325,7 @@ export class Machine {
     } catch (error) {
       // A listener that throws after the end has nobody else to hear it.
       if (this.#state === 'stopped') throw error;
-      this.#fail(error);
+      this.#finish({ kind: 'error', error: asError(error) });
     }
   };
 
@@ -335,7 +351,7 @@ export class Machine {
         if (!isCancelled) this.#runSoon();
       },
       (error: unknown) => {
-        this.#fail(error);
+        this.#finish({ kind: 'error', error: asError(error) });
       },
     );
   }
@@ -361,30 +377,17 @@ export class Machine {
 
   #obeyPower(): void {
     const request = this.#power.take();
-    if (request === 'power-off') this.#finish({ kind: 'power-off' });
-    else if (request === 'reset' && this.#onReset === 'stop') this.#finish({ kind: 'reset' });
-    else if (request === 'reset') this.#resetHardware();
+    if (!request) return;
+    if (request.kind === 'reset' && this.#onReset === 'restart') this.#resetHardware();
+    else this.#finish(request);
   }
 
   #resetHardware(): void {
     this.#isIdle = false;
-    this.#power.take();
     this.#hardware.reset();
-    this.#flush();
-    this.#emit('reset');
-  }
-
-  #flush(): void {
-    try {
-      this.#hardware.flush();
-    } catch (error) {
-      this.#fail(error);
-      throw error;
-    }
-  }
-
-  #fail(error: unknown): void {
-    this.#finish({ kind: 'error', error: error instanceof Error ? error : new Error(String(error)) });
+    this.#hardware.flush();
+    this.#obeyPower();
+    if (this.#state !== 'stopped') this.#emit('reset');
   }
 
   #finish(reason: StopReason): void {
@@ -394,13 +397,13 @@ export class Machine {
     let finalReason = reason;
     try {
       this.#console.publish();
-      this.#hardware.flush();
+      this.#hardware.sync();
+      finalReason = failureIn(this.#power.take()) ?? reason;
     } catch (error) {
-      // The first failure is the one to report.
-      if (reason.kind !== 'error') {
-        finalReason = { kind: 'error', error: error instanceof Error ? error : new Error(String(error)) };
-      }
+      finalReason = { kind: 'error', error: asError(error) };
     }
+    // The first failure is the one to report.
+    if (reason.kind === 'error') finalReason = reason;
     this.#console.stopped(finalReason);
     this.#resolveStopped(finalReason);
     this.#emit('stopped', finalReason);
@@ -430,4 +433,8 @@ export class Machine {
       resolve();
     });
   }
+}
+
+function failureIn(request: StopReason | undefined): StopReason | undefined {
+  return request?.kind === 'error' ? request : undefined;
 }

@@ -79,7 +79,7 @@ interface Waiter {
 /** The machine's end of the serial line: a sink for the UART's output, a queue for its input. */
 export class SerialConsole implements Serial, ByteSink {
   readonly #host: HostLoop;
-  readonly #onInput: () => void;
+  #onInput: () => void = () => undefined;
   readonly #transcript = new Transcript();
   readonly #decoder = new TextDecoder();
   readonly #listeners = new Set<OutputListener>();
@@ -96,16 +96,15 @@ export class SerialConsole implements Serial, ByteSink {
   #bytesOut = 0;
   #bytesIn = 0;
 
-  /** `onInput` is told when there is something to deliver, or when the input ends. */
-  constructor(host: HostLoop, onInput: () => void) {
+  constructor(host: HostLoop) {
     this.#host = host;
-    this.#onInput = onInput;
   }
 
-  /** Connects the UART's receiver, once. */
-  connect(receiver: ByteReceiver): void {
+  /** Connects the UART's receiver, once. `onInput` is told when there is something to deliver, or when input ends. */
+  connect(receiver: ByteReceiver, onInput: () => void): void {
     invariant(!this.#receiver, 'a serial console has one receiver');
     this.#receiver = receiver;
+    this.#onInput = onInput;
     // The guest has just made room, at an instant of its own: going on there keeps the input deterministic.
     receiver.onReceiveRoom = () => {
       this.deliver();
