@@ -48,7 +48,10 @@ export interface Serial {
   waitFor(pattern: string | RegExp, options?: WaitForOptions): Promise<SerialMatch>;
   /** Types `data`: bytes, copied, or text as UTF-8. It waits in a queue until the guest's UART has room. */
   send(data: string | Uint8Array): void;
-  /** Says that no more input will come. A guest that can do nothing without input then counts as halted. */
+  /**
+   * Says that no more input will come, except in answer to output. A guest that prints nothing and can do nothing
+   * without input then counts as halted.
+   */
   end(): void;
   /**
    * Calls `listener` with the guest's output from now on, at most once per slice. When it returns a promise, the
