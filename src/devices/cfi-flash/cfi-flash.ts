@@ -13,7 +13,7 @@
  *   chip's word, and as data it programs that byte alone.
  * - Protection registers read as zero and cannot be programmed.
  *
- * @spec JESD68.01 3; AN-646 4
+ * @spec JESD68.01; AN-646
  */
 import { hex, invariant, isPowerOfTwo, NO_TRACE, type Trace } from '../../base/index.js';
 import {

@@ -1,5 +1,5 @@
 /**
- * The command machine of one 16-bit NOR chip with the Intel/Sharp extended command set (AN-646 section 4).
+ * The command machine of one 16-bit NOR chip with the Intel/Sharp extended command set (AN-646).
  *
  * Addresses here are the chip's own: word numbers. A chip knows nothing of the bus, of the chip beside it, or of
  * where the bytes are kept.
@@ -7,7 +7,7 @@
 import { hex, type Trace } from '../../base/index.js';
 import { buildQueryTable, type ChipGeometry } from './query-table.js';
 
-/** AN-646 table 1. A chip decodes the low byte of what is written. */
+/** AN-646. A chip decodes the low byte of what is written. */
 const Command = {
   LOCK_BLOCK: 0x01,
   ALTERNATE_WORD_PROGRAM_SETUP: 0x10,
@@ -24,7 +24,7 @@ const Command = {
   READ_ARRAY: 0xff,
 } as const;
 
-/** The status register (AN-646 table 3). Errors stay until `Command.CLEAR_STATUS`. */
+/** The status register (AN-646). Errors stay until `Command.CLEAR_STATUS`. */
 const Status = {
   BLOCK_LOCKED: 0x02,
   PROGRAM_ERROR: 0x10,

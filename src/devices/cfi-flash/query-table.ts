@@ -1,5 +1,5 @@
 /**
- * The table that a CFI chip answers with in query mode (JESD68.01 section 3), with the primary extended table of
+ * The table that a CFI chip answers with in query mode (JESD68.01), with the primary extended table of
  * the Intel/Sharp command set (AN-646 table 5). One byte per chip word, the index is the word's address.
  */
 
