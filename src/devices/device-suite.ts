@@ -149,6 +149,9 @@ export function deviceCases<State, Rig extends DeviceRig<State>>(
             assert.equal(perform(subject, copy, one), perform(subject, original, one), describeStep(one));
             assert.deepEqual(copy.observe(), original.observe(), `seen outside after ${describeStep(one)}`);
           }
+          for (const { clock } of [copy, original]) clock?.advance(LONG_NS);
+          assert.deepEqual(copy.observe(), original.observe(), 'seen outside after a long wait');
+          assert.deepEqual(copy.device.saveState(), original.device.saveState(), 'state after a long wait');
         });
       },
     },
@@ -186,6 +189,9 @@ type Step =
   | { readonly kind: 'write'; readonly at: number; readonly size: AccessSize; readonly value: bigint }
   | { readonly kind: 'wait'; readonly ns: number }
   | { readonly kind: 'stimulate'; readonly seed: number };
+
+/** Enough for whatever a device has started to come to its end. */
+const LONG_NS = 60e9;
 
 function property<T>(arbitrary: fc.Arbitrary<T>, holds: (value: T) => void): void {
   fc.assert(fc.property(arbitrary, holds), { seed: 0x5eed, numRuns: 60 });

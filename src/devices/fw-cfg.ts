@@ -8,7 +8,7 @@
  * @deviation Files appear in the directory in the order in which they were added; QEMU sorts them by name. Guests
  * search by name.
  */
-import { hex, UserError, type Trace } from '../base/index.js';
+import { deepCopy, hex, UserError, type Trace } from '../base/index.js';
 import {
   cells64,
   type AccessSize,
@@ -92,12 +92,6 @@ export interface FwCfgState {
 
 function initialState(): FwCfgState {
   return { key: FW_CFG_KEY.SIGNATURE, offset: 0, dmaHigh: 0, written: {} };
-}
-
-function copyState(state: FwCfgState): FwCfgState {
-  const written: FwCfgState['written'] = {};
-  for (const [key, data] of Object.entries(state.written)) written[Number(key)] = Uint8Array.from(data);
-  return { ...state, written };
 }
 
 export class FwCfg implements MmioDevice, Snapshottable<FwCfgState> {
@@ -208,11 +202,11 @@ export class FwCfg implements MmioDevice, Snapshottable<FwCfgState> {
   }
 
   saveState(): FwCfgState {
-    return copyState(this.#state);
+    return deepCopy(this.#state);
   }
 
   restoreState(state: FwCfgState): void {
-    this.#state = copyState(state);
+    this.#state = deepCopy(state);
   }
 
   /** Linux Documentation/devicetree/bindings/firmware/qemu,fw-cfg-mmio.yaml. */

@@ -11,7 +11,7 @@
  *
  * @deviation The host bridge's device-specific registers (0x40 to 0xff) read as zero; QEMU lets the guest store there.
  */
-import { hex, invariant, type Trace } from '../base/index.js';
+import { deepCopy, hex, invariant, type Trace } from '../base/index.js';
 import {
   cells64,
   type AccessSize,
@@ -189,11 +189,11 @@ export class PcieHostBridge implements PciFunction {
   }
 
   saveState(): HostBridgeState {
-    return { ...this.#state, BAR: [...this.#state.BAR] };
+    return deepCopy(this.#state);
   }
 
   restoreState(state: HostBridgeState): void {
-    this.#state = { ...state, BAR: [...state.BAR] };
+    this.#state = deepCopy(state);
   }
 }
 
