@@ -86,7 +86,7 @@ const SYSTEM_COUNTER_HZ = 62_500_000;
 /** As many as a GICv2 serves. */
 const MAX_CPUS = 8;
 
-const FLASH_GEOMETRY: CfiFlashGeometry = {
+export const VIRT_FLASH_GEOMETRY: CfiFlashGeometry = {
   chips: 2,
   sizeBytes: VIRT.flash0.sizeBytes,
   blockBytes: 256 * 1024,
@@ -315,7 +315,7 @@ function buildFlash(
   storage: BoardPorts['flashStorage'][number],
 ): FlashBank {
   const { clock, trace } = ports;
-  const map = ports.directMap(base, FLASH_GEOMETRY.sizeBytes);
+  const map = ports.directMap(base, VIRT_FLASH_GEOMETRY.sizeBytes);
   const commit =
     storage &&
     new FlashCommit({
@@ -328,7 +328,7 @@ function buildFlash(
     });
   const device = new CfiFlash({
     name,
-    geometry: FLASH_GEOMETRY,
+    geometry: VIRT_FLASH_GEOMETRY,
     map,
     writableBytes,
     quirks,

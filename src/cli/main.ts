@@ -25,14 +25,22 @@ async function main(args: readonly string[]): Promise<number> {
     // --help and --version end this way too.
     if (error instanceof CommanderError && error.exitCode === 0) return ExitStatus.ok;
     if (error instanceof CommanderError || error instanceof UserError) {
-      const message = error.message.replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' ');
-      process.stderr.write(`v8a: ${message}\n`);
+      process.stderr.write(`v8a: ${oneLine(error)}\n`);
       return ExitStatus.usage;
     }
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     process.stderr.write(`v8a: bug in v8a, please report it: ${text}\n`);
     return ExitStatus.internalError;
   }
+}
+
+/** Commander's messages have a prefix, and suggestions on a line of their own. */
+function oneLine(error: Error): string {
+  const message = error.message.replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' ');
+  if (!(error instanceof CommanderError)) return message;
+  if (error.code === 'commander.unknownOption') return `${message}; 'v8a run --help' lists the options`;
+  if (error.code === 'commander.unknownCommand') return `${message}; 'v8a --help' lists the commands`;
+  return message;
 }
 
 function version(): string {

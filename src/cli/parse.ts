@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { GIB, KIB, MIB } from '../base/index.js';
+import { isMemorySize, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES } from '../vm/limits.js';
 
 const SIZE_UNITS: Readonly<Record<string, number>> = { B: 1, K: KIB, M: MIB, G: GIB, T: 1024 * GIB };
 
@@ -13,6 +14,17 @@ export function parseSize(text: string): number {
   const bytes = parts ? Number(parts[1]) * SIZE_UNITS[unit]! : NaN;
   if (!Number.isSafeInteger(bytes) || bytes === 0) {
     throw new InvalidArgumentError('Accepted: a size such as 512M, 1G or 1.5GiB; a plain number counts MiB.');
+  }
+  return bytes;
+}
+
+/** A size of RAM in bytes. */
+export function parseMemory(text: string): number {
+  const bytes = parseSize(text);
+  if (!isMemorySize(bytes)) {
+    throw new InvalidArgumentError(
+      `Accepted: whole MiB from ${formatSize(MIN_MEMORY_BYTES)} to ${formatSize(MAX_MEMORY_BYTES)}.`,
+    );
   }
   return bytes;
 }
@@ -32,7 +44,9 @@ export function parseDuration(text: string): number {
   const parts = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/i.exec(text.trim());
   const ms = parts ? Number(parts[1]) * DURATION_UNITS_MS[(parts[2] ?? 's').toLowerCase()]! : NaN;
   if (!Number.isFinite(ms) || ms < 1 || ms > Number.MAX_SAFE_INTEGER) {
-    throw new InvalidArgumentError('Accepted: a duration such as 60s, 500ms or 2m; a plain number counts seconds.');
+    throw new InvalidArgumentError(
+      'Accepted: a duration such as 60s, 500ms or 2m; a plain number counts seconds.',
+    );
   }
   return Math.round(ms);
 }

@@ -1,13 +1,13 @@
-import { Command } from 'commander';
-import { TRACE_CHANNELS } from '../base/index.js';
+import { Command, Option } from 'commander';
+import { TRACE_CHANNELS, UserError } from '../base/index.js';
 import type { TraceChannel } from '../base/index.js';
 import { EXIT_STATUS_HELP } from './exit-status.js';
-import { listOf, oneOf, parseDuration, parseEscapes, parseSize } from './parse.js';
+import { formatSize, listOf, oneOf, parseDuration, parseEscapes, parseMemory } from './parse.js';
+import { DEFAULT_MEMORY_BYTES } from '../vm/limits.js';
 
 /** One `--expect` or `--send`, in the order of the command line. */
 export type ScriptStep =
-  | { readonly kind: 'expect'; readonly text: string }
-  | { readonly kind: 'send'; readonly bytes: Uint8Array };
+  { readonly kind: 'expect'; readonly text: string } | { readonly kind: 'send'; readonly bytes: Uint8Array };
 
 /** The options of `v8a run` as commander stores them; what was left out has its default or is absent. */
 export interface RunOptions {
@@ -30,8 +30,6 @@ export interface RunOptions {
   readonly dumpDtb?: string;
 }
 
-const DEFAULT_MEMORY = '512M';
-
 const EXAMPLES = `
 Examples:
   Boot firmware to its shell, keeping its variables in vars.fd:
@@ -49,8 +47,7 @@ Examples:
 const KEYS = `
 Keys on a terminal:
   Ctrl-A x   quit               Ctrl-A a   send Ctrl-A to the guest
-  Ctrl-A h   help               everything else goes to the guest, Ctrl-C too
-`;
+  Ctrl-A h   help               everything else goes to the guest, Ctrl-C too`;
 
 /**
  * The command line of v8a. `run` carries out `v8a run` and returns the exit status, which goes to `exit`.
@@ -66,6 +63,7 @@ export function buildProgram(
     .version(version, '--version', 'print the version')
     .helpOption('-h, --help', 'show help')
     .usage('<command> [options]')
+    .configureHelp({ subcommandTerm: (command) => command.name() })
     .addHelpText('after', "\n'v8a <command> --help' tells all about a command.")
     .exitOverride()
     .configureOutput({ writeErr: () => undefined });
@@ -75,15 +73,15 @@ export function buildProgram(
     .command('run')
     .summary('run a virtual machine')
     .description(
-      'Runs a virtual machine with this terminal as its serial console. Image files are only read, except the\n' +
-        '--flash file.',
+      'Runs a virtual machine with this terminal as its serial console.\n' +
+        'Of the files given, only the one of --flash is ever written.',
     )
     .usage('--firmware <file> [options]')
-    .helpOption('-h, --help', 'show this help')
+    .addHelpOption(new Option('-h, --help', 'show this help').helpGroup('Looking inside:'))
     .configureHelp({ helpWidth: 100 })
 
     .optionsGroup('Machine:')
-    .option('--machine <name>', 'board: virt, compatible with QEMU’s', oneOf('virt'), 'virt')
+    .option('--machine <name>', 'board: virt, as in QEMU', oneOf('virt'), 'virt')
     .option('-f, --firmware <file>', 'firmware image, such as AAVMF_CODE.fd; may be smaller than its bank')
     .option('-F, --flash <file>', 'image of the flash for variables, read and written, such as AAVMF_VARS.fd')
     .option(
@@ -94,8 +92,8 @@ export function buildProgram(
     )
     .option(
       '-m, --mem <size>',
-      `size of RAM: 512M, 1G, or a number of MiB (default: ${DEFAULT_MEMORY})`,
-      parseSize,
+      `size of RAM: 512M, 1G, or a number of MiB (default: ${formatSize(DEFAULT_MEMORY_BYTES)})`,
+      parseMemory,
     )
     .option('-c, --cpus <count>', 'number of CPUs: 1 in this version', oneOf('1'), '1')
     .option('--irqchip <kind>', 'interrupt controller: gicv2 or gicv3', oneOf('gicv2', 'gicv3'), 'gicv3')
@@ -138,10 +136,15 @@ export function buildProgram(
     .option('--dump-dtb <file>', 'write the device tree to file and exit')
 
     .addHelpText('after', KEYS)
-    .addHelpText('after', `\nExit status:\n${formatStatuses()}`)
+    .addHelpText('after', `\nExit status:\n${formatStatuses().trimEnd()}`)
     .addHelpText('after', EXAMPLES.trimEnd())
-    .action(async (options: Omit<RunOptions, 'mem'> & { readonly mem?: number }) => {
-      exit(await run({ ...options, mem: options.mem ?? parseSize(DEFAULT_MEMORY) }, script));
+    // Refused here, by name; commander would only count.
+    .argument('[surplus...]')
+    .action(async (surplus: string[], options: Omit<RunOptions, 'mem'> & { readonly mem?: number }) => {
+      if (surplus[0] !== undefined) {
+        throw new UserError('usage', `unexpected argument '${surplus[0]}': v8a run takes options only`);
+      }
+      exit(await run({ ...options, mem: options.mem ?? DEFAULT_MEMORY_BYTES }, script));
     });
   runCommand.exitOverride().configureOutput({ writeErr: () => undefined });
   return program;

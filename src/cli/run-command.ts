@@ -22,7 +22,10 @@ const HELP_TEXT = ['', 'v8a:', ...TERMINAL_HELP.map((line) => `  ${line}`), ''].
 export async function run(options: RunOptions, script: readonly ScriptStep[]): Promise<number> {
   refuseOverlaps(options);
   if (options.traceFile !== undefined && !options.trace) {
-    throw new UserError('option', `--trace-file ${options.traceFile}: needs --trace with the events to write`);
+    throw new UserError(
+      'option',
+      `--trace-file ${options.traceFile}: needs --trace with the events to write`,
+    );
   }
   if (options.firmware === undefined && options.dumpDtb === undefined) {
     throw new UserError('option', '--firmware is missing: give the image to run, such as AAVMF_CODE.fd');
@@ -52,6 +55,7 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
   });
   const files: OutputFile[] = [];
   try {
+    for (const notice of machine.notices) say(`v8a run: ${notice}\n`);
     const open = (option: string, path: string | undefined) => {
       if (path === undefined) return undefined;
       const file = new OutputFile(option, path);
@@ -156,7 +160,10 @@ function refuseOverlaps(options: RunOptions): void {
   written.forEach(([option, path], i) => {
     for (const [otherOption, otherPath] of [...read, ...written.slice(0, i)]) {
       if (path === undefined || otherPath === undefined || !isSameFile(path, otherPath)) continue;
-      throw new UserError('option', `${option} ${path}: is the file of ${otherOption}; accepted: another file`);
+      throw new UserError(
+        'option',
+        `${option} ${path}: is the file of ${otherOption}; accepted: another file`,
+      );
     }
   });
 }

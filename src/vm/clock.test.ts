@@ -31,7 +31,7 @@ describe('timers', () => {
         const expected = deadlines
           .map((deadlineNs, i) => ({ deadlineNs, i }))
           .filter(({ deadlineNs }) => deadlineNs <= nowNs)
-          .sort((a, b) => a.deadlineNs - b.deadlineNs || a.i - b.i)
+          .sort((a, b) => (a.deadlineNs === b.deadlineNs ? a.i - b.i : a.deadlineNs - b.deadlineNs))
           .map(({ i }) => i);
         queue.fireDue(nowNs);
         assert.deepEqual(fired, expected);

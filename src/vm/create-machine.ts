@@ -2,6 +2,7 @@ import { MIB, NO_TRACE, UserError } from '../base/index.js';
 import { nodeLoop } from '../host/node/event-loop.js';
 import { buildVirt } from './build-virt.js';
 import { DEFAULT_NS_PER_INSTRUCTION, RealClock, VirtualClock } from './clock.js';
+import { DEFAULT_MEMORY_BYTES, isMemorySize, MAX_MEMORY_BYTES } from './limits.js';
 import { Machine, PowerLatch } from './machine.js';
 import { SerialConsole } from './serial.js';
 import { timedTrace } from './trace.js';
@@ -9,7 +10,6 @@ import type { TraceOptions } from './trace.js';
 
 /** What the real-time clock shows at the start with the virtual clock: runs must not depend on the day. */
 const VIRTUAL_START_TIME = new Date('2025-01-01T00:00:00Z');
-const DEFAULT_MEMORY_BYTES = 512 * MIB;
 
 export interface MachineOptions {
   /** The board: `virt`, compatible with QEMU's of that name. */
@@ -31,7 +31,7 @@ export interface MachineOptions {
    * completes.
    */
   readonly flashCommit?: 'quiet' | 'immediate';
-  /** Size of RAM in bytes, a multiple of 1 MiB; 512 MiB when left out. */
+  /** Size of RAM in bytes, whole MiB up to 3 GiB; 512 MiB when left out. */
   readonly memoryBytes?: number;
   /** Interrupt controller, `gicv3` when left out. */
   readonly irqchip?: 'gicv2' | 'gicv3';
@@ -88,6 +88,13 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
   if (!Number.isSafeInteger(nsPerInstruction) || nsPerInstruction < 1) {
     throw new UserError('option', `nsPerInstruction ${nsPerInstruction}: accepted: a whole number from 1 up`);
   }
+  const memoryBytes = options.memoryBytes ?? DEFAULT_MEMORY_BYTES;
+  if (!isMemorySize(memoryBytes)) {
+    throw new UserError(
+      'option',
+      `memoryBytes ${memoryBytes}: accepted: whole MiB (${MIB}) up to ${MAX_MEMORY_BYTES / MIB} of them`,
+    );
+  }
 
   const isVirtual = options.clock === 'virtual';
   const clock = isVirtual ? new VirtualClock(nsPerInstruction) : new RealClock(nodeLoop);
@@ -98,7 +105,7 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
     firmware: options.firmware,
     ...(options.flash === undefined ? {} : { flash: options.flash }),
     flashCommit: options.flashCommit ?? 'quiet',
-    memoryBytes: options.memoryBytes ?? DEFAULT_MEMORY_BYTES,
+    memoryBytes,
     gicVersion: options.irqchip === 'gicv2' ? 2 : 3,
     epochSeconds: Math.floor(startTime.getTime() / 1000),
     clock,

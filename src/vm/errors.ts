@@ -42,7 +42,10 @@ export class TimeoutError extends Error {
 
   constructor(pattern: string | RegExp, timeoutMs: number, lastLines: readonly string[]) {
     super(
-      withLastLines(`waitFor(${showPattern(pattern)}): the guest did not print it in ${timeoutMs} ms`, lastLines),
+      withLastLines(
+        `waitFor(${showPattern(pattern)}): the guest did not print it in ${timeoutMs} ms`,
+        lastLines,
+      ),
     );
     this.timeoutMs = timeoutMs;
     this.lastLines = lastLines;

@@ -80,6 +80,10 @@ export interface Hardware {
   reset(): void;
   /** The flattened device tree that the guest gets. */
   readonly deviceTree: Uint8Array;
+  /** What the user should know about the files, one line each. */
+  readonly notices: readonly string[];
+  /** A short press of the power button: asks the guest to shut down. */
+  pressPowerKey(): void;
   /** Commits what media hold back. A failure goes to `PowerLatch.fail`. */
   flush(): void;
   /** As `flush`, and what the host has taken survives a crash of it: at power-off and exit. */
@@ -126,6 +130,8 @@ export class Machine {
   readonly serial: Serial;
   /** The flattened device tree that the guest gets. Not to be changed. */
   readonly deviceTree: Uint8Array;
+  /** What the user should know about the files given, one line each. */
+  readonly notices: readonly string[];
   readonly #hardware: Hardware;
   readonly #engine: Engine;
   readonly #clock: MachineClock;
@@ -162,6 +168,7 @@ export class Machine {
     this.#onReset = parts.onReset;
     this.serial = parts.console;
     this.deviceTree = parts.hardware.deviceTree;
+    this.notices = parts.hardware.notices;
     this.#stopped = new Promise((resolve) => {
       this.#resolveStopped = resolve;
     });
@@ -214,6 +221,13 @@ export class Machine {
       this.#resetHardware();
       if (this.#state === 'running') this.#runSoon();
     });
+  }
+
+  /** A short press of the power button: asks the guest to shut down, which it may ignore. */
+  pressPowerKey(): void {
+    if (this.#state === 'stopped') return;
+    this.#hardware.pressPowerKey();
+    if (this.#isWaiting) this.#runSoon();
   }
 
   /** Pulls the plug: the machine stops for good, what the flash held back is committed. */
@@ -317,7 +331,7 @@ export class Machine {
       );
       this.#executingNs += nowNs - startNs;
       // A listener may have paused or stopped the machine, or already asked for the next turn.
-      if (this.#state !== 'running' || this.#cancelTurn) return;
+      if (this.#state !== 'running' || this.#isTurnDue()) return;
       const backpressure = this.#console.takeBackpressure();
       if (backpressure) this.#runAfter(backpressure);
       else if (outcome === 'ran') this.#runSoon();
@@ -328,6 +342,10 @@ export class Machine {
       this.#finish({ kind: 'error', error: asError(error) });
     }
   };
+
+  #isTurnDue(): boolean {
+    return this.#cancelTurn !== undefined;
+  }
 
   #runSoon(): void {
     this.#cancelTurn?.();

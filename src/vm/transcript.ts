@@ -3,12 +3,9 @@ const KEPT_CHARACTERS = 256 * 1024;
 const LINE_WIDTH = 200;
 
 /** Control sequences that put the cursor or clear the screen: firmware uses them where others print a new line. */
-// eslint-disable-next-line no-control-regex
 const CURSOR_MOVES = /\u001b\[[0-9;]*[HJ]/g;
 /** Every other control sequence, ECMA-48 5.4. */
-// eslint-disable-next-line no-control-regex
 const CONTROL_SEQUENCES = /\u001b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])/g;
-// eslint-disable-next-line no-control-regex
 const CONTROL_CHARACTERS = /[\u0000-\u0008\u000b-\u001f\u007f]/g;
 
 /** What the guest has printed, addressed by the number of characters printed before. */

@@ -5,10 +5,9 @@ const ESCAPE = 0x01;
 export type TerminalCommand = 'quit' | 'help';
 
 const COMMANDS = new Map<number, TerminalCommand>(
-  Object.entries({ x: 'quit', X: 'quit', h: 'help', H: 'help', '?': 'help' } as const).map(([key, command]) => [
-    key.charCodeAt(0),
-    command,
-  ]),
+  Object.entries({ x: 'quit', X: 'quit', h: 'help', H: 'help', '?': 'help' } as const).map(
+    ([key, command]) => [key.charCodeAt(0), command],
+  ),
 );
 
 export const TERMINAL_HELP = [
@@ -32,8 +31,9 @@ export class EscapeParser {
       if (this.#isAfterEscape) {
         this.#isAfterEscape = false;
         const command = COMMANDS.get(byte);
-        if (command) commands.push(command);
-        else if (byte === ESCAPE || byte === 'a'.charCodeAt(0) || byte === 'A'.charCodeAt(0)) data.push(ESCAPE);
+        if (command !== undefined) commands.push(command);
+        else if (byte === ESCAPE || byte === 'a'.charCodeAt(0) || byte === 'A'.charCodeAt(0))
+          data.push(ESCAPE);
       } else if (byte === ESCAPE) {
         this.#isAfterEscape = true;
       } else {

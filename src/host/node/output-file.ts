@@ -73,7 +73,7 @@ export class OutputFile {
   write(data: Uint8Array | string): void {
     const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : data;
     try {
-      for (let length = 0; length < bytes.length; ) length += writeSync(this.#fd, bytes, length);
+      for (let length = 0; length < bytes.length;) length += writeSync(this.#fd, bytes, length);
     } catch (error) {
       throw new UserError('host-io', `${this.#name}: ${reasonOf(error)}`, { cause: error });
     }

@@ -103,7 +103,8 @@ export class Terminal {
     if (this.#isRestored) return;
     this.#isRestored = true;
     if (this.#isRaw) this.#ports.input.setRawMode?.(false);
-    if (this.#ports.output.isTTY === true && !this.#isOutputClosed) this.#ports.output.write(NORMAL_ATTRIBUTES);
+    if (this.#ports.output.isTTY === true && !this.#isOutputClosed)
+      this.#ports.output.write(NORMAL_ATTRIBUTES);
   };
 
   readonly #read = (chunk: Uint8Array) => {
