@@ -20,7 +20,7 @@ import type { CpuModel } from './models.js';
 import { sysregAddress } from './state.js';
 
 /** What a firmware call did. */
-export type FirmwareResult = 'continue' | 'stop' | 'undefined';
+export type FirmwareResult = 'continue' | 'wait' | 'stop' | 'undefined';
 
 export interface EnginePorts {
   readonly addressSpace: AddressSpace;
@@ -30,7 +30,7 @@ export interface EnginePorts {
   firmwareCall(
     conduit: 'hvc' | 'smc',
     cpu: number,
-    arguments_: readonly bigint[],
+    arguments_: readonly [bigint, bigint, bigint, bigint],
     setX0: (value: bigint) => void,
   ): FirmwareResult;
   readonly trace: Trace;
@@ -357,13 +357,21 @@ export class WasmEngine implements Engine {
   }
 
   #firmwareCall(conduit: number): number {
-    const x = [0, 1, 2, 3].map((i) => this.#view.getBigUint64(STATE.X.at + i * 8, true));
-    const result = this.#ports.firmwareCall(conduit === 0 ? 'hvc' : 'smc', 0, x, (value) => {
-      this.#view.setBigUint64(STATE.X.at, BigInt.asUintN(64, value), true);
-    });
+    const result = this.#ports.firmwareCall(
+      conduit === 0 ? 'hvc' : 'smc',
+      0,
+      [this.x(0), this.x(1), this.x(2), this.x(3)],
+      (value) => {
+        this.setX(0, value);
+      },
+    );
     switch (result) {
       case 'continue':
         return NEXT.refetch;
+      case 'wait':
+        if (this.#view.getInt32(STATE.PENDING.at, true) !== 0) return NEXT.refetch;
+        this.#view.setInt32(STATE.EXIT.at, EXIT.waitForInterrupt, true);
+        return NEXT.exit;
       case 'stop':
         this.#isStopped = true;
         return NEXT.exit;
