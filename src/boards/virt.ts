@@ -37,7 +37,6 @@ import { gpioPowerKeyNode, Pl061 } from '../devices/pl061.js';
 import { apbClockNode } from '../devices/primecell.js';
 import { VirtioMmioEmpty } from '../devices/virtio-mmio-empty.js';
 import { describePsci, Psci } from '../firmware/psci.js';
-import { addressMap } from './address-map.js';
 import type { Board, BoardDevice, BoardPorts, FlashBank, MapEntry } from './ports.js';
 
 interface BoardRow {
@@ -86,7 +85,7 @@ const SYSTEM_COUNTER_HZ = 62_500_000;
 /** As many as a GICv2 serves. */
 const MAX_CPUS = 8;
 
-export const VIRT_FLASH_GEOMETRY: CfiFlashGeometry = {
+const FLASH_GEOMETRY: CfiFlashGeometry = {
   chips: 2,
   sizeBytes: VIRT.flash0.sizeBytes,
   blockBytes: 256 * 1024,
@@ -102,7 +101,7 @@ const POWER_KEY_PRESS_NS = 100_000_000;
 /** Labels in the device tree that the board itself refers to. `intc` and `v2m` are the devices' own. */
 const LABEL = { intc: 'intc', v2m: 'v2m', gpio: 'gpio' } as const;
 
-export interface VirtFlashConfig {
+interface VirtFlashConfig {
   /** The guest can change blocks that lie wholly below this offset; 0 for none. */
   readonly writableBytes: number;
   readonly commitPolicy: FlashCommitPolicy;
@@ -202,7 +201,7 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
   return {
     name: 'virt',
     ram: { base: VIRT.ram.base, sizeBytes: config.ramBytes },
-    map: addressMap([
+    map: [
       ...intc.entries,
       ...flash.map(({ device }, bank) => place(bank === 0 ? VIRT.flash0 : VIRT.flash1, device)),
       place(VIRT.uart0, uart0),
@@ -214,7 +213,7 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
       place(VIRT.pcieIo, new PcieWindow('pcie-io', VIRT.pcieIo.sizeBytes, { trace })),
       place(VIRT.pcieEcam, pcie),
       place(VIRT.pcieMemory64, new PcieWindow('pcie-memory64', VIRT.pcieMemory64.sizeBytes, { trace })),
-    ]),
+    ],
     devices,
     systemRegisters: new Map([
       ...intc.systemRegisters,
@@ -315,7 +314,7 @@ function buildFlash(
   storage: BoardPorts['flashStorage'][number],
 ): FlashBank {
   const { clock, trace } = ports;
-  const map = ports.directMap(base, VIRT_FLASH_GEOMETRY.sizeBytes);
+  const map = ports.directMap(base, FLASH_GEOMETRY.sizeBytes);
   const commit =
     storage &&
     new FlashCommit({
@@ -328,7 +327,7 @@ function buildFlash(
     });
   const device = new CfiFlash({
     name,
-    geometry: VIRT_FLASH_GEOMETRY,
+    geometry: FLASH_GEOMETRY,
     map,
     writableBytes,
     quirks,
