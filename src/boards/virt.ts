@@ -17,6 +17,7 @@ import {
   type MmioDevice,
   type SystemRegisterPort,
 } from '../bus/index.js';
+import { CORTEX_A57 } from '../cpu/models.js';
 import {
   CfiFlash,
   cfiFlashNode,
@@ -85,7 +86,7 @@ const SYSTEM_COUNTER_HZ = 62_500_000;
 /** As many as a GICv2 serves. */
 const MAX_CPUS = 8;
 
-const FLASH_GEOMETRY: CfiFlashGeometry = {
+export const VIRT_FLASH_GEOMETRY: CfiFlashGeometry = {
   chips: 2,
   sizeBytes: VIRT.flash0.sizeBytes,
   blockBytes: 256 * 1024,
@@ -314,7 +315,7 @@ function buildFlash(
   storage: BoardPorts['flashStorage'][number],
 ): FlashBank {
   const { clock, trace } = ports;
-  const map = ports.directMap(base, FLASH_GEOMETRY.sizeBytes);
+  const map = ports.directMap(base, VIRT_FLASH_GEOMETRY.sizeBytes);
   const commit =
     storage &&
     new FlashCommit({
@@ -327,7 +328,7 @@ function buildFlash(
     });
   const device = new CfiFlash({
     name,
-    geometry: FLASH_GEOMETRY,
+    geometry: VIRT_FLASH_GEOMETRY,
     map,
     writableBytes,
     quirks,
@@ -406,7 +407,7 @@ function describeCpus(cpuCount: number): DtNode {
         label: labelOf(cpu),
         properties: {
           device_type: 'cpu',
-          compatible: 'arm,cortex-a57',
+          compatible: CORTEX_A57.compatible,
           reg: { cells: [Number(affinityOf(cpu))] },
           'enable-method': 'psci',
         },
