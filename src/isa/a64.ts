@@ -7,6 +7,7 @@ import { FLOATING_POINT } from './groups/floating-point.js';
 import { LOADS_STORES_SIMD } from './groups/loads-stores-simd.js';
 import { LOADS_STORES } from './groups/loads-stores.js';
 import { SIMD_COPY } from './groups/simd-copy.js';
+import { SIMD_SHIFT_IMMEDIATE } from './groups/simd-shift-immediate.js';
 import { SIMD_THREE_SAME } from './groups/simd-three-same.js';
 import { SYSTEM } from './groups/system.js';
 import type { Row } from './row.js';
@@ -21,6 +22,7 @@ const A64_ROWS: readonly Row[] = [
   ...FLOATING_POINT,
   ...SIMD_COPY,
   ...SIMD_THREE_SAME,
+  ...SIMD_SHIFT_IMMEDIATE,
 ];
 
 export const A64 = new Decoder(A64_ROWS);
