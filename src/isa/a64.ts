@@ -7,6 +7,7 @@ import { FLOATING_POINT } from './groups/floating-point.js';
 import { LOADS_STORES_SIMD } from './groups/loads-stores-simd.js';
 import { LOADS_STORES } from './groups/loads-stores.js';
 import { SIMD_COPY } from './groups/simd-copy.js';
+import { SIMD_MULTIPLY } from './groups/simd-multiply.js';
 import { SIMD_SHIFT_IMMEDIATE } from './groups/simd-shift-immediate.js';
 import { SIMD_THREE_SAME } from './groups/simd-three-same.js';
 import { SYSTEM } from './groups/system.js';
@@ -22,6 +23,7 @@ const A64_ROWS: readonly Row[] = [
   ...FLOATING_POINT,
   ...SIMD_COPY,
   ...SIMD_THREE_SAME,
+  ...SIMD_MULTIPLY,
   ...SIMD_SHIFT_IMMEDIATE,
 ];
 

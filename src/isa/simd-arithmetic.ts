@@ -3,7 +3,8 @@ import type { I32, V128 } from '../wasm/expr.js';
 import { i32, i64 } from '../wasm/expr.js';
 import { bitselect, shuffle, vector } from '../wasm/simd.js';
 import {
-  everySecond, gather, greaterUnsigned, laneBinary, laneShift, laneSplat, low64, multiplyWide, noteSaturation,
+  everySecond, gather, greaterUnsigned, laneBinary, laneShift, laneSplat, low64, multiplyWide, narrowBinary,
+  noteSaturation,
 } from './simd-lanes.js'; // prettier-ignore
 import type { VecField } from './row.js';
 import type { Stage } from './stage.js';
@@ -44,6 +45,18 @@ function leastEach(size: number, bits = elementBits(size)): V128 {
 
 export function greater(U: number, size: number, a: V128, b: V128): V128 {
   return U === 1 ? greaterUnsigned(size, a, b) : laneBinary('gt_s', size, a, b);
+}
+
+export function minimum(U: number, size: number, a: V128, b: V128): V128 {
+  return narrowBinary(U === 1 ? 'min_u' : 'min_s', size, a, b);
+}
+
+export function maximum(U: number, size: number, a: V128, b: V128): V128 {
+  return narrowBinary(U === 1 ? 'max_u' : 'max_s', size, a, b);
+}
+
+export function absoluteDifference(U: number, size: number, a: V128, b: V128): V128 {
+  return laneBinary('sub', size, maximum(U, size, a, b), minimum(U, size, a, b));
 }
 
 /** The greatest or, where `negative` has its sign bit set, the least signed number. */

@@ -6,11 +6,11 @@ import type { Row } from '../row.js';
 import { insn, unimplemented } from '../row.js';
 import type { Shape } from '../simd-arithmetic.js';
 import {
-  bitAnd, bitAndNot, bitNot, bitOr, bitXor, doublingMultiplyHigh, elementBits, greater, oneEach, saturatingAdd,
+  absoluteDifference, bitAnd, bitAndNot, bitNot, bitOr, bitXor, doublingMultiplyHigh, elementBits, greater, maximum, minimum, oneEach, saturatingAdd,
   saturatingSub, shiftRight, signMask, signedLimit, zeros,
 } from '../simd-arithmetic.js'; // prettier-ignore
 import {
-  everySecond, greaterUnsigned, laneBinary, laneShift, laneSplat, laneUnary, multiply, narrowBinary, noteSaturation,
+  everySecond, greaterUnsigned, laneBinary, laneShift, laneSplat, laneUnary, multiply, noteSaturation,
   setLow, setVector,
 } from '../simd-lanes.js'; // prettier-ignore
 import { scalar, vec } from '../simd-text.js';
@@ -18,18 +18,6 @@ import type { Stage } from '../stage.js';
 
 /** `a`, `b` and `d` (the destination before) are used any number of times. */
 type Compute = (s: Stage, shape: Shape, a: V128, b: V128, d: V128) => V128;
-
-function minimum(U: number, size: number, a: V128, b: V128): V128 {
-  return narrowBinary(U === 1 ? 'min_u' : 'min_s', size, a, b);
-}
-
-function maximum(U: number, size: number, a: V128, b: V128): V128 {
-  return narrowBinary(U === 1 ? 'max_u' : 'max_s', size, a, b);
-}
-
-function absoluteDifference(U: number, size: number, a: V128, b: V128): V128 {
-  return laneBinary('sub', size, maximum(U, size, a, b), minimum(U, size, a, b));
-}
 
 // ---- halving
 
