@@ -35,11 +35,12 @@ export function signMask(size: number, a: V128): V128 {
   return laneShift('shr_s', size, a, i32(elementBits(size) - 1));
 }
 
-/** The greatest and the least signed number of `bits` bits, in elements of `size`. */
+/** The greatest signed number of `bits` bits, in elements of `size`. */
 function greatestEach(size: number, bits = elementBits(size)): V128 {
   return laneSplat(size, i64((1n << BigInt(bits - 1)) - 1n));
 }
-function leastEach(size: number, bits = elementBits(size)): V128 {
+/** The least signed number of `bits` bits, sign-extended, in elements of `size`. */
+export function leastEach(size: number, bits = elementBits(size)): V128 {
   return laneSplat(size, i64(-(1n << BigInt(bits - 1))));
 }
 
