@@ -42,16 +42,16 @@ export function readBits(s: Stage, type: Precision, register: VecField): Int {
 
 /** Writes the register's low element and zeroes the rest. */
 export function writeBits(s: Stage, register: VecField, value: Int): void {
-  if (value.type === 'i64') s.setD(register, value as I64);
-  else s.setS(register, value as I32);
+  if (value.type === 'i64') s.setD(register, value);
+  else s.setS(register, value);
 }
 
 export function toFloat(bits: Int): Float {
-  return bits.type === 'i64' ? f64FromBits(bits as I64) : f32FromBits(bits as I32);
+  return bits.type === 'i64' ? f64FromBits(bits) : f32FromBits(bits);
 }
 
 export function toBits(value: Float): Int {
-  return value.type === 'f64' ? i64FromF64Bits(value) : i32FromF32Bits(value as ReturnType<typeof f32>);
+  return value.type === 'f64' ? i64FromF64Bits(value) : i32FromF32Bits(value);
 }
 
 export function floatLike<T extends Float>(like: T, value: number): T {
@@ -100,7 +100,10 @@ export type FloatBinary = 'add' | 'sub' | 'mul' | 'div' | 'min' | 'max';
 /** `a` and `b` are used several times: constants or results of `let`. */
 export function arithmetic(s: Stage, name: FloatBinary, a: Int, b: Int): Int {
   if (name === 'div') {
-    const isByZero = and(eqz(magnitude(b)), and(ne(magnitude(a), intLike(a, 0)), ltU(magnitude(a), infinity(precisionOf(a)))));
+    const isByZero = and(
+      eqz(magnitude(b)),
+      and(ne(magnitude(a), intLike(a, 0)), ltU(magnitude(a), infinity(precisionOf(a)))),
+    );
     s.orFpsr(select(isByZero, i32(FPSR.DZC), i32(0)));
   }
   return withNaNs(s, [a, b], toBits(floatBinary(name, toFloat(a), toFloat(b))));
@@ -109,8 +112,8 @@ export function arithmetic(s: Stage, name: FloatBinary, a: Int, b: Int): Int {
 /** FPMinNum, FPMaxNum: a quiet NaN loses against a number. */
 export function minMaxNumber(s: Stage, name: 'min' | 'max', a: Int, b: Int): Int {
   const isQuiet = (bits: Int): I32 => and(isNaN(bits), eqz(isSignalling(bits)));
-  const left = s.let(select(and(isQuiet(a), eqz(isNaN(b))), b, a) as Int);
-  const right = s.let(select(and(isQuiet(b), eqz(isNaN(a))), a, b) as Int);
+  const left = s.let(select(and(isQuiet(a), eqz(isNaN(b))), b, a));
+  const right = s.let(select(and(isQuiet(b), eqz(isNaN(a))), a, b));
   return arithmetic(s, name, left, right);
 }
 
@@ -127,16 +130,24 @@ const ROUNDINGS = { N: 'nearest', P: 'ceil', M: 'floor', Z: 'trunc' } as const;
 function roundTo(value: Float, rounding: Rounding): Float {
   if (rounding !== 'A') return floatUnary(ROUNDINGS[rounding], value);
   const whole = floatUnary('trunc', value);
-  const isHalf = floatCompare('ge', floatUnary('abs', floatBinary('sub', value, whole)), floatLike(value, 0.5));
+  const isHalf = floatCompare(
+    'ge',
+    floatUnary('abs', floatBinary('sub', value, whole)),
+    floatLike(value, 0.5),
+  );
   const one = floatBinary('copysign', floatLike(value, 1), value);
-  return select(isHalf, floatBinary('add', whole, one), whole) as Float;
+  return select(isHalf, floatBinary('add', whole, one), whole);
 }
 
 /** FRINT*. `signalsInexact` for FRINTX. */
 export function roundToIntegral(s: Stage, a: Int, rounding: Rounding, signalsInexact: boolean): Int {
   const rounded = s.let(toBits(roundTo(toFloat(a), rounding)));
   if (signalsInexact) {
-    const isInexact = floatCompare('lt', floatLike(toFloat(a), 0), floatUnary('abs', floatBinary('sub', toFloat(a), toFloat(rounded))));
+    const isInexact = floatCompare(
+      'lt',
+      floatLike(toFloat(a), 0),
+      floatUnary('abs', floatBinary('sub', toFloat(a), toFloat(rounded))),
+    );
     s.orFpsr(select(isInexact, i32(FPSR.IXC), i32(0)));
   }
   return withNaNs(s, [a], rounded);
@@ -161,7 +172,7 @@ export function fromInteger(s: Stage, type: Precision, a: Int, isSigned: boolean
   const width = a.type === 'i64' ? 64 : 32;
   if (width > significant) {
     const isNegative = isSigned ? geU(a, bitsConst(precisionOf(a), 0x8000_0000, 1n << 63n)) : i32(0);
-    const absolute = s.let(select(isNegative, sub(intLike(a, 0), a), a) as Int);
+    const absolute = s.let(select(isNegative, sub(intLike(a, 0), a), a));
     const lowest = s.let(and(absolute, sub(intLike(a, 0), absolute)));
     // The bits from the lowest one up to the highest are as many as the quotient of the two has.
     const isShort = geU(clz(lowest), intLike(a, significant));
@@ -174,17 +185,24 @@ export function fromInteger(s: Stage, type: Precision, a: Int, isSigned: boolean
 /** FCVT between single and double. `a` is used several times. */
 export function toOtherPrecision(s: Stage, a: Int): Int {
   const single = a.type === 'i32';
-  const converted = single ? toBits(promote(toFloat(a) as ReturnType<typeof f32>)) : toBits(demote(toFloat(a) as ReturnType<typeof f64>));
+  const converted = single
+    ? toBits(promote(toFloat(a) as ReturnType<typeof f32>))
+    : toBits(demote(toFloat(a) as ReturnType<typeof f64>));
   return s.ifValue(
     isNaN(a),
     () => {
       const nan = processNaNs(s, [a]);
       if (single) {
         const wide = extU(nan as I32);
-        return or(shl(shrU(wide, i64(31)), i64(63)), or(infinity(1) as I64, and(shl(wide, i64(29)), i64((1n << 52n) - 1n))));
+        return or(
+          shl(shrU(wide, i64(31)), i64(63)),
+          or(infinity(1) as I64, and(shl(wide, i64(29)), i64((1n << 52n) - 1n))),
+        );
       }
       const wide = nan as I64;
-      return wrap(or(shl(shrU(wide, i64(63)), i64(31)), or(i64(0x7f80_0000), and(shrU(wide, i64(29)), i64(0x7f_ffff)))));
+      return wrap(
+        or(shl(shrU(wide, i64(63)), i64(31)), or(i64(0x7f80_0000), and(shrU(wide, i64(29)), i64(0x7f_ffff)))),
+      );
     },
     () => converted,
     converted.type,
@@ -198,5 +216,9 @@ export function compare(s: Stage, a: Int, b: Int, signalsQuiet: I32): I32 {
   s.orFpsr(select(isInvalid, i32(FPSR.IOC), i32(0)));
   const isLess = floatCompare('lt', toFloat(a), toFloat(b));
   const isEqual = floatCompare('eq', toFloat(a), toFloat(b));
-  return select(isUnordered, i32(0b0011), select(isEqual, i32(0b0110), select(isLess, i32(0b1000), i32(0b0010))));
+  return select(
+    isUnordered,
+    i32(0b0011),
+    select(isEqual, i32(0b0110), select(isLess, i32(0b1000), i32(0b0010))),
+  );
 }

@@ -150,13 +150,7 @@ export function widen(size: number, half: 'low' | 'high', isSigned: boolean, a: 
 }
 
 /** Products of twice the size of the elements of the low or the high half. */
-export function multiplyWide(
-  size: number,
-  half: 'low' | 'high',
-  isSigned: boolean,
-  a: V128,
-  b: V128,
-): V128 {
+export function multiplyWide(size: number, half: 'low' | 'high', isSigned: boolean, a: V128, b: V128): V128 {
   const suffix = isSigned ? 's' : 'u';
   switch (size) {
     case 0:

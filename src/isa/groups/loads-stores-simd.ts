@@ -129,7 +129,9 @@ const SINGLE = [
     spec: 'DDI0487 C7.2 LDR, STR (register, SIMD&FP)',
     static: ['size', 'opc'],
     // UXTW, SXTW, and LSL or SXTX, which are the same for a 64-bit offset.
-    split: { extend: { count: 3, of: ({ option }: { option: number }) => ((option & 1) === 1 ? 2 : option >> 2) } },
+    split: {
+      extend: { count: 3, of: ({ option }: { option: number }) => ((option & 1) === 1 ? 2 : option >> 2) },
+    },
     allocated: isAccess,
     constraint: ({ option }) => (option & 2) !== 0,
     simd: true,

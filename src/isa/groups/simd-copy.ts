@@ -61,8 +61,7 @@ const COPY = [
     split: { size: ELEMENT_SIZE },
     constraint: ({ Q, imm5 }) => hasSize({ imm5 }) && (Q === 1 || sizeOf(imm5) < 3),
     simd: true,
-    text: ({ Q, imm5, Rn, Vd }) =>
-      `dup\t${vec(Vd, sizeOf(imm5), Q)}, ${reg(sizeOf(imm5) === 3 ? 1 : 0, Rn)}`,
+    text: ({ Q, imm5, Rn, Vd }) => `dup\t${vec(Vd, sizeOf(imm5), Q)}, ${reg(sizeOf(imm5) === 3 ? 1 : 0, Rn)}`,
     exec(s, { Q, Rn, Vd }, { size }) {
       setVector(s, Q, Vd, laneSplat(size, s.x(Rn)));
     },
@@ -193,14 +192,7 @@ export function floatText(imm8: number): string {
   return `#${mantissa}e${sign}${power.replace(/^[+-]/, '').padStart(2, '0')}`;
 }
 
-function immediateText(
-  Q: number,
-  op: number,
-  cmode: number,
-  abc: number,
-  defgh: number,
-  Vd: number,
-): string {
+function immediateText(Q: number, op: number, cmode: number, abc: number, defgh: number, Vd: number): string {
   const imm8 = (abc << 5) | defgh;
   if (isLogical(cmode)) return shiftedText(op === 1 ? 'bic' : 'orr', Vd, Q, cmode, imm8);
   if (cmode < 14) return shiftedText(op === 1 ? 'mvni' : 'movi', Vd, Q, cmode, imm8);
@@ -284,8 +276,7 @@ const PERMUTE = [
     static: ['Q'],
     constraint: ({ Q, imm4 }) => Q === 1 || imm4 < 8,
     simd: true,
-    text: ({ Q, Vm, imm4, Vn, Vd }) =>
-      `ext\t${[Vd, Vn, Vm].map((n) => vec(n, 0, Q)).join(', ')}, #${imm4}`,
+    text: ({ Q, Vm, imm4, Vn, Vd }) => `ext\t${[Vd, Vn, Vm].map((n) => vec(n, 0, Q)).join(', ')}, #${imm4}`,
     exec(s, { Q, Vm, imm4, Vn, Vd }) {
       const index = s.let(vector('i8x16.add', v128(BYTE_NUMBERS), splat('i8x16.splat', s.imm(imm4))));
       if (Q === 1) {

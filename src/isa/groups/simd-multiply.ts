@@ -8,7 +8,16 @@ import {
   absoluteDifference, bitAnd, bitXor, doublingMultiplyHigh, doublingMultiplyWide, elementBits, narrow, saturatingAdd,
   saturatingSub, setHalf, shiftRight, signMask, zeros,
 } from '../simd-arithmetic.js'; // prettier-ignore
-import { laneBinary, laneShift, laneSplat, multiply, multiplyWide, setLow, sizeLog2, widen } from '../simd-lanes.js';
+import {
+  laneBinary,
+  laneShift,
+  laneSplat,
+  multiply,
+  multiplyWide,
+  setLow,
+  sizeLog2,
+  widen,
+} from '../simd-lanes.js';
 import { element, scalar, vec } from '../simd-text.js';
 import type { Stage } from '../stage.js';
 
@@ -33,7 +42,8 @@ const addOrSub =
 /** The first operand is wide already. */
 const addOrSubWide =
   (name: 'add' | 'sub'): WideCompute =>
-  (_, { U, size }, half, a, b) => laneBinary(name, size + 1, a, widen(size, half, U === 0, b));
+  (_, { U, size }, half, a, b) =>
+    laneBinary(name, size + 1, a, widen(size, half, U === 0, b));
 
 const difference: WideCompute = (_, { U, size }, half, a, b) =>
   widen(size, half, false, absoluteDifference(U, size, a, b));
@@ -81,15 +91,39 @@ const MIDDLE = [1, 2];
 
 const WIDENING: readonly Widening[] = [
   { opcode: '0000', names: ['saddl', 'uaddl'], sizes: NARROW, compute: addOrSub('add') },
-  { opcode: '0001', names: ['saddw', 'uaddw'], sizes: NARROW, isFirstWide: true, compute: addOrSubWide('add') },
+  {
+    opcode: '0001',
+    names: ['saddw', 'uaddw'],
+    sizes: NARROW,
+    isFirstWide: true,
+    compute: addOrSubWide('add'),
+  },
   { opcode: '0010', names: ['ssubl', 'usubl'], sizes: NARROW, compute: addOrSub('sub') },
-  { opcode: '0011', names: ['ssubw', 'usubw'], sizes: NARROW, isFirstWide: true, compute: addOrSubWide('sub') },
+  {
+    opcode: '0011',
+    names: ['ssubw', 'usubw'],
+    sizes: NARROW,
+    isFirstWide: true,
+    compute: addOrSubWide('sub'),
+  },
   { opcode: '0101', names: ['sabal', 'uabal'], sizes: NARROW, compute: accumulated('add', difference) },
   { opcode: '0111', names: ['sabdl', 'uabdl'], sizes: NARROW, compute: difference },
   { opcode: '1000', names: ['smlal', 'umlal'], sizes: NARROW, compute: accumulated('add', product) },
-  { opcode: '1001', names: ['sqdmlal', ''], sizes: MIDDLE, hasScalar: true, compute: saturated(saturatingAdd) },
+  {
+    opcode: '1001',
+    names: ['sqdmlal', ''],
+    sizes: MIDDLE,
+    hasScalar: true,
+    compute: saturated(saturatingAdd),
+  },
   { opcode: '1010', names: ['smlsl', 'umlsl'], sizes: NARROW, compute: accumulated('sub', product) },
-  { opcode: '1011', names: ['sqdmlsl', ''], sizes: MIDDLE, hasScalar: true, compute: saturated(saturatingSub) },
+  {
+    opcode: '1011',
+    names: ['sqdmlsl', ''],
+    sizes: MIDDLE,
+    hasScalar: true,
+    compute: saturated(saturatingSub),
+  },
   { opcode: '1100', names: ['smull', 'umull'], sizes: NARROW, compute: product },
   { opcode: '1101', names: ['sqdmull', ''], sizes: MIDDLE, hasScalar: true, compute: doubled },
   { opcode: '1110', names: ['pmull', ''], sizes: [0], compute: polynomial },
@@ -187,7 +221,10 @@ const BY_ELEMENT: readonly ByElement[] = [
   {
     opcode: '0000',
     names: ['', 'mla'],
-    compute: { isWide: false, of: (_, { size }, a, b, d) => laneBinary('add', size, d, multiply(size, a, b)) },
+    compute: {
+      isWide: false,
+      of: (_, { size }, a, b, d) => laneBinary('add', size, d, multiply(size, a, b)),
+    },
   },
   { opcode: '0010', names: ['smlal', 'umlal'], compute: { isWide: true, of: accumulated('add', product) } },
   {
@@ -199,7 +236,10 @@ const BY_ELEMENT: readonly ByElement[] = [
   {
     opcode: '0100',
     names: ['', 'mls'],
-    compute: { isWide: false, of: (_, { size }, a, b, d) => laneBinary('sub', size, d, multiply(size, a, b)) },
+    compute: {
+      isWide: false,
+      of: (_, { size }, a, b, d) => laneBinary('sub', size, d, multiply(size, a, b)),
+    },
   },
   { opcode: '0110', names: ['smlsl', 'umlsl'], compute: { isWide: true, of: accumulated('sub', product) } },
   {
@@ -271,7 +311,14 @@ function byElementScalar(s: Stage, { compute }: ByElement, size: number, fields:
   setLow(s, bytes, Vd, result);
 }
 
-function byElementText({ names, compute }: ByElement, Q: number, U: number, size: number, Vd: number, Vn: number): string {
+function byElementText(
+  { names, compute }: ByElement,
+  Q: number,
+  U: number,
+  size: number,
+  Vd: number,
+  Vn: number,
+): string {
   const [suffix, wide] = compute.isWide ? [second(Q), vec(Vd, size + 1, 1)] : ['', vec(Vd, size, Q)];
   return `${names[U]}${suffix}\t${wide}, ${vec(Vn, size, Q)}, `;
 }

@@ -91,7 +91,13 @@ const SAME_WIDTH: readonly SameWidth[] = [
     scalarSizes: DOUBLEWORD,
     compute: (_, { U, size }, a, shift, d) => laneBinary('add', size, d, shiftedRight(U, size, a, shift)),
   },
-  { opcode: '00100', names: ['srshr', 'urshr'], direction: 'right', scalarSizes: DOUBLEWORD, compute: rounding },
+  {
+    opcode: '00100',
+    names: ['srshr', 'urshr'],
+    direction: 'right',
+    scalarSizes: DOUBLEWORD,
+    compute: rounding,
+  },
   {
     opcode: '00110',
     names: ['srsra', 'ursra'],
@@ -194,8 +200,18 @@ interface NarrowingShift {
 }
 
 const NARROWING: readonly NarrowingShift[] = [
-  { opcode: '10000', names: ['shrn', 'sqshrun'], isRounding: false, narrowings: ['truncate', 'signed to unsigned'] },
-  { opcode: '10001', names: ['rshrn', 'sqrshrun'], isRounding: true, narrowings: ['truncate', 'signed to unsigned'] },
+  {
+    opcode: '10000',
+    names: ['shrn', 'sqshrun'],
+    isRounding: false,
+    narrowings: ['truncate', 'signed to unsigned'],
+  },
+  {
+    opcode: '10001',
+    names: ['rshrn', 'sqrshrun'],
+    isRounding: true,
+    narrowings: ['truncate', 'signed to unsigned'],
+  },
   { opcode: '10010', names: ['sqshrn', 'uqshrn'], isRounding: false, narrowings: ['signed', 'unsigned'] },
   { opcode: '10011', names: ['sqrshrn', 'uqrshrn'], isRounding: true, narrowings: ['signed', 'unsigned'] },
 ];

@@ -184,8 +184,7 @@ function vectorRow({ opcode, names, sizes, compute, suffix }: TwoRegister): Row 
     static: ['Q', 'U', 'size'],
     allocated: ({ Q, U, size }) => names[U] !== '' && sizes.includes(size) && (Q === 1 || size !== 3),
     simd: true,
-    text: ({ Q, U, size, Vn, Vd }) =>
-      `${names[U]}\t${vec(Vd, size, Q)}, ${vec(Vn, size, Q)}${suffix ?? ''}`,
+    text: ({ Q, U, size, Vn, Vd }) => `${names[U]}\t${vec(Vd, size, Q)}, ${vec(Vn, size, Q)}${suffix ?? ''}`,
     exec(s, { Q, U, size, Vn, Vd }) {
       const bytes = 8 << Q;
       setLow(s, bytes, Vd, compute(s, { U, size, bytes }, s.let(s.v(Vn)), s.v(Vd)));
@@ -298,13 +297,7 @@ function narrowingScalarRow({ opcode, names, narrowings }: NarrowingMove): Row {
 // ---- across lanes
 
 /** Combines all elements of the low `bytes` bytes; the result is in the lowest element. */
-function across(
-  s: Stage,
-  size: number,
-  bytes: number,
-  a: V128,
-  combine: (a: V128, b: V128) => V128,
-): V128 {
+function across(s: Stage, size: number, bytes: number, a: V128, combine: (a: V128, b: V128) => V128): V128 {
   let result = a;
   for (let distance = bytes >> 1; distance >= 1 << size; distance >>= 1) {
     const from = Array.from({ length: 16 }, (_, i) => (i + distance) % 16);
@@ -343,8 +336,7 @@ const ACROSS: readonly AcrossLanes[] = [
   {
     opcode: '11011',
     names: ['addv', ''],
-    compute: (s, { size, bytes }, a) =>
-      across(s, size, bytes, a, (x, y) => laneBinary('add', size, x, y)),
+    compute: (s, { size, bytes }, a) => across(s, size, bytes, a, (x, y) => laneBinary('add', size, x, y)),
   },
 ];
 
@@ -372,14 +364,25 @@ const PAIRWISE = [
     simd: true,
     text: ({ Vn, Vd }) => `addp\t${scalar(Vd, 3)}, ${vec(Vn, 3, 1)}`,
     exec(s, { Vn, Vd }) {
-      setLow(s, 8, Vd, across(s, 3, 16, s.v(Vn), (x, y) => laneBinary('add', 3, x, y)));
+      setLow(
+        s,
+        8,
+        Vd,
+        across(s, 3, 16, s.v(Vn), (x, y) => laneBinary('add', 3, x, y)),
+      );
     },
   }),
 ];
 
 // ---- floating point, not done yet
 
-type FloatRow = readonly [name: string, U: 0 | 1, sizeHigh: 0 | 1, opcode: string, form: 'vector' | 'scalar' | 'both'];
+type FloatRow = readonly [
+  name: string,
+  U: 0 | 1,
+  sizeHigh: 0 | 1,
+  opcode: string,
+  form: 'vector' | 'scalar' | 'both',
+];
 
 const FLOAT_NAMES: readonly FloatRow[] = [
   ['FCVTN', 0, 0, '10110', 'vector'],
@@ -421,8 +424,10 @@ const FLOAT = [
     const rest = `${sizeHigh} sz 10000 ${opcode} 10 Vn:5 Vd:5`;
     const spec = `DDI0487 C7.2 ${name}`;
     const rows: Row[] = [];
-    if (form !== 'scalar') rows.push(unimplemented(`${name} (vector, one operand)`, `0 Q ${U} 01110 ${rest}`, spec));
-    if (form !== 'vector') rows.push(unimplemented(`${name} (scalar, one operand)`, `01 ${U} 11110 ${rest}`, spec));
+    if (form !== 'scalar')
+      rows.push(unimplemented(`${name} (vector, one operand)`, `0 Q ${U} 01110 ${rest}`, spec));
+    if (form !== 'vector')
+      rows.push(unimplemented(`${name} (scalar, one operand)`, `01 ${U} 11110 ${rest}`, spec));
     return rows;
   }),
   ...(['0 Q 1 01110', '01 1 11110'] as const).map((start, i) =>
@@ -442,7 +447,11 @@ const FLOAT = [
       ['FMIN', '1', '01111'],
     ] as const
   ).flatMap(([name, sizeHigh, opcode]) => [
-    unimplemented(`${name}V`, `0 1 1 01110 ${sizeHigh} 0 11000 ${opcode} 10 Vn:5 Vd:5`, `DDI0487 C7.2 ${name}V`),
+    unimplemented(
+      `${name}V`,
+      `0 1 1 01110 ${sizeHigh} 0 11000 ${opcode} 10 Vn:5 Vd:5`,
+      `DDI0487 C7.2 ${name}V`,
+    ),
     unimplemented(
       `${name}P (scalar)`,
       `01 1 11110 ${sizeHigh} sz 11000 ${opcode} 10 Vn:5 Vd:5`,

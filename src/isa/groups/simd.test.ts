@@ -2,7 +2,6 @@
  * Runs SIMD and FP instructions on random states, each compiled to WebAssembly with its fields as constants, and
  * compares with qemu-aarch64, which knows nothing of our definitions.
  */
-/// <reference path="../../cpu/webassembly.d.ts" />
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -19,7 +18,7 @@ import { A64 } from '../a64.js';
 import { randomSource, randomWord } from '../random-encoder.js';
 import type { Row } from '../row.js';
 import { fieldValue } from '../row.js';
-import type { AccessOptions, Condition, SizeLog2, Stage } from '../stage.js';
+import type { Condition, SizeLog2, Stage } from '../stage.js';
 
 const SEED = 0x5eed_51d;
 const WORDS_PER_ROW = 40;
@@ -99,11 +98,15 @@ class ConstantStage implements Stage {
     this.setX(register, extU(value));
   }
   setR(register: unknown, value: Int): void {
-    if (value.type === 'i64') this.setX(register, value as I64);
-    else this.setW(register, value as I32);
+    if (value.type === 'i64') this.setX(register, value);
+    else this.setW(register, value);
   }
 
-  #vector<K extends 'v128' | 'i64' | 'i32'>(kind: K, register: unknown, offset = 0): ReturnType<typeof load<K>> {
+  #vector<K extends 'v128' | 'i64' | 'i32'>(
+    kind: K,
+    register: unknown,
+    offset = 0,
+  ): ReturnType<typeof load<K>> {
     const n = (this.#number(register) + offset) % 32;
     return load(kind, i32(16 * n), 0, this.#read(`v${n}`));
   }
@@ -157,7 +160,12 @@ class ConstantStage implements Stage {
   if(condition: I32, then: () => void, otherwise?: () => void): void {
     this.#fb.if(condition, then, otherwise);
   }
-  ifValue<T extends ValType>(condition: I32, then: () => Expr<T>, otherwise: () => Expr<T>, type: T): Expr<T> {
+  ifValue<T extends ValType>(
+    condition: I32,
+    then: () => Expr<T>,
+    otherwise: () => Expr<T>,
+    type: T,
+  ): Expr<T> {
     return this.#fb.ifValue(condition, then, otherwise, type);
   }
 
@@ -170,7 +178,8 @@ class ConstantStage implements Stage {
   condition(condition: Condition): I32 {
     const flag = (bit: number): I32 => and(shrU(this.nzcv(), i32(bit)), i32(1));
     const [n, z, c, v] = [flag(3), flag(2), flag(1), flag(0)];
-    const base = [z, c, n, v, and(c, eqz(z)), eq(n, v), and(eq(n, v), eqz(z)), i32(1)][condition >> 1] ?? i32(1);
+    const base =
+      [z, c, n, v, and(c, eqz(z)), eq(n, v), and(eq(n, v), eqz(z)), i32(1)][condition >> 1] ?? i32(1);
     return (condition & 1) === 1 && condition !== 15 ? xor(base, i32(1)) : base;
   }
 
@@ -191,10 +200,10 @@ class ConstantStage implements Stage {
     this.store(address, size, first);
     this.store(add(address, i64(1 << size)), size, second);
   }
-  loadV(address: I64, _options?: AccessOptions): V128 {
+  loadV(address: I64): V128 {
     return load('v128', this.#data(address));
   }
-  storeV(address: I64, value: V128, _options?: AccessOptions): void {
+  storeV(address: I64, value: V128): void {
     this.#fb.store('v128', this.#data(address), 0, value);
   }
   loadPairV(address: I64): [V128, V128] {
@@ -292,7 +301,10 @@ function randomState(row: Row, word: number, random: () => number): Uint8Array {
         return random64();
       case 1:
         // numbers between about ±2^17 in single and double precision
-        return ((random64() & 0x80ff_ffff_80ff_ffffn) | 0x4000_0000_4000_0000n) - (random64() & 0x0100_0000_0100_0000n);
+        return (
+          ((random64() & 0x80ff_ffff_80ff_ffffn) | 0x4000_0000_4000_0000n) -
+          (random64() & 0x0100_0000_0100_0000n)
+        );
       case 2:
         return (edge << 32n) | BigInt(random());
       case 3:
@@ -316,7 +328,8 @@ function randomState(row: Row, word: number, random: () => number): Uint8Array {
     const registers = registerFields(row, word);
     const put = (name: string, value: bigint): void => {
       const n = registers.get(name);
-      if (n !== undefined && n < X_COUNT) state.setBigUint64(V_BYTES + 8 * n, BigInt.asUintN(64, value), true);
+      if (n !== undefined && n < X_COUNT)
+        state.setBigUint64(V_BYTES + 8 * n, BigInt.asUintN(64, value), true);
     };
     put('Rn', DATA_ADDRESS + BigInt(DATA_BYTES / 2 + (random() % 64)));
     // An offset that UXTW reads as it is.
@@ -479,12 +492,15 @@ function fpsrMask(row: Row): number {
 }
 
 function differences({ row, word, state }: Case, ours: Uint8Array, theirs: Uint8Array): string[] {
-  const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = (bytes: Uint8Array): DataView =>
+    new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const [before, a, b] = [view(state), view(ours), view(theirs)];
   const found: string[] = [];
   const report = (what: string, old: bigint, left: bigint, right: bigint): void => {
     if (left !== right)
-      found.push(`${what}: before ${old.toString(16)}, ours ${left.toString(16)}, QEMU ${right.toString(16)}`);
+      found.push(
+        `${what}: before ${old.toString(16)}, ours ${left.toString(16)}, QEMU ${right.toString(16)}`,
+      );
   };
   const quad = (bytes: DataView, at: number): bigint =>
     (bytes.getBigUint64(at + 8, true) << 64n) | bytes.getBigUint64(at, true);
@@ -508,7 +524,9 @@ test('SIMD and FP instructions do what QEMU does', { skip: hasTools ? false : `n
   const cases = makeCases();
   const ours = runOurs(cases);
   const theirs = runTheirs(cases);
-  const wrong = cases.flatMap((c, i) => differences(c, ours.states[i] ?? c.state, theirs.states[i] ?? c.state));
+  const wrong = cases.flatMap((c, i) =>
+    differences(c, ours.states[i] ?? c.state, theirs.states[i] ?? c.state),
+  );
   assert.deepEqual(wrong.slice(0, 20), [], `${wrong.length} of ${cases.length}`);
   assert.ok(Buffer.compare(ours.data, theirs.data) === 0, 'memory after all stores');
 });
