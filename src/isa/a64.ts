@@ -7,7 +7,11 @@ import { FLOATING_POINT } from './groups/floating-point.js';
 import { LOADS_STORES_SIMD } from './groups/loads-stores-simd.js';
 import { LOADS_STORES } from './groups/loads-stores.js';
 import { SIMD_COPY } from './groups/simd-copy.js';
+import { SIMD_CRYPTO } from './groups/simd-crypto.js';
+import { SIMD_MULTIPLY } from './groups/simd-multiply.js';
+import { SIMD_SHIFT_IMMEDIATE } from './groups/simd-shift-immediate.js';
 import { SIMD_THREE_SAME } from './groups/simd-three-same.js';
+import { SIMD_TWO_REGISTER } from './groups/simd-two-register.js';
 import { SYSTEM } from './groups/system.js';
 import { SYSTEM_REGISTER_MOVES } from './groups/system-register-moves.js';
 import type { Row } from './row.js';
@@ -23,6 +27,10 @@ const A64_ROWS: readonly Row[] = [
   ...FLOATING_POINT,
   ...SIMD_COPY,
   ...SIMD_THREE_SAME,
+  ...SIMD_TWO_REGISTER,
+  ...SIMD_MULTIPLY,
+  ...SIMD_SHIFT_IMMEDIATE,
+  ...SIMD_CRYPTO,
 ];
 
 export const A64 = new Decoder(A64_ROWS);

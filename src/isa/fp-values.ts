@@ -42,16 +42,16 @@ export function readBits(s: Stage, type: Precision, register: VecField): Int {
 
 /** Writes the register's low element and zeroes the rest. */
 export function writeBits(s: Stage, register: VecField, value: Int): void {
-  if (value.type === 'i64') s.setD(register, value as I64);
-  else s.setS(register, value as I32);
+  if (value.type === 'i64') s.setD(register, value);
+  else s.setS(register, value);
 }
 
 export function toFloat(bits: Int): Float {
-  return bits.type === 'i64' ? f64FromBits(bits as I64) : f32FromBits(bits as I32);
+  return bits.type === 'i64' ? f64FromBits(bits) : f32FromBits(bits);
 }
 
 export function toBits(value: Float): Int {
-  return value.type === 'f64' ? i64FromF64Bits(value) : i32FromF32Bits(value as ReturnType<typeof f32>);
+  return value.type === 'f64' ? i64FromF64Bits(value) : i32FromF32Bits(value);
 }
 
 export function floatLike<T extends Float>(like: T, value: number): T {
@@ -112,8 +112,8 @@ export function arithmetic(s: Stage, name: FloatBinary, a: Int, b: Int): Int {
 /** FPMinNum, FPMaxNum: a quiet NaN loses against a number. */
 export function minMaxNumber(s: Stage, name: 'min' | 'max', a: Int, b: Int): Int {
   const isQuiet = (bits: Int): I32 => and(isNaN(bits), eqz(isSignalling(bits)));
-  const left = s.let(select(and(isQuiet(a), eqz(isNaN(b))), b, a) as Int);
-  const right = s.let(select(and(isQuiet(b), eqz(isNaN(a))), a, b) as Int);
+  const left = s.let(select(and(isQuiet(a), eqz(isNaN(b))), b, a));
+  const right = s.let(select(and(isQuiet(b), eqz(isNaN(a))), a, b));
   return arithmetic(s, name, left, right);
 }
 
@@ -136,7 +136,7 @@ function roundTo(value: Float, rounding: Rounding): Float {
     floatLike(value, 0.5),
   );
   const one = floatBinary('copysign', floatLike(value, 1), value);
-  return select(isHalf, floatBinary('add', whole, one), whole) as Float;
+  return select(isHalf, floatBinary('add', whole, one), whole);
 }
 
 /** FRINT*. `signalsInexact` for FRINTX. */
@@ -172,7 +172,7 @@ export function fromInteger(s: Stage, type: Precision, a: Int, isSigned: boolean
   const width = a.type === 'i64' ? 64 : 32;
   if (width > significant) {
     const isNegative = isSigned ? geU(a, bitsConst(precisionOf(a), 0x8000_0000, 1n << 63n)) : i32(0);
-    const absolute = s.let(select(isNegative, sub(intLike(a, 0), a), a) as Int);
+    const absolute = s.let(select(isNegative, sub(intLike(a, 0), a), a));
     const lowest = s.let(and(absolute, sub(intLike(a, 0), absolute)));
     // The bits from the lowest one up to the highest are as many as the quotient of the two has.
     const isShort = geU(clz(lowest), intLike(a, significant));

@@ -143,7 +143,7 @@ const COMPARES = [
       `fcsel\t${fp(Vd, type)}, ${fp(Vn, type)}, ${fp(Vm, type)}, ${CONDITION_NAMES[cond]}`,
     exec(s, { type, Vm, cond, Vn, Vd }) {
       const isFirst = s.condition(cond);
-      writeBits(s, Vd, select(isFirst, readBits(s, type, Vn), readBits(s, type, Vm)) as Int);
+      writeBits(s, Vd, select(isFirst, readBits(s, type, Vn), readBits(s, type, Vm)));
     },
   }),
 ];

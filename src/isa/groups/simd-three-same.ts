@@ -1,60 +1,23 @@
 /** Advanced SIMD three same, vector and scalar, of integers. DDI0487 C4.1.97. */
 import type { V128 } from '../../wasm/expr.js';
 import { i32, i64 } from '../../wasm/expr.js';
-import { bitselect, shuffle, vector } from '../../wasm/simd.js';
+import { bitselect, shuffle } from '../../wasm/simd.js';
 import type { Row } from '../row.js';
 import { insn, unimplemented } from '../row.js';
+import type { Shape } from '../simd-arithmetic.js';
 import {
-  everySecond, greaterUnsigned, laneBinary, laneShift, laneSplat, laneUnary, multiply, multiplyWide, narrowBinary,
-  noteSaturation, setLow, setVector,
+  absoluteDifference, bitAnd, bitAndNot, bitNot, bitOr, bitXor, doublingMultiplyHigh, elementBits, greater, maximum, minimum, oneEach, saturatingAdd,
+  saturatingSub, shiftRight, signMask, signedLimit, zeros,
+} from '../simd-arithmetic.js'; // prettier-ignore
+import {
+  everySecond, greaterUnsigned, laneBinary, laneShift, laneSplat, laneUnary, multiply, noteSaturation,
+  setLow, setVector,
 } from '../simd-lanes.js'; // prettier-ignore
 import { scalar, vec } from '../simd-text.js';
 import type { Stage } from '../stage.js';
 
-const and = (a: V128, b: V128): V128 => vector('v128.and', a, b);
-const or = (a: V128, b: V128): V128 => vector('v128.or', a, b);
-const xor = (a: V128, b: V128): V128 => vector('v128.xor', a, b);
-const not = (a: V128): V128 => vector('v128.not', a);
-/** `a` and not `b`. */
-const andNot = (a: V128, b: V128): V128 => vector('v128.andnot', a, b);
-
-/** What a computation needs to know besides its operands. */
-interface Shape {
-  readonly U: number;
-  /** log2 of the bytes of an element. */
-  readonly size: number;
-  /** Bytes of the operands: 16, 8, or one element. */
-  readonly bytes: number;
-}
-
 /** `a`, `b` and `d` (the destination before) are used any number of times. */
 type Compute = (s: Stage, shape: Shape, a: V128, b: V128, d: V128) => V128;
-
-const elementBits = (size: number): number => 8 << size;
-const one = (size: number): V128 => laneSplat(size, i64(1));
-const zero = (): V128 => laneSplat(3, i64(0));
-const shiftRight = (U: number): 'shr_s' | 'shr_u' => (U === 1 ? 'shr_u' : 'shr_s');
-/** All ones in the elements whose sign bit is one. */
-const signs = (size: number, a: V128): V128 => laneShift('shr_s', size, a, i32(elementBits(size) - 1));
-/** The greatest and the least signed number. */
-const greatest = (size: number): V128 => laneSplat(size, i64((1n << BigInt(elementBits(size) - 1)) - 1n));
-const least = (size: number): V128 => laneSplat(size, i64(1n << BigInt(elementBits(size) - 1)));
-
-function greater(U: number, size: number, a: V128, b: V128): V128 {
-  return U === 1 ? greaterUnsigned(size, a, b) : laneBinary('gt_s', size, a, b);
-}
-
-function minimum(U: number, size: number, a: V128, b: V128): V128 {
-  return narrowBinary(U === 1 ? 'min_u' : 'min_s', size, a, b);
-}
-
-function maximum(U: number, size: number, a: V128, b: V128): V128 {
-  return narrowBinary(U === 1 ? 'max_u' : 'max_s', size, a, b);
-}
-
-function absoluteDifference(U: number, size: number, a: V128, b: V128): V128 {
-  return laneBinary('sub', size, maximum(U, size, a, b), minimum(U, size, a, b));
-}
 
 // ---- halving
 
@@ -64,37 +27,13 @@ const halvingAdd =
   (_, { U, size }, a, b) => {
     const half = (x: V128): V128 => laneShift(shiftRight(U), size, x, i32(1));
     const sum = laneBinary('add', size, half(a), half(b));
-    return laneBinary('add', size, sum, and(carry(a, b), one(size)));
+    return laneBinary('add', size, sum, bitAnd(carry(a, b), oneEach(size)));
   };
 
 const halvingSub: Compute = (_, { U, size }, a, b) => {
   const half = (x: V128): V128 => laneShift(shiftRight(U), size, x, i32(1));
   const difference = laneBinary('sub', size, half(a), half(b));
-  return laneBinary('sub', size, difference, and(andNot(b, a), one(size)));
-};
-
-// ---- saturation
-
-/** The greatest or, where `negative` has its sign bit set, the least signed number. */
-function limit(size: number, negative: V128): V128 {
-  return xor(signs(size, negative), greatest(size));
-}
-
-const saturatingAdd: Compute = (s, { U, size, bytes }, a, b) => {
-  const sum = s.let(laneBinary('add', size, a, b));
-  const carries = U === 1 ? or(and(a, b), andNot(or(a, b), sum)) : and(xor(a, sum), xor(b, sum));
-  const overflowed = s.let(signs(size, carries));
-  noteSaturation(s, bytes, overflowed);
-  return U === 1 ? or(sum, overflowed) : bitselect(limit(size, a), sum, overflowed);
-};
-
-const saturatingSub: Compute = (s, { U, size, bytes }, a, b) => {
-  const difference = s.let(laneBinary('sub', size, a, b));
-  const borrows =
-    U === 1 ? or(andNot(b, a), and(or(not(a), b), difference)) : and(xor(a, b), xor(a, difference));
-  const overflowed = s.let(signs(size, borrows));
-  noteSaturation(s, bytes, overflowed);
-  return U === 1 ? andNot(difference, overflowed) : bitselect(limit(size, a), difference, overflowed);
+  return laneBinary('sub', size, difference, bitAnd(bitAndNot(b, a), oneEach(size)));
 };
 
 // ---- shifts by register
@@ -107,7 +46,7 @@ function shiftEach(s: Stage, name: ShiftName, size: number, a: V128, count: V128
   const bits = elementBits(size);
   // WebAssembly shifts all elements alike: shift by 1, 2, 4 … those whose count has the bit.
   for (let bit = 0; 1 << bit < bits; bit++) {
-    const hasBit = signs(size, laneShift('shl', size, count, i32(bits - 1 - bit)));
+    const hasBit = signMask(size, laneShift('shl', size, count, i32(bits - 1 - bit)));
     result = s.let(bitselect(laneShift(name, size, result, i32(1 << bit)), result, hasBit));
   }
   return result;
@@ -120,32 +59,37 @@ const shiftByRegister =
     const unused = i32(bits - 8);
     // The count is the lowest byte of the element, signed: negative shifts right.
     const count = s.let(laneShift('shr_s', size, laneShift('shl', size, b, unused), unused));
-    const isRight = s.let(signs(size, count));
+    const isRight = s.let(signMask(size, count));
     // −128 stays negative in bytes: as an unsigned number it is right.
     const distance = s.let(laneUnary('neg', size, count));
 
     const right = shiftRight(U);
-    const beyond = U === 1 ? zero() : signs(size, a);
+    const beyond = U === 1 ? zeros() : signMask(size, a);
     const isFar = (by: V128, width: number): V128 =>
       greaterUnsigned(size, by, laneSplat(size, i64(width - 1)));
     let shiftedRight: V128;
     if (isRounding) {
-      const before = s.let(laneBinary('sub', size, distance, one(size)));
+      const before = s.let(laneBinary('sub', size, distance, oneEach(size)));
       const almost = s.let(shiftEach(s, right, size, a, before));
-      const rounded = laneBinary('add', size, laneShift(right, size, almost, i32(1)), and(almost, one(size)));
-      shiftedRight = bitselect(zero(), rounded, isFar(before, bits));
+      const rounded = laneBinary(
+        'add',
+        size,
+        laneShift(right, size, almost, i32(1)),
+        bitAnd(almost, oneEach(size)),
+      );
+      shiftedRight = bitselect(zeros(), rounded, isFar(before, bits));
     } else {
       shiftedRight = bitselect(beyond, shiftEach(s, right, size, a, distance), isFar(distance, bits));
     }
 
     const isFarLeft = laneBinary('gt_s', size, count, laneSplat(size, i64(bits - 1)));
-    const shiftedLeft = s.let(bitselect(zero(), shiftEach(s, 'shl', size, a, count), isFarLeft));
+    const shiftedLeft = s.let(bitselect(zeros(), shiftEach(s, 'shl', size, a, count), isFarLeft));
     if (!isSaturating) return bitselect(shiftedRight, shiftedLeft, isRight);
 
-    const back = bitselect(zero(), shiftEach(s, right, size, shiftedLeft, count), isFarLeft);
-    const lost = s.let(andNot(not(laneBinary('eq', size, back, a)), isRight));
+    const back = bitselect(zeros(), shiftEach(s, right, size, shiftedLeft, count), isFarLeft);
+    const lost = s.let(bitAndNot(bitNot(laneBinary('eq', size, back, a)), isRight));
     noteSaturation(s, bytes, lost);
-    const saturated = U === 1 ? lost : limit(size, a);
+    const saturated = U === 1 ? lost : signedLimit(size, a);
     return bitselect(saturated, bitselect(shiftedRight, shiftedLeft, isRight), lost);
   };
 
@@ -153,35 +97,12 @@ const shiftByRegister =
 
 /** Polynomials over {0, 1}, the low halves of the products. */
 function polynomialMultiply(s: Stage, a: V128, b: V128): V128 {
-  let result = zero();
+  let result = zeros();
   for (let bit = 0; bit < 8; bit++) {
-    const hasBit = signs(0, laneShift('shl', 0, b, i32(7 - bit)));
-    result = s.let(xor(result, and(laneShift('shl', 0, a, i32(bit)), hasBit)));
+    const hasBit = signMask(0, laneShift('shl', 0, b, i32(7 - bit)));
+    result = s.let(bitXor(result, bitAnd(laneShift('shl', 0, a, i32(bit)), hasBit)));
   }
   return result;
-}
-
-/** The high halves of the doubled products, of 16- and 32-bit elements. */
-export function doublingMultiplyHigh(
-  s: Stage,
-  { size, bytes }: { size: number; bytes: number },
-  isRounding: boolean,
-  a: V128,
-  b: V128,
-): V128 {
-  const shift = elementBits(size) - 1;
-  const part = (half: 'low' | 'high'): V128 => {
-    const product = multiplyWide(size, half, true, a, b);
-    const half1 = laneSplat(size + 1, i64(1n << BigInt(shift - 1)));
-    const rounded = isRounding ? laneBinary('add', size + 1, product, half1) : product;
-    return laneShift('shr_s', size + 1, rounded, i32(shift));
-  };
-  const high = shuffle(part('low'), part('high'), everySecond(size, 16, 0));
-  // Only the square of the least number does not fit: it comes out as itself, one too many.
-  const isLeast = (x: V128): V128 => laneBinary('eq', size, x, least(size));
-  const overflowed = s.let(and(isLeast(a), isLeast(b)));
-  noteSaturation(s, bytes, overflowed);
-  return xor(high, overflowed);
 }
 
 // ---- pairs
@@ -209,9 +130,9 @@ const ALL = [0, 1, 2, 3] as const;
 const NARROW = [0, 1, 2] as const;
 
 const INSTRUCTIONS: readonly ThreeSame[] = [
-  { opcode: '00000', names: ['shadd', 'uhadd'], sizes: NARROW, compute: halvingAdd(and) },
+  { opcode: '00000', names: ['shadd', 'uhadd'], sizes: NARROW, compute: halvingAdd(bitAnd) },
   { opcode: '00001', names: ['sqadd', 'uqadd'], sizes: ALL, scalarSizes: ALL, compute: saturatingAdd },
-  { opcode: '00010', names: ['srhadd', 'urhadd'], sizes: NARROW, compute: halvingAdd(or) },
+  { opcode: '00010', names: ['srhadd', 'urhadd'], sizes: NARROW, compute: halvingAdd(bitOr) },
   { opcode: '00100', names: ['shsub', 'uhsub'], sizes: NARROW, compute: halvingSub },
   { opcode: '00101', names: ['sqsub', 'uqsub'], sizes: ALL, scalarSizes: ALL, compute: saturatingSub },
   {
@@ -226,7 +147,7 @@ const INSTRUCTIONS: readonly ThreeSame[] = [
     names: ['cmge', 'cmhs'],
     sizes: ALL,
     scalarSizes: [3],
-    compute: (_, { U, size }, a, b) => not(greater(U, size, b, a)),
+    compute: (_, { U, size }, a, b) => bitNot(greater(U, size, b, a)),
   },
   {
     opcode: '01000',
@@ -294,7 +215,7 @@ const INSTRUCTIONS: readonly ThreeSame[] = [
     sizes: ALL,
     scalarSizes: [3],
     compute: (_, { U, size }, a, b) =>
-      U === 1 ? laneBinary('eq', size, a, b) : not(laneBinary('eq', size, and(a, b), zero())),
+      U === 1 ? laneBinary('eq', size, a, b) : bitNot(laneBinary('eq', size, bitAnd(a, b), zeros())),
   },
   {
     opcode: '10010',
@@ -389,11 +310,11 @@ const LOGICAL = insn('AND, BIC, ORR, ORN, EOR, BSL, BIT, BIF (vector)', {
   exec(s, { Q, U, size, Vm, Vn, Vd }) {
     const [n, m, d] = [s.v(Vn), s.v(Vm), s.v(Vd)];
     const result = [
-      (): V128 => and(n, m),
-      (): V128 => andNot(n, m),
-      (): V128 => or(n, m),
-      (): V128 => or(n, not(m)),
-      (): V128 => xor(n, m),
+      (): V128 => bitAnd(n, m),
+      (): V128 => bitAndNot(n, m),
+      (): V128 => bitOr(n, m),
+      (): V128 => bitOr(n, bitNot(m)),
+      (): V128 => bitXor(n, m),
       (): V128 => bitselect(n, m, d),
       (): V128 => bitselect(n, d, m),
       (): V128 => bitselect(d, n, m),
