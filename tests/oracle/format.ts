@@ -1,5 +1,5 @@
 /** Cases of the instruction oracle and the records that carry them to `harness.c` and back. All little-endian. */
-import { invariant } from '../../src/base/index.js';
+import { invariant } from '#v8a/base/index.js';
 
 /** Code and data of a case are one page each; everything else faults. */
 export const PAGE_BYTES = 4096;

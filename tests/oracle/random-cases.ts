@@ -1,8 +1,8 @@
 /** Random cases for the instruction oracle: the state before is chosen so that most instructions do something. */
-import { invariant } from '../../src/base/index.js';
-import type { Row } from '../../src/isa/row.js';
-import { fieldValue } from '../../src/isa/row.js';
-import { randomSource, randomWord } from '../../src/isa/random-encoder.js';
+import { invariant } from '#v8a/base/index.js';
+import type { Row } from '#v8a/isa/row.js';
+import { fieldValue } from '#v8a/isa/row.js';
+import { randomSource, randomWord } from '#v8a/isa/random-encoder.js';
 import type { Case, ProgramState } from './format.js';
 import { DATA_PAGE, PAGE_BYTES, PROGRAM } from './format.js';
 
@@ -131,10 +131,26 @@ function aim(row: Row, draft: Draft, random: Random): void {
   }
   const Rm = value('Rm');
   if (Rm !== undefined && Rm !== 31) draft.x[Rm] = BigInt.asUintN(64, BigInt((random() % 96) - 16));
+  if (isStoreExclusive(row)) {
+    // Aligned: without the monitor QEMU fails the store before it looks at the address, others fault.
+    draft.x[Rn] = DATA_PAGE + BigInt(PAGE_BYTES / 2);
+    return;
+  }
   const imm12 = value('imm12') ?? 0;
   const is128 = (draft.word & 0x0480_0000) === 0x0480_0000 && draft.word >>> 30 === 0;
   const scale = is128 ? 4 : draft.word >>> 30;
   draft.x[Rn] = dataAddress(random) - (BigInt(imm12) << BigInt(scale));
+}
+
+function isStoreExclusive(row: Row): boolean {
+  return /^STL?X[RP]/.test(row.name);
+}
+
+/** The load-exclusive of the same registers as a store-exclusive. */
+function loadExclusiveOf(word: number): number {
+  const load = 1 << 22;
+  const noStatus = 31 << 16;
+  return (word | load | noStatus) >>> 0;
 }
 
 /** `perRow` cases of one instruction for each of the rows. The same seed gives the same cases. */
@@ -145,7 +161,9 @@ export function randomCases(rows: readonly Row[], seed: number, perRow: number):
       const before = randomState(random, row.simd && i % 2 === 1);
       const draft = { word: randomWord(row, random), x: [...before.x] };
       aim(row, draft, random);
-      return { words: [draft.word], memorySeed: random(), before: { ...before, x: draft.x } };
+      const words = [draft.word];
+      if (isStoreExclusive(row) && i % 4 !== 0) words.unshift(loadExclusiveOf(draft.word));
+      return { words, memorySeed: random(), before: { ...before, x: draft.x } };
     }),
   );
 }
