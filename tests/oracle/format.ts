@@ -1,5 +1,6 @@
 /** Cases of the instruction oracle and the records that carry them to `harness.c` and back. All little-endian. */
 import { invariant } from '#v8a/base/index.js';
+import { randomSource } from '#v8a/isa/random-encoder.js';
 
 /** Code and data of a case are one page each; everything else faults. */
 export const PAGE_BYTES = 4096;
@@ -35,7 +36,7 @@ export interface Case {
 }
 
 /** How a program ended: a BRK is what all should reach. */
-export type Ending = 'brk' | 'undefined' | 'data or instruction abort' | 'alignment fault';
+export type Ending = 'brk' | 'undefined' | 'data or instruction abort' | 'alignment fault' | 'unexpected';
 
 export interface Result {
   readonly ending: Ending;
@@ -127,4 +128,12 @@ export function decodeResults(bytes: Uint8Array): Result[] {
     results.push({ ending, after, changes });
   }
   return results;
+}
+
+/** The content of a data page. The same numbers as `fill_memory` of harness.c. */
+export function initialMemory(seed: number): Uint8Array {
+  const random = randomSource(seed);
+  const view = new DataView(new ArrayBuffer(PAGE_BYTES));
+  for (let at = 0; at < PAGE_BYTES; at += 4) view.setUint32(at, random(), true);
+  return new Uint8Array(view.buffer);
 }

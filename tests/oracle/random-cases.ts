@@ -167,11 +167,3 @@ export function randomCases(rows: readonly Row[], seed: number, perRow: number):
     }),
   );
 }
-
-/** The content of a data page. The same numbers as `fill_memory` of harness.c. */
-export function initialMemory(seed: number): Uint8Array {
-  const random = randomSource(seed);
-  const view = new DataView(new ArrayBuffer(PAGE_BYTES));
-  for (let at = 0; at < PAGE_BYTES; at += 4) view.setUint32(at, random(), true);
-  return new Uint8Array(view.buffer);
-}
