@@ -12,6 +12,8 @@ export interface QemuRun {
   readonly flash: string;
   readonly steps: readonly { readonly expect: string; readonly send?: string }[];
   readonly timeoutMs: number;
+  /** Trace events to write to a file, by name with wildcards. */
+  readonly trace?: { readonly events: string; readonly file: string };
 }
 
 export interface QemuResult {
@@ -36,9 +38,10 @@ export function qemuArguments(options: { firmware: string; isPflash: boolean; fl
 }
 
 /** Runs until the machine powers off; killed when the steps are not met in time. */
-export async function runQemu({ firmware, flash, steps, timeoutMs }: QemuRun): Promise<QemuResult> {
+export async function runQemu({ firmware, flash, steps, timeoutMs, trace }: QemuRun): Promise<QemuResult> {
   const isPflash = firmware.endsWith('.fd');
-  const child = spawn(QEMU, qemuArguments({ firmware, isPflash, flash }), {
+  const tracing = trace ? ['-trace', trace.events, '-D', trace.file] : [];
+  const child = spawn(QEMU, [...qemuArguments({ firmware, isPflash, flash }), ...tracing], {
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   let console = '';
