@@ -2,7 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
+/** The compiled command. */
+export const V8A_MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
 
 /** A process that hangs must not hang the tests; this is far more than any of them takes. */
 const RUN_LIMIT_MS = 10 * 60_000;
@@ -20,7 +21,7 @@ export function startV8a(
   args: readonly string[],
   options: { node?: string; cwd?: string } = {},
 ): ChildProcess {
-  return spawn(options.node ?? process.execPath, [MAIN, ...args], {
+  return spawn(options.node ?? process.execPath, [V8A_MAIN, ...args], {
     cwd: options.cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
   });

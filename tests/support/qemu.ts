@@ -1,7 +1,7 @@
 /** Runs the same guests under QEMU's `virt` machine: the peer whose files and prompts ours are compared with. */
 import { spawn, spawnSync } from 'node:child_process';
 
-const QEMU = 'qemu-system-aarch64';
+export const QEMU = 'qemu-system-aarch64';
 
 export const hasQemu = spawnSync(QEMU, ['--version'], { stdio: 'ignore' }).status === 0;
 
@@ -23,15 +23,23 @@ export interface QemuResult {
   readonly stepsMet: number;
 }
 
-/** The command line for a machine with one Cortex-A57, the console on stdio and no network. */
-export function qemuArguments(options: { firmware: string; isPflash: boolean; flash?: string }): string[] {
+/**
+ * The command line for a machine with one Cortex-A57, the console on stdio and no network. `canQuit`: Ctrl-A x
+ * on the console ends QEMU.
+ */
+export function qemuArguments(options: {
+  firmware: string;
+  isPflash: boolean;
+  flash?: string;
+  canQuit?: boolean;
+}): string[] {
   const drive = (unit: number, file: string, rest: string): string[] => [
     '-drive',
     `if=pflash,format=raw,unit=${unit},file=${file.replaceAll(',', ',,')}${rest}`,
   ];
   return [
-    ...['-M', 'virt', '-cpu', 'cortex-a57', '-m', '512', '-nic', 'none'],
-    ...['-display', 'none', '-monitor', 'none', '-serial', 'stdio'],
+    ...['-M', 'virt', '-cpu', 'cortex-a57', '-m', '512', '-nic', 'none', '-display', 'none'],
+    ...(options.canQuit === true ? ['-serial', 'mon:stdio'] : ['-monitor', 'none', '-serial', 'stdio']),
     ...(options.isPflash ? drive(0, options.firmware, ',readonly=on') : ['-bios', options.firmware]),
     ...(options.flash === undefined ? [] : drive(1, options.flash, '')),
   ];
