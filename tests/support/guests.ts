@@ -15,6 +15,9 @@ export const AAVMF_CODE = guestFile('AAVMF_CODE.fd');
 export const AAVMF_VARS = guestFile('AAVMF_VARS.fd');
 export const U_BOOT = guestFile('u-boot.bin');
 
+/** Firmware that prints `A` on the PL011 and stays: movz x0, #0x900, lsl #16; mov w1, #'A'; str w1, [x0]; b . */
+export const LETTER_A = new Uint32Array([0xd2a1_2000, 0x5280_0821, 0xb900_0001, 0x1400_0000]);
+
 /** A reason for `skip` where one of the files is missing, else false. */
 export function skipWithout(...files: readonly (string | undefined)[]): string | false {
   return files.includes(undefined) && 'guest files are missing and could not be fetched: npm run guests';
