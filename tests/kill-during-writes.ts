@@ -84,8 +84,8 @@ async function writeAndKill(
   const endedAt: number[] = [];
   let text = '';
   let killAt: number | undefined;
-  child.stdout?.on('data', (chunk: Buffer) => {
-    text = plain(text + chunk.toString('latin1'));
+  child.stdout?.on('data', (chunk: string) => {
+    text = plain(text + chunk);
     // The first prompt is the shell's start; each further one ends a command.
     const prompts = text.split('Shell>').length - 1;
     while (endedAt.length < prompts - 1) endedAt.push(performance.now());

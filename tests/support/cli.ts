@@ -2,6 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
+import { endWithTests } from './child.js';
+
 /** The compiled command. */
 export const V8A_MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
 
@@ -17,14 +19,8 @@ export interface CliResult {
 }
 
 /** Starts `v8a` with `args`, no terminal and nothing on stdin. */
-export function startV8a(
-  args: readonly string[],
-  options: { node?: string; cwd?: string } = {},
-): ChildProcess {
-  return spawn(options.node ?? process.execPath, [V8A_MAIN, ...args], {
-    cwd: options.cwd,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+export function startV8a(args: readonly string[]): ChildProcess {
+  return endWithTests(spawn(process.execPath, [V8A_MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] }));
 }
 
 /** Everything that `child` prints and how it ends. */
@@ -45,8 +41,8 @@ export async function finished(child: ChildProcess): Promise<CliResult> {
   }
 }
 
-export async function v8a(args: readonly string[], options: { cwd?: string } = {}): Promise<CliResult> {
-  return finished(startV8a(args, options));
+export async function v8a(args: readonly string[]): Promise<CliResult> {
+  return finished(startV8a(args));
 }
 
 /** `--expect`/`--send` options for a dialogue: what to wait for, what to type then, and so on. */

@@ -1,6 +1,8 @@
 /** Runs the same guests under QEMU's `virt` machine: the peer whose files and prompts ours are compared with. */
 import { spawn, spawnSync } from 'node:child_process';
 
+import { endWithTests } from './child.js';
+
 export const QEMU = 'qemu-system-aarch64';
 
 export const hasQemu = spawnSync(QEMU, ['--version'], { stdio: 'ignore' }).status === 0;
@@ -49,9 +51,11 @@ export function qemuArguments(options: {
 export async function runQemu({ firmware, flash, steps, timeoutMs, trace }: QemuRun): Promise<QemuResult> {
   const isPflash = firmware.endsWith('.fd');
   const tracing = trace ? ['-trace', trace.events, '-D', trace.file] : [];
-  const child = spawn(QEMU, [...qemuArguments({ firmware, isPflash, flash }), ...tracing], {
-    stdio: ['pipe', 'pipe', 'pipe'],
-  });
+  const child = endWithTests(
+    spawn(QEMU, [...qemuArguments({ firmware, isPflash, flash }), ...tracing], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+    }),
+  );
   let console = '';
   let searchedTo = 0;
   let stepsMet = 0;
