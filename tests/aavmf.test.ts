@@ -110,7 +110,7 @@ suite('AAVMF on virt', { skip: skipWithout(AAVMF_CODE, AAVMF_VARS) }, () => {
       const trace = readFileSync(flashTrace, 'utf8');
       for (const [counter, event] of [
         ['flash1 writes', /^pflash_io_write virt\.flash1:/gm],
-        ['flash1 mode flips', /^pflash_mode_read_array virt\.flash1:/gm],
+        ['flash1 read array commands', /^pflash_mode_read_array virt\.flash1:/gm],
       ] as const) {
         const expected = trace.match(event)?.length ?? 0;
         assert.ok(expected > 100, `QEMU traced ${expected} ${counter}`);

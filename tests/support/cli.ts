@@ -18,9 +18,16 @@ export interface CliResult {
   readonly stderr: string;
 }
 
+/** What makes root bound by file permissions as everybody is; empty for everybody else. */
+const BOUND_BY_PERMISSIONS =
+  process.platform === 'linux' && process.geteuid?.() === 0
+    ? ['setpriv', '--bounding-set=-dac_override,-dac_read_search']
+    : [];
+
 /** Starts `v8a` with `args`, no terminal and nothing on stdin. */
 export function startV8a(args: readonly string[]): ChildProcess {
-  return endWithTests(spawn(process.execPath, [V8A_MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] }));
+  const [program = '', ...rest] = [...BOUND_BY_PERMISSIONS, process.execPath, V8A_MAIN, ...args];
+  return endWithTests(spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'] }));
 }
 
 /** Everything that `child` prints and how it ends. */
