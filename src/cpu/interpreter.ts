@@ -12,6 +12,8 @@ import type { I32 } from '../wasm/expr.js';
 import {
   add,
   and,
+  callIndirect,
+  eq,
   eqz,
   extU,
   i32,
@@ -242,20 +244,19 @@ export function generateCore(decoder: Decoder, model: CpuModel, memoryPages: num
   const handlers = enumerateHandlers(decoder.rows, core, lookups, table);
   invariant(handlers.length + FIRST_ROW_HANDLER < 0x10000, 'handler indices have 16 bits');
 
-  // Cold handlers with the same row and splits are functions; hot ones come inside `run`.
-  const coldFunctions = new Map<Handler, FunctionRef<'i32'>>();
+  // Cold handlers are functions of their own, in the module's table; hot ones come inside `run`.
+  const coldType = mb.typeIndex(['i32'], 'i32');
+  const coldPositions = new Map<Handler, number>();
   for (const handler of handlers) {
     if (handler.isHot) continue;
-    coldFunctions.set(
-      handler,
-      mb.function(handler.row.name.replace(/[^\x20-\x7e]/g, '?'), ['i32'], 'i32', (fb) => {
-        new InterpreterStage(fb, core, lookups, handler.row, handler.variant, undefined).generate(
-          handler.statics,
-          handler.splits,
-        );
-        fb.unreachable();
-      }),
-    );
+    const f = mb.function(handler.row.name.replace(/[^\x20-\x7e]/g, '?'), ['i32'], 'i32', (fb) => {
+      new InterpreterStage(fb, core, lookups, handler.row, handler.variant, undefined).generate(
+        handler.statics,
+        handler.splits,
+      );
+      fb.unreachable();
+    });
+    coldPositions.set(handler, mb.addToTable(f));
   }
 
   const run = mb.function('run', ['i32'], 'none', (fb) => {
@@ -265,6 +266,7 @@ export function generateCore(decoder: Decoder, model: CpuModel, memoryPages: num
     const tlb = fb.local('i32');
     const word = fb.local('i32');
     const entry = fb.local('i32');
+    const index = fb.local('i32');
     const flagA = fb.local('i64');
     const flagB = fb.local('i64');
     const target = fb.local('i64');
@@ -374,32 +376,35 @@ export function generateCore(decoder: Decoder, model: CpuModel, memoryPages: num
                 },
               ];
               for (const handler of handlers) {
+                if (!handler.isHot) continue;
                 table.add(handler, cases.length);
-                const cold = coldFunctions.get(handler);
                 cases.push(() => {
                   fb.scope(() => {
-                    if (!cold) {
-                      new InterpreterStage(fb, core, lookups, handler.row, handler.variant, frame).generate(
-                        handler.statics,
-                        handler.splits,
-                      );
-                      return;
-                    }
-                    setField32(fb, 'BUDGET', fb.get(n));
-                    spillFlags();
-                    const next = fb.let(call(cold, fb.get(p)));
-                    fb.set(n, field32('BUDGET'));
-                    fb.if(next, () => {
-                      fb.brIf(refetch, eqz(sub(next, i32(NEXT.refetch))));
-                      fb.br(exit);
-                    });
-                    reloadFlags();
-                    fb.set(p, add(fb.get(p), i32(4)));
-                    fb.br(dispatch);
+                    new InterpreterStage(fb, core, lookups, handler.row, handler.variant, frame).generate(
+                      handler.statics,
+                      handler.splits,
+                    );
                   });
                 });
               }
-              fb.switch(load('i32_16u', add(shrU(fb.get(p), i32(1)), fb.get(side))), cases);
+              // All others: a call through the table.
+              const firstCold = cases.length;
+              for (const [handler, position] of coldPositions) table.add(handler, firstCold + position);
+              cases.push(() => {
+                setField32(fb, 'BUDGET', fb.get(n));
+                spillFlags();
+                fb.set(index, callIndirect('i32', coldType, sub(fb.get(index), i32(firstCold)), [fb.get(p)]));
+                fb.set(n, field32('BUDGET'));
+                fb.if(fb.get(index), () => {
+                  fb.brIf(refetch, eq(fb.get(index), i32(NEXT.refetch)));
+                  fb.br(exit);
+                });
+                reloadFlags();
+                fb.set(p, add(fb.get(p), i32(4)));
+                fb.br(dispatch);
+              });
+              fb.set(index, load('i32_16u', add(shrU(fb.get(p), i32(1)), fb.get(side))));
+              fb.switch(fb.get(index), cases);
             });
           });
           setField64(fb, 'PC', add(field64('DELTA'), extU(fb.get(p))));
@@ -415,7 +420,7 @@ export function generateCore(decoder: Decoder, model: CpuModel, memoryPages: num
   mb.export('run', run);
   mb.export('flushAll', mmu.flushAll);
   mb.export('pstateChanged', exceptions.pstateChanged);
-  const cold = coldFunctions.size;
+  const cold = coldPositions.size;
   return {
     bytes: mb.build(),
     handlers: table,

@@ -239,6 +239,13 @@ export class FunctionBuilder {
         this.code.push(0x10);
         pushU32(this.code, n.func);
         return;
+      case 'call indirect':
+        for (const arg of n.args) this.emit(arg);
+        this.emit(n.index);
+        this.code.push(0x11);
+        pushU32(this.code, n.typeIndex);
+        this.code.push(0);
+        return;
     }
   }
 

@@ -38,6 +38,7 @@ export class ModuleBuilder {
   readonly #bodies: (FunctionBuilder | undefined)[] = [];
   readonly #exports: number[][] = [];
   readonly #names: string[] = [];
+  readonly #table: FunctionRef[] = [];
   #importedFunctions = 0;
 
   importMemory(module: string, name: string, pages: number): void {
@@ -92,6 +93,16 @@ export class ModuleBuilder {
     return f;
   }
 
+  /** Appends `f` to the module's function table and returns its index there, for `FunctionBuilder.callIndirect`. */
+  addToTable(f: FunctionRef): number {
+    return this.#table.push(f) - 1;
+  }
+
+  /** Index of a function type, for indirect calls. */
+  typeIndex(params: readonly ValType[], result: ValType | 'none'): number {
+    return this.#type(params, result);
+  }
+
   export(name: string, f: FunctionRef): void {
     const bytes: number[] = [];
     pushName(bytes, name);
@@ -140,7 +151,20 @@ export class ModuleBuilder {
         return bytes;
       }),
     );
+    if (this.#table.length > 0) {
+      const table = [0x70, 1];
+      pushU32(table, this.#table.length);
+      pushU32(table, this.#table.length);
+      section(4, [table]);
+    }
     section(7, this.#exports);
+    if (this.#table.length > 0) {
+      // Active segment of table 0, from index 0.
+      const segment = [0, 0x41, 0, 0x0b];
+      pushU32(segment, this.#table.length);
+      for (const f of this.#table) pushU32(segment, f.index);
+      section(9, [segment]);
+    }
     section(
       10,
       this.#bodies.map((builder, i) => {
