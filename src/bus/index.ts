@@ -1,4 +1,6 @@
 export * from './clock.js';
 export * from './description.js';
 export * from './device.js';
+export * from './flash-storage.js';
 export * from './sysreg.js';
+export * from './address-space.js';

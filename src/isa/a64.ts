@@ -13,12 +13,14 @@ import { SIMD_SHIFT_IMMEDIATE } from './groups/simd-shift-immediate.js';
 import { SIMD_THREE_SAME } from './groups/simd-three-same.js';
 import { SIMD_TWO_REGISTER } from './groups/simd-two-register.js';
 import { SYSTEM } from './groups/system.js';
+import { SYSTEM_REGISTER_MOVES } from './groups/system-register-moves.js';
 import type { Row } from './row.js';
 
 const A64_ROWS: readonly Row[] = [
   ...DATA_PROCESSING_IMMEDIATE,
   ...BRANCHES,
   ...SYSTEM,
+  ...SYSTEM_REGISTER_MOVES,
   ...LOADS_STORES,
   ...DATA_PROCESSING_REGISTER,
   ...LOADS_STORES_SIMD,

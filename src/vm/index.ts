@@ -1,1 +1,14 @@
-export {};
+/**
+ * v8a as a library: `createMachine` builds a virtual machine, `Machine` runs it, `Serial` is its console.
+ *
+ * @packageDocumentation
+ */
+export { UserError } from '../base/index.js';
+export type { TraceChannel } from '../base/index.js';
+export { createMachine } from './create-machine.js';
+export type { MachineOptions } from './create-machine.js';
+export { MachineStoppedError, TimeoutError } from './errors.js';
+export type { StopReason } from './errors.js';
+export type { DeviceStatistics, Machine, MachineEvents, MachineState, MachineStatistics } from './machine.js';
+export type { OutputListener, Serial, SerialMatch, WaitForOptions } from './serial.js';
+export type { TraceEvent, TraceOptions } from './trace.js';

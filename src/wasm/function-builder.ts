@@ -132,7 +132,12 @@ export class FunctionBuilder {
   }
 
   /** One of two values, only the chosen one evaluated. */
-  ifValue<T extends ValType>(condition: I32, then: () => Expr<T>, otherwise: () => Expr<T>, type: T): Expr<T> {
+  ifValue<T extends ValType>(
+    condition: I32,
+    then: () => Expr<T>,
+    otherwise: () => Expr<T>,
+    type: T,
+  ): Expr<T> {
     const result = this.temp(type);
     this.if(
       condition,

@@ -144,7 +144,10 @@ export class ModuleBuilder {
     section(
       10,
       this.#bodies.map((builder, i) => {
-        invariant(builder !== undefined, `function ${this.#names[this.#importedFunctions + i]} is not defined`);
+        invariant(
+          builder !== undefined,
+          `function ${this.#names[this.#importedFunctions + i]} is not defined`,
+        );
         const body = builder.encode();
         const entry: number[] = [];
         pushU32(entry, body.length);

@@ -1,0 +1,84 @@
+/** What a board takes from the machine around it, and what it gives back. Every board fits these. */
+import type { Trace } from '../base/index.js';
+import type {
+  ByteReceiver,
+  ByteSink,
+  Clock,
+  DirectMap,
+  DmaPort,
+  DtNode,
+  FlashStorage,
+  IrqLine,
+  MmioDevice,
+  Snapshottable,
+  SystemRegisterPort,
+} from '../bus/index.js';
+import type { CfiFlash } from '../devices/cfi-flash/cfi-flash.js';
+import type { FlashCommit } from '../devices/cfi-flash/commit.js';
+import type { CpuPowerPort, PowerPort, Psci } from '../firmware/psci.js';
+
+export interface BoardPorts {
+  readonly clock: Clock;
+  readonly trace: Trace;
+  /** Index of the CPU that makes the access being handled. */
+  currentCpu(): number;
+  /** The interrupt inputs of a CPU. */
+  cpuLines(cpu: number): { readonly irq: IrqLine; readonly fiq: IrqLine };
+  readonly cpuPower: CpuPowerPort;
+  readonly dma: DmaPort;
+  /** Memory that the CPU sees at `base` as long as the device there maps it. Zero at first. */
+  directMap(base: number, sizeBytes: number): DirectMap;
+  /** What the guest writes to its console. */
+  readonly serialOutput: ByteSink;
+  /** Seconds since 1970 (UTC) when guest time is 0. */
+  readonly epochSeconds: number;
+  readonly powerPort: PowerPort;
+  /** Where each flash bank is kept; a bank without storage lasts as long as the machine. */
+  readonly flashStorage: readonly (FlashStorage | undefined)[];
+  /** Storing failed: the machine has to stop, its guest believes in changes that are not kept. */
+  onStorageError(error: unknown): void;
+}
+
+/** One range of the physical address map. Ranges do not overlap. */
+export interface MapEntry {
+  readonly base: number;
+  readonly device: MmioDevice;
+}
+
+/** A part of the machine that is reset and saved as a whole. It may have several ranges in the map, or none. */
+export type BoardDevice = Snapshottable<unknown> & { reset(): void };
+
+/** A flash device with its memory and, where it is kept, what keeps it. */
+export interface FlashBank {
+  readonly device: CfiFlash;
+  /** The array, zero at first: whoever has the image puts it here before the guest runs. */
+  readonly array: Uint8Array;
+  /** To be flushed whenever the guest stops running. */
+  readonly commit: FlashCommit | undefined;
+}
+
+export interface Board {
+  readonly name: string;
+  readonly ram: { readonly base: number; readonly sizeBytes: number };
+  /** In the order of addresses. */
+  readonly map: readonly MapEntry[];
+  /** By name, as in statistics and snapshots. */
+  readonly devices: ReadonlyMap<string, BoardDevice>;
+  /** System registers that devices implement, by the Arm ARM's names. Others of theirs do not exist on this board. */
+  readonly systemRegisters: ReadonlyMap<string, SystemRegisterPort>;
+  /** Aff3 to Aff0 of each CPU's MPIDR_EL1, in the register's places. */
+  readonly cpuAffinities: readonly bigint[];
+  /** Answers the guest's HVCs; there is nobody to take an SMC. */
+  readonly psci: Psci;
+  /** What the user types reaches the guest's console here. */
+  readonly serialInput: ByteReceiver;
+  readonly flash: readonly FlashBank[];
+  readonly deviceTree: DtNode;
+  /** Where the guest expects the device tree in RAM, and what the first CPU starts with. */
+  readonly deviceTreeBase: number;
+  readonly resetState: { readonly pc: number; readonly x0: number };
+  /** What a short press of the power button does: asks the guest to shut down. */
+  pressPowerKey(): void;
+  /** Resets every device. Flash arrays and RAM keep their contents. */
+  reset(): void;
+}

@@ -1,0 +1,382 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { MIB, NO_TRACE, UserError } from '../base/index.js';
+import { ManualClock, type DmaPort, type MmioDevice } from '../bus/index.js';
+import { decodeFdt } from '../tables/fdt-decoder.js';
+import { encodeFdt } from '../tables/fdt.js';
+import type { BoardPorts } from './ports.js';
+import { buildVirt, VIRT, type VirtConfig } from './virt.js';
+
+const GIC_VERSIONS = [2, 3] as const;
+
+function rig(changes: Partial<VirtConfig> = {}) {
+  const clock = new ManualClock();
+  const irq = Array.from({ length: 8 }, () => false);
+  const calls: string[] = [];
+  const serial: number[] = [];
+  const mapped: [base: number, sizeBytes: number, isMapped: boolean][] = [];
+  const noMemory: DmaPort = { read: () => false, write: () => false };
+  const ports: BoardPorts = {
+    clock,
+    trace: NO_TRACE,
+    currentCpu: () => 0,
+    cpuLines: (cpu) => ({ irq: { set: (level) => void (irq[cpu] = level) }, fiq: { set: () => undefined } }),
+    cpuPower: {
+      state: (cpu) => (cpu === 0 ? 'on' : 'off'),
+      on: (cpu, entry) => calls.push(`on ${cpu} ${entry}`),
+      off: (cpu) => calls.push(`off ${cpu}`),
+    },
+    dma: noMemory,
+    directMap: (base, sizeBytes) => ({
+      array: new Uint8Array(1024).fill(0xff),
+      setMapped: (isMapped) => mapped.push([base, sizeBytes, isMapped]),
+      changed: () => undefined,
+    }),
+    serialOutput: { write: (byte) => serial.push(byte) },
+    epochSeconds: 1_700_000_000,
+    powerPort: { powerOff: () => calls.push('powerOff'), reset: () => calls.push('reset') },
+    flashStorage: [],
+    onStorageError: () => calls.push('storage error'),
+  };
+  const config: VirtConfig = {
+    ramBytes: 512 * MIB,
+    gicVersion: 2,
+    cpuCount: 1,
+    flash: [
+      { writableBytes: 0, commitPolicy: 'quiet' },
+      { writableBytes: 64 * MIB, commitPolicy: 'quiet' },
+    ],
+    ...changes,
+  };
+  const board = buildVirt(config, ports);
+  const at = (address: number): [MmioDevice, number] => {
+    const entry = board.map.find(({ base, device }) => address >= base && address < base + device.sizeBytes);
+    assert.ok(entry, `nothing at ${address.toString(16)}`);
+    return [entry.device, address - entry.base];
+  };
+  const read = (address: number): number => {
+    const [device, offset] = at(address);
+    return device.read(offset, 4);
+  };
+  const write = (address: number, value: number): void => {
+    const [device, offset] = at(address);
+    device.write(offset, 4, value);
+  };
+  return { board, clock, irq, calls, serial, mapped, read, write };
+}
+
+test('the table: no two rows share an address or an interrupt', () => {
+  const rows = Object.entries(VIRT).map(([name, row]) => ({ name, count: 1, ...row }));
+  const taken: { name: string; from: number; to: number }[] = [];
+  for (const { name, base, sizeBytes, count } of rows) {
+    const [from, to] = [base, base + count * sizeBytes];
+    for (const other of taken) {
+      assert.ok(to <= other.from || from >= other.to, `${name} overlaps ${other.name}`);
+    }
+    taken.push({ name, from, to });
+  }
+  const spis = rows.flatMap((row) =>
+    'spi' in row
+      ? Array.from({ length: 'spiCount' in row ? row.spiCount : 1 }, (_, index) => row.spi + index)
+      : [],
+  );
+  assert.equal(new Set(spis).size, spis.length);
+});
+
+test('the map is that of QEMU 7.2 (info mtree)', () => {
+  const places = (gicVersion: 2 | 3): string[] =>
+    rig({ gicVersion, cpuCount: 2 })
+      .board.map.filter(({ device }) => !/^virtio-mmio([1-9]|[12]\d|30)$/.test(device.name))
+      .map(({ base, device }) => `${base.toString(16)} ${device.name}`);
+  const common = [
+    '9000000 uart0',
+    '9010000 rtc',
+    '9020000 fw-cfg',
+    '9030000 gpio',
+    'a000000 virtio-mmio0',
+    'a003e00 virtio-mmio31',
+    '10000000 pcie-memory32',
+    '3eff0000 pcie-io',
+    '4010000000 pcie-ecam',
+    '8000000000 pcie-memory64',
+  ];
+  const flash = ['0 flash0', '4000000 flash1'];
+  assert.deepEqual(places(2), [...flash, '8000000 gicd', '8010000 gicc', '8020000 v2m', ...common]);
+  assert.deepEqual(places(3), [...flash, '8000000 gicd', '80a0000 gicr', ...common]);
+});
+
+test('the firmware bank cannot be written, the variables bank can, and both are mapped from the start', () => {
+  const { mapped, write, read } = rig();
+  assert.deepEqual(
+    mapped.map(([base, , isMapped]) => [base, isMapped]),
+    [
+      [0, true],
+      [0x400_0000, true],
+    ],
+  );
+  // Ready; the firmware bank adds program error and locked.
+  for (const [base, status] of [
+    [0, 0x0092_0092],
+    [0x400_0000, 0x0080_0080],
+  ] as const) {
+    write(base, 0x0040_0040);
+    write(base, 0x1234_5678);
+    assert.equal(read(base), status, `bank at ${base.toString(16)}`);
+  }
+});
+
+/** Bit of GICD_ISPENDR for an SPI, read through the map. */
+function isPending(read: (address: number) => number, spi: number): boolean {
+  const intid = 32 + spi;
+  return (read(VIRT.gicd.base + 0x200 + 4 * (intid >> 5)) & (1 << (intid & 31))) !== 0;
+}
+
+for (const gicVersion of GIC_VERSIONS) {
+  test(`UART, RTC and power key reach their interrupts (GICv${gicVersion})`, () => {
+    const { board, clock, read, write } = rig({ gicVersion });
+    assert.equal(isPending(read, 1), false);
+    write(VIRT.uart0.base + 0x30, 0x301); // UARTCR: UARTEN, RXE, TXE
+    write(VIRT.uart0.base + 0x38, 0x10); // UARTIMSC.RXIM
+    assert.equal(board.serialInput.receive(Uint8Array.of(65)), 1);
+    assert.equal(isPending(read, 1), true);
+    assert.equal(read(VIRT.uart0.base) & 0xff, 65);
+
+    assert.equal(read(VIRT.rtc.base), 1_700_000_000);
+    write(VIRT.rtc.base + 0x04, 1_700_000_002); // RTCMR
+    write(VIRT.rtc.base + 0x10, 1); // RTCIMSC
+    clock.advance(1_999_999_999);
+    assert.equal(isPending(read, 2), false);
+    clock.advance(1);
+    assert.equal(isPending(read, 2), true);
+
+    write(VIRT.gpio.base + 0x40c, 0xff); // GPIOIEV: rising
+    write(VIRT.gpio.base + 0x410, 0x08); // GPIOIE
+    assert.equal(isPending(read, 7), false);
+    board.pressPowerKey();
+    assert.equal(isPending(read, 7), true);
+    assert.equal(read(VIRT.gpio.base + 0x3fc), 0x08);
+    clock.advance(100_000_000);
+    assert.equal(read(VIRT.gpio.base + 0x3fc), 0);
+  });
+}
+
+test('an enabled interrupt raises the IRQ input of the CPU, and reset takes it away', () => {
+  const { board, irq, write } = rig();
+  write(VIRT.gicd.base, 1);
+  write(VIRT.gicc.base, 1);
+  write(VIRT.gicc.base + 4, 0xff);
+  write(VIRT.gicd.base + 0x100 + 4, 1 << 1); // SPI 1
+  write(VIRT.gicd.base + 0x800 + 32, 0x0101_0101);
+  write(VIRT.uart0.base + 0x30, 0x301);
+  write(VIRT.uart0.base + 0x38, 0x10);
+  board.serialInput.receive(Uint8Array.of(65));
+  assert.equal(irq[0], true);
+  board.reset();
+  assert.equal(irq[0], false);
+});
+
+test('each CPU has its timers on PPIs 14 and 11', () => {
+  const { board, read, write } = rig({ gicVersion: 3, cpuCount: 2 });
+  const timers = board.systemRegisters.get('CNTP_CTL_EL0');
+  assert.ok(timers);
+  timers.writeSystemRegister('CNTP_CTL_EL0', 0, 1n);
+  timers.writeSystemRegister('CNTV_CTL_EL0', 1, 1n);
+  const pending = (cpu: number): number => read(VIRT.gicr.base + 0x2_0000 * cpu + 0x1_0200);
+  assert.equal(pending(0), 1 << 30);
+  assert.equal(pending(1), 1 << 27);
+  write(VIRT.gicr.base + 0x1_0100, 0);
+  assert.equal(timers.readSystemRegister('CNTFRQ_EL0', 0), 62_500_000n);
+});
+
+test('GICv3 has its CPU interface in system registers, GICv2 has not', () => {
+  assert.equal(rig({ gicVersion: 3 }).board.systemRegisters.has('ICC_IAR1_EL1'), true);
+  assert.equal(rig({ gicVersion: 2 }).board.systemRegisters.has('ICC_IAR1_EL1'), false);
+});
+
+test('GICv2m turns a message into its SPI', () => {
+  const { read, write } = rig();
+  assert.equal(read(VIRT.gicv2m.base + 0x008), (80 << 16) | 64);
+  write(VIRT.gicd.base + 0xc00 + 4 * 5, 0x2); // GICD_ICFGR5: INTID 80 by edge
+  write(VIRT.gicv2m.base + 0x040, 80);
+  assert.equal(isPending(read, 48), true);
+});
+
+test('the console is the UART, the host bridge is on the bus, the virtio slots are empty', () => {
+  const { serial, read, write } = rig();
+  write(VIRT.uart0.base + 0x30, 0x301);
+  write(VIRT.uart0.base, 0x41);
+  assert.deepEqual(serial, [0x41]);
+  assert.equal(read(VIRT.pcieEcam.base), 0x0008_1b36);
+  assert.equal(read(VIRT.pcieMemory64.base), 0xffff_ffff);
+  assert.equal(read(VIRT.virtioMmio.base + 31 * 0x200), 0x7472_6976);
+  assert.equal(read(VIRT.virtioMmio.base + 31 * 0x200 + 8), 0);
+});
+
+test('PSCI knows the CPUs and reaches the power supply', () => {
+  const { board, calls } = rig({ cpuCount: 2 });
+  assert.equal(board.psci.call(0, [0xc400_0003n, 1n, 0x4000_0000n, 0n]).x0, 0n);
+  assert.equal(board.psci.call(0, [0xc400_0003n, 2n, 0x4000_0000n, 0n]).x0, 2n ** 64n - 2n);
+  assert.equal(board.psci.call(0, [0x8400_0008n, 0n, 0n, 0n]).next, 'stop');
+  assert.deepEqual(calls, [`on 1 ${0x4000_0000}`, 'powerOff']);
+});
+
+test('every device saves its state as plain data and takes it back', () => {
+  for (const gicVersion of GIC_VERSIONS) {
+    const { board } = rig({ gicVersion });
+    for (const [name, device] of board.devices) {
+      const state = device.saveState();
+      assert.deepEqual(structuredClone(state), state, name);
+      device.restoreState(state);
+      assert.deepEqual(device.saveState(), state, name);
+    }
+  }
+});
+
+test('sizes and counts that the board cannot have are user errors', () => {
+  for (const ramBytes of [0, 1, MIB + 1, 256 * 1024 * MIB, NaN]) {
+    assert.throws(() => rig({ ramBytes }), UserError, `${ramBytes} bytes`);
+  }
+  for (const cpuCount of [0, 9, 1.5]) assert.throws(() => rig({ cpuCount }), UserError, `${cpuCount} CPUs`);
+});
+
+type Node = ReturnType<typeof decodeFdt>['root'];
+
+/** Which cells of a property are phandles. */
+const PHANDLE_CELLS: Record<string, (index: number) => boolean> = {
+  'interrupt-parent': () => true,
+  clocks: () => true,
+  cpu: () => true,
+  gpios: (index) => index === 0,
+  'interrupt-map': (index) => index % 10 === 4,
+  'msi-map': (index) => index % 4 === 1,
+};
+
+/** Every property of a tree as `path: value`, phandles as the paths that they stand for. */
+function flatten(root: Node): Map<string, string> {
+  const cellsOf = (bytes: Uint8Array): number[] => {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return Array.from({ length: bytes.length / 4 }, (_, index) => view.getUint32(4 * index));
+  };
+  const paths = new Map<number, string>();
+  const visit = (node: Node, path: string, see: (node: Node, path: string) => void): void => {
+    see(node, path === '' ? '/' : path);
+    for (const child of node.children) visit(child, `${path}/${child.name}`, see);
+  };
+  visit(root, '', (node, path) => {
+    const [phandle] = cellsOf(node.properties.get('phandle') ?? new Uint8Array());
+    if (phandle !== undefined) paths.set(phandle, path);
+  });
+  const flat = new Map<string, string>();
+  visit(root, '', (node, path) => {
+    flat.set(path, 'node');
+    for (const [name, bytes] of node.properties) {
+      if (name === 'phandle') continue;
+      const isPhandle = PHANDLE_CELLS[name];
+      flat.set(
+        `${path}:${name}`,
+        isPhandle
+          ? cellsOf(bytes)
+              .map((cell, index) => (isPhandle(index) ? paths.get(cell) : cell))
+              .join(' ')
+          : Buffer.from(bytes).toString('latin1'),
+      );
+    }
+  });
+  return flat;
+}
+
+function qemuTree(gicVersion: 2 | 3, cpuCount: number): Node | undefined {
+  const folder = mkdtempSync(join(tmpdir(), 'v8a-virt-'));
+  try {
+    const file = join(folder, 'qemu.dtb');
+    const machine = `virt,gic-version=${gicVersion},dumpdtb=${file}`;
+    const args = [
+      '-M',
+      machine,
+      '-cpu',
+      'cortex-a57',
+      '-smp',
+      String(cpuCount),
+      '-m',
+      '512',
+      '-display',
+      'none',
+    ];
+    const { status } = spawnSync('qemu-system-aarch64', args);
+    return status === 0 ? decodeFdt(Uint8Array.from(readFileSync(file))).root : undefined;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+const qemuVersion = /version (7\.2)/.exec(
+  spawnSync('qemu-system-aarch64', ['--version'], { encoding: 'utf8' }).stdout,
+);
+
+/** In QEMU's tree and not in ours, or different, with the reason. */
+const DIFFERENCES: readonly [path: RegExp, reason: string][] = [
+  [/^\/chosen:(rng-seed|kaslr-seed)$/, 'would make runs differ'],
+  [/^\/psci:migrate$/, 'QEMU does not implement it either'],
+  [/^\/platform-bus@c000000/, 'empty'],
+  [/^\/pmu/, 'no PMU'],
+  [/^\/cpus\/cpu@0:enable-method$/, 'QEMU leaves it out with one CPU'],
+  [/^\/intc@8000000\/its@8080000/, 'no ITS'],
+  [/^\/pcie@10000000:msi-map$/, 'no ITS (GICv3)'],
+  [/^\/intc@8000000:reg$/, 'sizes of the parts, not of the room the board leaves them'],
+];
+
+for (const gicVersion of GIC_VERSIONS) {
+  for (const cpuCount of [1, 8]) {
+    const blob = (): Uint8Array => encodeFdt(rig({ gicVersion, cpuCount }).board.deviceTree);
+
+    test(
+      `device tree says what QEMU 7.2's does (GICv${gicVersion}, ${cpuCount} CPUs)`,
+      { skip: !qemuVersion && 'no qemu-system-aarch64 7.2' },
+      () => {
+        const theirs = qemuTree(gicVersion, cpuCount);
+        assert.ok(theirs);
+        const isExplained = (key: string): boolean =>
+          DIFFERENCES.some(([path]) => path.test(key) && !(gicVersion === 2 && key.endsWith(':msi-map')));
+        const entries = (root: Node): [string, string][] =>
+          [...flatten(root)].filter(([key]) => !isExplained(key)).sort(([a], [b]) => (a < b ? -1 : 1));
+        assert.deepEqual(entries(decodeFdt(blob()).root), entries(theirs));
+      },
+    );
+
+    test(
+      `dtc accepts the device tree without a warning (GICv${gicVersion}, ${cpuCount} CPUs)`,
+      { skip: spawnSync('dtc', ['--version']).status !== 0 && 'no dtc' },
+      () => {
+        const { status, stderr } = spawnSync('dtc', ['-I', 'dtb', '-O', 'dts', '-o', '/dev/null', '-'], {
+          input: blob(),
+          encoding: 'utf8',
+        });
+        assert.equal(status, 0);
+        assert.equal(stderr, '');
+      },
+    );
+  }
+}
+
+test(
+  'differences from QEMU’s tree all still exist',
+  { skip: !qemuVersion && 'no qemu-system-aarch64 7.2' },
+  () => {
+    const keys = GIC_VERSIONS.flatMap((gicVersion) => {
+      const theirs = flatten(qemuTree(gicVersion, 1) ?? assert.fail('no tree'));
+      const ours = flatten(decodeFdt(encodeFdt(rig({ gicVersion }).board.deviceTree)).root);
+      return [...new Set([...theirs.keys(), ...ours.keys()])].filter(
+        (key) => theirs.get(key) !== ours.get(key),
+      );
+    });
+    for (const [path, reason] of DIFFERENCES)
+      assert.ok(
+        keys.some((key) => path.test(key)),
+        reason,
+      );
+  },
+);

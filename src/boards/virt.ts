@@ -1,0 +1,437 @@
+/**
+ * The `virt` board: the machine that QEMU calls `virt`, which Debian's AAVMF, U-Boot's `qemu_arm64` and every arm64
+ * kernel know. Addresses and interrupts are QEMU 7.2's (hw/arm/virt.c, `info mtree`, `dumpdtb`).
+ *
+ * What a guest sees differently from QEMU's board:
+ * - Only one security state and no EL2: no secure UART, PSCI by HVC.
+ * - With a GICv3 there is no ITS and so no MSI; with a GICv2 there is a GICv2m.
+ * - There is no PMU, and no platform bus, which is empty in QEMU unless asked for.
+ * - The device tree has no seeds for random numbers, so that runs can be repeated, nor PSCI's MIGRATE, which QEMU
+ *   names and does not implement.
+ */
+import { GIB, hex, invariant, MIB, physAddr, UserError } from '../base/index.js';
+import {
+  cells64,
+  type DtNode,
+  type IrqLine,
+  type MmioDevice,
+  type SystemRegisterPort,
+} from '../bus/index.js';
+import {
+  CfiFlash,
+  cfiFlashNode,
+  type CfiFlashGeometry,
+  type CfiFlashQuirks,
+} from '../devices/cfi-flash/cfi-flash.js';
+import { FlashCommit, type FlashCommitPolicy } from '../devices/cfi-flash/commit.js';
+import { FwCfg } from '../devices/fw-cfg.js';
+import { GenericTimers, TIMER_REGISTERS } from '../devices/generic-timer.js';
+import { Gicv2 } from '../devices/gic/gicv2.js';
+import { Gicv2m } from '../devices/gic/gicv2m.js';
+import { Gicv3, ICC_REGISTERS } from '../devices/gic/gicv3.js';
+import { spiInterrupt } from '../devices/interrupt-spec.js';
+import { PcieEcam, PcieHostBridge, PcieWindow, describePcieHost } from '../devices/pcie-ecam.js';
+import { Pl011 } from '../devices/pl011.js';
+import { Pl031 } from '../devices/pl031.js';
+import { gpioPowerKeyNode, Pl061 } from '../devices/pl061.js';
+import { apbClockNode } from '../devices/primecell.js';
+import { VirtioMmioEmpty } from '../devices/virtio-mmio-empty.js';
+import { describePsci, Psci } from '../firmware/psci.js';
+import { addressMap } from './address-map.js';
+import type { Board, BoardDevice, BoardPorts, FlashBank, MapEntry } from './ports.js';
+
+interface BoardRow {
+  readonly base: number;
+  /** Room for one device; it may decode less. */
+  readonly sizeBytes: number;
+  /** That many devices one after the other. Default 1. */
+  readonly count?: number;
+  /** The first shared peripheral interrupt of that many; 0 is INTID 32. */
+  readonly spi?: number;
+  readonly spiCount?: number;
+  readonly device: string;
+}
+
+/** Everything that the board decides: what is where and which interrupt it has. */
+export const VIRT = {
+  flash0: { base: 0x0000_0000, sizeBytes: 64 * MIB, device: 'CFI flash, firmware' },
+  flash1: { base: 0x0400_0000, sizeBytes: 64 * MIB, device: 'CFI flash, UEFI variables' },
+  gicd: { base: 0x0800_0000, sizeBytes: 0x1_0000, device: 'GIC distributor' },
+  gicc: { base: 0x0801_0000, sizeBytes: 0x1_0000, device: 'GICv2 CPU interface' },
+  gicv2m: { base: 0x0802_0000, sizeBytes: 0x1000, spi: 48, spiCount: 64, device: 'GICv2m' },
+  gicr: { base: 0x080a_0000, sizeBytes: 0xf6_0000, device: 'GICv3 redistributors' },
+  uart0: { base: 0x0900_0000, sizeBytes: 0x1000, spi: 1, device: 'PL011, console' },
+  rtc: { base: 0x0901_0000, sizeBytes: 0x1000, spi: 2, device: 'PL031' },
+  fwCfg: { base: 0x0902_0000, sizeBytes: 0x18, device: 'fw_cfg' },
+  gpio: { base: 0x0903_0000, sizeBytes: 0x1000, spi: 7, device: 'PL061, power key' },
+  virtioMmio: {
+    base: 0x0a00_0000,
+    sizeBytes: 0x200,
+    count: 32,
+    spi: 16,
+    spiCount: 32,
+    device: 'virtio-mmio',
+  },
+  pcieMemory32: { base: 0x1000_0000, sizeBytes: 0x2eff_0000, device: 'PCIe memory window' },
+  pcieIo: { base: 0x3eff_0000, sizeBytes: 0x1_0000, device: 'PCIe I/O window' },
+  ram: { base: 0x4000_0000, sizeBytes: 255 * GIB, device: 'RAM' },
+  pcieEcam: { base: 0x40_1000_0000, sizeBytes: 256 * MIB, spi: 3, spiCount: 4, device: 'PCIe configuration' },
+  pcieMemory64: { base: 0x80_0000_0000, sizeBytes: 512 * GIB, device: 'PCIe memory window' },
+} as const satisfies Record<string, BoardRow>;
+
+const SPI_COUNT = 256;
+/** Private peripheral interrupts (INTID - 16) of the generic timers. */
+const TIMER_PPIS = { securePhysical: 13, physical: 14, virtual: 11, hypervisor: 10 } as const;
+const SYSTEM_COUNTER_HZ = 62_500_000;
+/** As many as a GICv2 serves. */
+const MAX_CPUS = 8;
+
+export const VIRT_FLASH_GEOMETRY: CfiFlashGeometry = {
+  chips: 2,
+  sizeBytes: VIRT.flash0.sizeBytes,
+  blockBytes: 256 * 1024,
+  bufferBytes: 4096,
+  manufacturerId: 0x89,
+  deviceId: 0x18,
+};
+
+/** Pin of the PL061, and how long a press lasts: what QEMU's `gpio-key` does. */
+const POWER_KEY_PIN = 3;
+const POWER_KEY_PRESS_NS = 100_000_000;
+
+/** Labels in the device tree that the board itself refers to. `intc` and `v2m` are the devices' own. */
+const LABEL = { intc: 'intc', v2m: 'v2m', gpio: 'gpio' } as const;
+
+export interface VirtFlashConfig {
+  /** The guest can change blocks that lie wholly below this offset; 0 for none. */
+  readonly writableBytes: number;
+  readonly commitPolicy: FlashCommitPolicy;
+  readonly quirks?: CfiFlashQuirks;
+}
+
+export interface VirtConfig {
+  readonly ramBytes: number;
+  readonly gicVersion: 2 | 3;
+  /** 1 to 8. */
+  readonly cpuCount: number;
+  /** Firmware bank, variables bank. */
+  readonly flash: readonly [VirtFlashConfig, VirtFlashConfig];
+}
+
+export interface VirtBoard extends Board {
+  readonly fwCfg: FwCfg;
+  readonly uart0: Pl011;
+  readonly pcie: PcieEcam;
+}
+
+/** The devices that have a node of their own. */
+interface VirtDevices {
+  readonly intc: InterruptController;
+  readonly timers: GenericTimers;
+  readonly uart0: Pl011;
+  readonly rtc: Pl031;
+  readonly gpio: Pl061;
+  readonly fwCfg: FwCfg;
+  readonly virtioMmio: readonly VirtioMmioEmpty[];
+}
+
+/** What the two generations of GIC have in common for the board. */
+interface InterruptController {
+  readonly gic: BoardDevice;
+  readonly entries: readonly MapEntry[];
+  readonly systemRegisters: readonly (readonly [string, SystemRegisterPort])[];
+  readonly node: DtNode;
+  /** Cells that a PPI specifier has above its trigger: a GICv2 wants to know the CPUs (arm,gic.yaml). */
+  readonly ppiCpuMask: number;
+  readonly msiLabel: string | undefined;
+  spi(spi: number): IrqLine;
+  ppi(cpu: number, ppi: number): IrqLine;
+}
+
+/** User errors: `ram-size`, `cpu-count`. */
+export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
+  checkConfig(config);
+  const { clock, trace, dma } = ports;
+  const cpus = Array.from({ length: config.cpuCount }, (_, cpu) => cpu);
+  const cpuAffinities = cpus.map(affinityOf);
+
+  const intc = config.gicVersion === 2 ? buildGicv2(cpus, ports) : buildGicv3(cpus, ports);
+  const timers = new GenericTimers(SYSTEM_COUNTER_HZ, {
+    clock,
+    cpus: cpus.map((cpu) => ({
+      physical: intc.ppi(cpu, TIMER_PPIS.physical),
+      virtual: intc.ppi(cpu, TIMER_PPIS.virtual),
+    })),
+  });
+
+  const flash = [
+    buildFlash('flash0', VIRT.flash0.base, config.flash[0], ports, ports.flashStorage[0]),
+    buildFlash('flash1', VIRT.flash1.base, config.flash[1], ports, ports.flashStorage[1]),
+  ];
+  const uart0 = new Pl011('uart0', {
+    irq: intc.spi(VIRT.uart0.spi),
+    clock,
+    output: ports.serialOutput,
+    trace,
+  });
+  const rtc = new Pl031('rtc', ports.epochSeconds, { irq: intc.spi(VIRT.rtc.spi), clock, trace });
+  const gpio = new Pl061('gpio', { irq: intc.spi(VIRT.gpio.spi), trace });
+  const fwCfg = new FwCfg({ trace, dma }, { cpuCount: config.cpuCount });
+  const virtioMmio = Array.from(
+    { length: VIRT.virtioMmio.count },
+    (_, slot) => new VirtioMmioEmpty(`virtio-mmio${slot}`, { trace }),
+  );
+  const pcie = new PcieEcam({ trace });
+  pcie.plug(0, 0, new PcieHostBridge({ trace }));
+  const psci = new Psci({ cpus: ports.cpuPower, power: ports.powerPort, trace }, cpuAffinities);
+
+  const releasePowerKey = clock.timer('power key', () => gpio.setInput(POWER_KEY_PIN, false));
+
+  const devices = new Map<string, BoardDevice>([
+    ['gic', intc.gic],
+    ['timers', timers],
+    ...flash.map(({ device }) => [device.name, device] as const),
+    ['uart0', uart0],
+    ['rtc', rtc],
+    ['gpio', gpio],
+    ['fw-cfg', fwCfg],
+    ...virtioMmio.map((device) => [device.name, device] as const),
+    ['pcie', pcie],
+  ]);
+
+  return {
+    name: 'virt',
+    ram: { base: VIRT.ram.base, sizeBytes: config.ramBytes },
+    map: addressMap([
+      ...intc.entries,
+      ...flash.map(({ device }, bank) => place(bank === 0 ? VIRT.flash0 : VIRT.flash1, device)),
+      place(VIRT.uart0, uart0),
+      place(VIRT.rtc, rtc),
+      place(VIRT.fwCfg, fwCfg),
+      place(VIRT.gpio, gpio),
+      ...virtioMmio.map((device, slot) => place(VIRT.virtioMmio, device, slot)),
+      place(VIRT.pcieMemory32, new PcieWindow('pcie-memory32', VIRT.pcieMemory32.sizeBytes, { trace })),
+      place(VIRT.pcieIo, new PcieWindow('pcie-io', VIRT.pcieIo.sizeBytes, { trace })),
+      place(VIRT.pcieEcam, pcie),
+      place(VIRT.pcieMemory64, new PcieWindow('pcie-memory64', VIRT.pcieMemory64.sizeBytes, { trace })),
+    ]),
+    devices,
+    systemRegisters: new Map([
+      ...intc.systemRegisters,
+      ...TIMER_REGISTERS.map((name): [string, SystemRegisterPort] => [name, timers]),
+    ]),
+    cpuAffinities,
+    psci,
+    serialInput: uart0,
+    flash,
+    deviceTree: virtDeviceTree(config, { intc, timers, uart0, rtc, gpio, fwCfg, virtioMmio }),
+    // Firmware in flash starts at the bottom of the map and looks for the tree at the bottom of RAM.
+    deviceTreeBase: VIRT.ram.base,
+    resetState: { pc: VIRT.flash0.base, x0: 0 },
+    pressPowerKey() {
+      gpio.setInput(POWER_KEY_PIN, true);
+      releasePowerKey.arm(clock.nowNs() + POWER_KEY_PRESS_NS);
+    },
+    reset() {
+      for (const device of devices.values()) device.reset();
+    },
+    fwCfg,
+    uart0,
+    pcie,
+  };
+}
+
+function checkConfig({ ramBytes, cpuCount }: VirtConfig): void {
+  if (!Number.isInteger(ramBytes / MIB) || ramBytes < MIB || ramBytes > VIRT.ram.sizeBytes) {
+    throw new UserError(
+      'ram-size',
+      `memory of ${ramBytes} bytes: the virt board takes whole MiB from 1M to ${VIRT.ram.sizeBytes / GIB}G`,
+    );
+  }
+  if (!Number.isInteger(cpuCount) || cpuCount < 1 || cpuCount > MAX_CPUS) {
+    throw new UserError('cpu-count', `${cpuCount} CPUs: the virt board takes 1 to ${MAX_CPUS}`);
+  }
+}
+
+/** One cluster: Aff0 alone tells the CPUs apart. */
+function affinityOf(cpu: number): bigint {
+  return BigInt(cpu);
+}
+
+/** The device in its row of the table, or in the `index`th place of it. */
+function place(row: BoardRow, device: MmioDevice, index = 0): MapEntry {
+  invariant(device.sizeBytes <= row.sizeBytes, `${device.name} does not fit at ${hex(row.base)}`);
+  return { base: row.base + index * row.sizeBytes, device };
+}
+
+function buildGicv2(cpus: readonly number[], ports: BoardPorts): InterruptController {
+  const { trace } = ports;
+  const gic = new Gicv2(SPI_COUNT, {
+    cpus: cpus.map((cpu) => ports.cpuLines(cpu)),
+    currentCpu: () => ports.currentCpu(),
+    trace,
+  });
+  const { spi: firstSpi, spiCount } = VIRT.gicv2m;
+  const v2m = new Gicv2m(32 + firstSpi, {
+    spis: Array.from({ length: spiCount }, (_, index) => gic.spi(firstSpi + index)),
+    trace,
+  });
+  return {
+    gic,
+    entries: [place(VIRT.gicd, gic.distributor), place(VIRT.gicc, gic.cpuInterface), place(VIRT.gicv2m, v2m)],
+    systemRegisters: [],
+    node: gic.describe({ distributor: physAddr(VIRT.gicd.base), cpuInterface: physAddr(VIRT.gicc.base) }, [
+      v2m.describe(physAddr(VIRT.gicv2m.base)),
+    ]),
+    ppiCpuMask: 2 ** cpus.length - 1,
+    msiLabel: LABEL.v2m,
+    spi: (spi) => gic.spi(spi),
+    ppi: (cpu, ppi) => gic.ppi(cpu, ppi),
+  };
+}
+
+function buildGicv3(cpus: readonly number[], ports: BoardPorts): InterruptController {
+  const gic = new Gicv3(SPI_COUNT, {
+    cpus: cpus.map((cpu) => ({ ...ports.cpuLines(cpu), affinity: Number(affinityOf(cpu)) })),
+    trace: ports.trace,
+  });
+  return {
+    gic,
+    entries: [place(VIRT.gicd, gic.distributor), place(VIRT.gicr, gic.redistributors)],
+    systemRegisters: ICC_REGISTERS.map((name) => [name, gic]),
+    node: gic.describe({ distributor: physAddr(VIRT.gicd.base), redistributors: physAddr(VIRT.gicr.base) }),
+    ppiCpuMask: 0,
+    msiLabel: undefined,
+    spi: (spi) => gic.spi(spi),
+    ppi: (cpu, ppi) => gic.ppi(cpu, ppi),
+  };
+}
+
+function buildFlash(
+  name: string,
+  base: number,
+  { writableBytes, commitPolicy, quirks = {} }: VirtFlashConfig,
+  ports: BoardPorts,
+  storage: BoardPorts['flashStorage'][number],
+): FlashBank {
+  const { clock, trace } = ports;
+  const map = ports.directMap(base, VIRT_FLASH_GEOMETRY.sizeBytes);
+  const commit =
+    storage &&
+    new FlashCommit({
+      policy: commitPolicy,
+      name,
+      map,
+      storage,
+      clock,
+      onStorageError: (error) => ports.onStorageError(error),
+    });
+  const device = new CfiFlash({
+    name,
+    geometry: VIRT_FLASH_GEOMETRY,
+    map,
+    writableBytes,
+    quirks,
+    trace,
+    ...(commit ? { changes: commit } : {}),
+  });
+  return { device, array: map.array, commit };
+}
+
+/** The board's device tree: `dtc` accepts it without a warning. */
+function virtDeviceTree(
+  { ramBytes, cpuCount }: VirtConfig,
+  { intc, timers, uart0, rtc, gpio, fwCfg, virtioMmio }: VirtDevices,
+): DtNode {
+  const uartNodes = uart0.describe(VIRT.uart0);
+  return {
+    name: '',
+    properties: {
+      compatible: 'linux,dummy-virt',
+      model: 'linux,dummy-virt',
+      '#address-cells': { cells: [2] },
+      '#size-cells': { cells: [2] },
+      'interrupt-parent': { cells: [{ phandle: LABEL.intc }] },
+    },
+    children: [
+      { name: 'chosen', properties: { 'stdout-path': `/${uartNodes[0]?.name ?? ''}` } },
+      describePsci('hvc'),
+      {
+        name: `memory@${VIRT.ram.base.toString(16)}`,
+        properties: {
+          device_type: 'memory',
+          reg: { cells: [...cells64(VIRT.ram.base), ...cells64(ramBytes)] },
+        },
+      },
+      describeCpus(cpuCount),
+      timers.describe(TIMER_PPIS, intc.ppiCpuMask),
+      apbClockNode(),
+      intc.node,
+      cfiFlashNode([VIRT.flash0, VIRT.flash1], 4),
+      ...uartNodes,
+      ...rtc.describe(VIRT.rtc),
+      fwCfg.describe(VIRT.fwCfg.base),
+      ...gpio.describe({ ...VIRT.gpio, label: LABEL.gpio }),
+      gpioPowerKeyNode(LABEL.gpio, POWER_KEY_PIN),
+      ...virtioMmio.flatMap((device, slot) =>
+        device.describe({
+          base: VIRT.virtioMmio.base + slot * VIRT.virtioMmio.sizeBytes,
+          spi: VIRT.virtioMmio.spi + slot,
+        }),
+      ),
+      describePcieHost({
+        ecam: VIRT.pcieEcam,
+        io: VIRT.pcieIo,
+        memory32: VIRT.pcieMemory32,
+        memory64: VIRT.pcieMemory64,
+        interruptController: { label: LABEL.intc, addressCells: 2 },
+        interrupts: Array.from({ length: VIRT.pcieEcam.spiCount }, (_, pin) =>
+          spiInterrupt(VIRT.pcieEcam.spi + pin, 'level-high'),
+        ),
+        ...(intc.msiLabel === undefined ? {} : { msiController: intc.msiLabel }),
+      }),
+    ],
+  };
+}
+
+/** Devicetree Specification v0.4 3.8; `cpu-map` as in Linux Documentation/devicetree/bindings/cpu/cpu-topology.txt. */
+function describeCpus(cpuCount: number): DtNode {
+  const labelOf = (cpu: number): string => `cpu${cpu}`;
+  const cpus = Array.from({ length: cpuCount }, (_, cpu) => cpu);
+  return {
+    name: 'cpus',
+    properties: { '#address-cells': { cells: [1] }, '#size-cells': { cells: [0] } },
+    children: [
+      ...cpus.map((cpu) => ({
+        name: `cpu@${affinityOf(cpu).toString(16)}`,
+        label: labelOf(cpu),
+        properties: {
+          device_type: 'cpu',
+          compatible: 'arm,cortex-a57',
+          reg: { cells: [Number(affinityOf(cpu))] },
+          'enable-method': 'psci',
+        },
+      })),
+      {
+        name: 'cpu-map',
+        properties: {},
+        children: [
+          {
+            name: 'socket0',
+            properties: {},
+            children: [
+              {
+                name: 'cluster0',
+                properties: {},
+                children: cpus.map((cpu) => ({
+                  name: `core${cpu}`,
+                  properties: { cpu: { cells: [{ phandle: labelOf(cpu) }] } },
+                })),
+              },
+            ],
+          },
+        ],
+      },
+    ],
+  };
+}

@@ -1,0 +1,97 @@
+import { InvalidArgumentError } from 'commander';
+import { GIB, KIB, MIB } from '../base/index.js';
+import { isMemorySize, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES } from '../vm/limits.js';
+
+const SIZE_UNITS: Readonly<Record<string, number>> = { B: 1, K: KIB, M: MIB, G: GIB, T: 1024 * GIB };
+
+/**
+ * A size in bytes as people write it: `512M`, `1G`, `1.5GiB`, `524288K`, `536870912B`. Units are powers of 1024
+ * in any case; a number alone counts MiB, as for `lkvm -m`.
+ */
+export function parseSize(text: string): number {
+  const parts = /^(\d+(?:\.\d+)?)(?:([KMGT])(?:i?B)?|(B))?$/i.exec(text.trim());
+  const unit = (parts?.[2] ?? parts?.[3] ?? 'M').toUpperCase();
+  const bytes = parts ? Number(parts[1]) * SIZE_UNITS[unit]! : NaN;
+  if (!Number.isSafeInteger(bytes) || bytes === 0) {
+    throw new InvalidArgumentError('Accepted: a size such as 512M, 1G or 1.5GiB; a plain number counts MiB.');
+  }
+  return bytes;
+}
+
+/** A size of RAM in bytes. */
+export function parseMemory(text: string): number {
+  const bytes = parseSize(text);
+  if (!isMemorySize(bytes)) {
+    throw new InvalidArgumentError(
+      `Accepted: whole MiB from ${formatSize(MIN_MEMORY_BYTES)} to ${formatSize(MAX_MEMORY_BYTES)}.`,
+    );
+  }
+  return bytes;
+}
+
+/** `bytes` the way `parseSize` reads it. */
+export function formatSize(bytes: number): string {
+  for (const unit of ['G', 'M', 'K']) {
+    if (bytes % SIZE_UNITS[unit]! === 0) return `${bytes / SIZE_UNITS[unit]!}${unit}`;
+  }
+  return `${bytes}B`;
+}
+
+const DURATION_UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** A duration in milliseconds: `500ms`, `60s`, `2m`, `1.5h`; a number alone counts seconds. */
+export function parseDuration(text: string): number {
+  const parts = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/i.exec(text.trim());
+  const ms = parts ? Number(parts[1]) * DURATION_UNITS_MS[(parts[2] ?? 's').toLowerCase()]! : NaN;
+  if (!Number.isFinite(ms) || ms < 1 || ms > Number.MAX_SAFE_INTEGER) {
+    throw new InvalidArgumentError(
+      'Accepted: a duration such as 60s, 500ms or 2m; a plain number counts seconds.',
+    );
+  }
+  return Math.round(ms);
+}
+
+const ESCAPES: Readonly<Record<string, number>> = { r: 0x0d, n: 0x0a, t: 0x09, e: 0x1b, '\\': 0x5c };
+
+/** Text as UTF-8 with the escapes `\r \n \t \e \xNN \\` replaced by their bytes. */
+export function parseEscapes(text: string): Uint8Array {
+  const encoder = new TextEncoder();
+  const bytes: number[] = [];
+  // An escape, a lone backslash, or anything up to the next backslash.
+  for (const [piece] of text.matchAll(/\\x[0-9a-fA-F]{2}|\\.|\\|[^\\]+/gsu)) {
+    const byte = /^\\x./.test(piece) ? parseInt(piece.slice(2), 16) : ESCAPES[piece.slice(1)];
+    if (!piece.startsWith('\\')) bytes.push(...encoder.encode(piece));
+    else if (byte !== undefined) bytes.push(byte);
+    else {
+      throw new InvalidArgumentError(
+        `Unknown escape '${piece}'. Accepted: \\r \\n \\t \\e \\xNN and \\\\ for a backslash.`,
+      );
+    }
+  }
+  return Uint8Array.from(bytes);
+}
+
+/** A parser for an option that takes one of a few words. */
+export function oneOf<Word extends string>(...words: readonly Word[]): (text: string) => Word {
+  return (text) => {
+    const word = words.find((candidate) => candidate === text);
+    if (word === undefined) throw new InvalidArgumentError(`Accepted: ${words.join(', ')}.`);
+    return word;
+  };
+}
+
+/** A parser for an option that takes a comma-separated list of words, or `all`. */
+export function listOf<Word extends string>(words: readonly Word[]): (text: string) => readonly Word[] {
+  const parseWord = oneOf(...words);
+  return (text) => {
+    if (text === 'all') return words;
+    const given = text.split(',').map((word) => word.trim());
+    const unknown = given.find((word) => !words.some((candidate) => candidate === word));
+    if (unknown !== undefined) {
+      throw new InvalidArgumentError(
+        `Unknown channel '${unknown}'. Accepted, separated by commas: all, ${words.join(', ')}.`,
+      );
+    }
+    return given.map(parseWord);
+  };
+}

@@ -1,0 +1,178 @@
+import { writeFileSync } from 'node:fs';
+import process from 'node:process';
+import { UserError } from '../base/index.js';
+import { nodeLoop } from '../host/node/event-loop.js';
+import { TERMINAL_HELP } from '../host/node/escape-parser.js';
+import { isSameFile, OutputFile } from '../host/node/output-file.js';
+import { ENDING_SIGNALS, Terminal } from '../host/node/terminal.js';
+import { createMachine } from '../vm/index.js';
+import type { Machine, TraceEvent } from '../vm/index.js';
+import type { RunOptions, ScriptStep } from './program.js';
+import { ExitStatus } from './exit-status.js';
+import { Session } from './session.js';
+import { formatStatistics } from './statistics.js';
+
+const HELP_TEXT = ['', 'v8a:', ...TERMINAL_HELP.map((line) => `  ${line}`), ''].join('\n');
+
+/**
+ * `v8a run`. Returns the exit status.
+ *
+ * @throws {UserError} for a mistake; nothing on disk has changed then.
+ */
+export async function run(options: RunOptions, script: readonly ScriptStep[]): Promise<number> {
+  refuseOverlaps(options);
+  if (options.traceFile !== undefined && !options.trace) {
+    throw new UserError(
+      'option',
+      `--trace-file ${options.traceFile}: needs --trace with the events to write`,
+    );
+  }
+  if (options.firmware === undefined && options.dumpDtb === undefined) {
+    throw new UserError('option', '--firmware is missing: give the image to run, such as AAVMF_CODE.fd');
+  }
+
+  // Output files are made only when everything else is known to be right.
+  let reportEvent: (event: TraceEvent) => void = () => undefined;
+  const machine = await createMachine({
+    machine: options.machine,
+    firmware: options.firmware ?? new Uint8Array(),
+    ...(options.flash === undefined ? {} : { flash: options.flash }),
+    flashCommit: options.flashCommit,
+    memoryBytes: options.mem,
+    irqchip: options.irqchip,
+    clock: options.clock ?? (process.stdin.isTTY ? 'real' : 'virtual'),
+    onReset: options.reboot ? 'restart' : 'stop',
+    ...(options.trace
+      ? {
+          trace: {
+            channels: options.trace,
+            onEvent: (event) => {
+              reportEvent(event);
+            },
+          },
+        }
+      : {}),
+  });
+  const files: OutputFile[] = [];
+  try {
+    for (const notice of machine.notices) say(`v8a run: ${notice}\n`);
+    const open = (option: string, path: string | undefined) => {
+      if (path === undefined) return undefined;
+      const file = new OutputFile(option, path);
+      files.push(file);
+      return file;
+    };
+    const dtb = open('--dump-dtb', options.dumpDtb);
+    const log = open('--log', options.log);
+    const traceFile = open('--trace-file', options.traceFile);
+    for (const file of files) file.begin();
+    if (dtb) {
+      dtb.write(machine.deviceTree);
+      return ExitStatus.ok;
+    }
+    reportEvent = ({ guestNs, channel, text }) => {
+      const line = `${(guestNs / 1e9).toFixed(9)} ${channel}: ${text}\n`;
+      if (traceFile) traceFile.write(line);
+      else say(line);
+    };
+    return await runInTerminal(machine, options, script, log);
+  } finally {
+    for (const file of files) file.close();
+    await machine.close();
+  }
+}
+
+async function runInTerminal(
+  machine: Machine,
+  options: RunOptions,
+  script: readonly ScriptStep[],
+  log: OutputFile | undefined,
+): Promise<number> {
+  const { serial } = machine;
+  const session = new Session({
+    machine,
+    script,
+    ...(options.timeout === undefined ? {} : { timeoutMs: options.timeout }),
+    delay: nodeLoop.delay,
+  });
+  const input = serial.input().getWriter();
+  // A script in a pipeline must not depend on what else is in the pipe.
+  const readsInput = script.length === 0 || process.stdin.isTTY;
+  const terminal = new Terminal(
+    { input: process.stdin, output: process.stdout, process },
+    {
+      onInput: async (bytes) => {
+        await input.write(bytes);
+      },
+      onInputEnd: () => {
+        serial.end();
+      },
+      onCommand: (command) => {
+        if (command === 'quit') session.quit();
+        else say(HELP_TEXT);
+      },
+      onOutputClosed: () => {
+        session.outputClosed();
+      },
+      onSignal: (signal) => {
+        session.signalled(signal, ENDING_SIGNALS[signal]);
+      },
+    },
+    readsInput,
+  );
+  if (!readsInput) serial.end();
+  serial.onOutput((bytes) => {
+    log?.write(bytes);
+    return terminal.write(bytes);
+  });
+  try {
+    let outcome = await session.run();
+    await machine.stop();
+    // What the flash held back is written last of all, and must not fail in silence.
+    const reason = await machine.stopped();
+    if (reason.kind === 'error') outcome = session.afterStop(reason);
+    terminal.close();
+    if (outcome.message !== undefined) say(`v8a run: ${outcome.message}\n`);
+    if (outcome.showsOutput) say(lastLines(serial.lastLines()));
+    if (options.stats) say(formatStatistics(machine.stats()));
+    return outcome.status;
+  } finally {
+    terminal.close();
+  }
+}
+
+function lastLines(lines: readonly string[]): string {
+  if (lines.length === 0) return 'The guest printed nothing.\n';
+  return ['Last lines of the guest:', ...lines.map((line) => `    | ${line}`), ''].join('\n');
+}
+
+/** A file that is written must not be one that is read, or another that is written. */
+function refuseOverlaps(options: RunOptions): void {
+  const read = [
+    ['--firmware', options.firmware],
+    ['--flash', options.flash],
+  ] as const;
+  const written = [
+    ['--log', options.log],
+    ['--trace-file', options.traceFile],
+    ['--dump-dtb', options.dumpDtb],
+  ] as const;
+  written.forEach(([option, path], i) => {
+    for (const [otherOption, otherPath] of [...read, ...written.slice(0, i)]) {
+      if (path === undefined || otherPath === undefined || !isSameFile(path, otherPath)) continue;
+      throw new UserError(
+        'option',
+        `${option} ${path}: is the file of ${otherOption}; accepted: another file`,
+      );
+    }
+  });
+}
+
+/** To standard error, at once: whatever is said last must not be lost when the process ends. */
+function say(text: string): void {
+  try {
+    writeFileSync(process.stderr.fd, text);
+  } catch {
+    // Nobody listens.
+  }
+}

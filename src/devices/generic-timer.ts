@@ -1,0 +1,293 @@
+/**
+ * The Generic Timer as each CPU sees it through system registers: system counter, EL1 physical timer, EL1 virtual
+ * timer. Document: Arm DDI 0487, chapter "The Generic Timer in AArch64 state" (D11 in issue G.a), and the registers'
+ * own descriptions.
+ *
+ * Modelled: counters, both timers with their compare and timer-value views, the virtual offset. Controls of trapping
+ * and the event stream (CNTKCTL_EL1, CNTHCTL_EL2) belong to the CPU. No memory-mapped frames.
+ *
+ * Timer values of a disabled timer are UNKNOWN to the architecture; here they go on counting.
+ */
+import { invariant } from '../base/index.js';
+import type {
+  Clock,
+  DtNode,
+  IrqLine,
+  Snapshottable,
+  SystemRegisterPort,
+  Timer as ClockTimer,
+} from '../bus/index.js';
+
+/** The system registers that `GenericTimers` serves. */
+export const TIMER_REGISTERS = [
+  'CNTFRQ_EL0',
+  'CNTPCT_EL0',
+  'CNTP_CTL_EL0',
+  'CNTP_CVAL_EL0',
+  'CNTP_TVAL_EL0',
+  'CNTVCT_EL0',
+  'CNTVOFF_EL2',
+  'CNTV_CTL_EL0',
+  'CNTV_CVAL_EL0',
+  'CNTV_TVAL_EL0',
+] as const;
+
+type TimerRegister = (typeof TIMER_REGISTERS)[number];
+
+/** CNTP_CTL_EL0 and CNTV_CTL_EL0. ISTATUS is made up at each read. */
+const CTL = { ENABLE: 1 << 0, IMASK: 1 << 1, ISTATUS: 1 << 2, writable: 0x3 } as const;
+
+const NS_PER_S = 1_000_000_000;
+
+interface TimerState {
+  /** ENABLE and IMASK. */
+  ctl: number;
+  /** CNTP_CVAL_EL0, CNTV_CVAL_EL0: unsigned 64 bits. */
+  compare: bigint;
+}
+
+interface CpuState {
+  /** CNTFRQ_EL0: what software says the frequency is; the counter does not care. */
+  frequency: number;
+  /** CNTVOFF_EL2. */
+  offset: bigint;
+  readonly physical: TimerState;
+  readonly virtual: TimerState;
+}
+
+export interface GenericTimersState {
+  readonly version: 1;
+  readonly cpus: readonly CpuState[];
+}
+
+type Which = 'physical' | 'virtual';
+const BOTH = ['physical', 'virtual'] as const;
+
+interface GenericTimersPorts {
+  readonly clock: Clock;
+  /** For each CPU, the interrupt lines of its two timers, level-sensitive. */
+  readonly cpus: readonly Readonly<Record<Which, IrqLine>>[];
+}
+
+/** PPI numbers (INTID − 16) of the four timers of Armv8-A; two of them a guest without EL2 and EL3 never uses. */
+interface TimerPpis {
+  readonly securePhysical: number;
+  readonly physical: number;
+  readonly virtual: number;
+  readonly hypervisor: number;
+}
+
+export class GenericTimers implements SystemRegisterPort, Snapshottable<GenericTimersState> {
+  readonly #ports: GenericTimersPorts;
+  readonly #frequencyHz: number;
+  readonly #ticks: TickRate;
+  readonly #deadlines: readonly Readonly<Record<Which, ClockTimer>>[];
+  #state: GenericTimersState;
+
+  /** `frequencyHz` is that of the system counter, and CNTFRQ_EL0 after reset. */
+  constructor(frequencyHz: number, ports: GenericTimersPorts) {
+    invariant(Number.isSafeInteger(frequencyHz) && frequencyHz > 0, `counter of ${frequencyHz} Hz`);
+    this.#ports = ports;
+    this.#frequencyHz = frequencyHz;
+    this.#ticks = new TickRate(frequencyHz);
+    this.#state = this.#initialState();
+    this.#deadlines = ports.cpus.map((_, cpu) => {
+      const deadline = (which: Which) =>
+        ports.clock.timer(`cpu${cpu} ${which} timer`, () => this.#updateIrq(cpu, which));
+      return { physical: deadline('physical'), virtual: deadline('virtual') };
+    });
+  }
+
+  /** Both timers of all CPUs disabled. The system counter goes on: it is the machine's time. */
+  reset(): void {
+    this.#state = this.#initialState();
+    this.#updateAll();
+  }
+
+  saveState(): GenericTimersState {
+    return copyState(this.#state);
+  }
+
+  restoreState(state: GenericTimersState): void {
+    invariant(state.cpus.length === this.#state.cpus.length, 'timer snapshot of another configuration');
+    this.#state = copyState(state);
+    this.#updateAll();
+  }
+
+  readSystemRegister(name: string, cpu: number): bigint {
+    const { frequency, offset, physical, virtual } = this.#state.cpus[cpu]!;
+    switch (name as TimerRegister) {
+      case 'CNTFRQ_EL0':
+        return BigInt(frequency);
+      case 'CNTPCT_EL0':
+        return this.#count(cpu, 'physical');
+      case 'CNTVCT_EL0':
+        return this.#count(cpu, 'virtual');
+      case 'CNTVOFF_EL2':
+        return offset;
+      case 'CNTP_CTL_EL0':
+        return this.#readCtl(cpu, 'physical');
+      case 'CNTV_CTL_EL0':
+        return this.#readCtl(cpu, 'virtual');
+      case 'CNTP_CVAL_EL0':
+        return physical.compare;
+      case 'CNTV_CVAL_EL0':
+        return virtual.compare;
+      case 'CNTP_TVAL_EL0':
+        return BigInt.asUintN(32, physical.compare - this.#count(cpu, 'physical'));
+      case 'CNTV_TVAL_EL0':
+        return BigInt.asUintN(32, virtual.compare - this.#count(cpu, 'virtual'));
+      default:
+        return 0n;
+    }
+  }
+
+  writeSystemRegister(name: string, cpu: number, value: bigint): void {
+    const state = this.#state.cpus[cpu]!;
+    switch (name as TimerRegister) {
+      case 'CNTFRQ_EL0':
+        state.frequency = Number(BigInt.asUintN(32, value));
+        break;
+      case 'CNTVOFF_EL2':
+        state.offset = BigInt.asUintN(64, value);
+        this.#updateIrq(cpu, 'virtual');
+        break;
+      case 'CNTP_CTL_EL0':
+        this.#writeCtl(cpu, 'physical', value);
+        break;
+      case 'CNTV_CTL_EL0':
+        this.#writeCtl(cpu, 'virtual', value);
+        break;
+      case 'CNTP_CVAL_EL0':
+        this.#writeCompare(cpu, 'physical', value);
+        break;
+      case 'CNTV_CVAL_EL0':
+        this.#writeCompare(cpu, 'virtual', value);
+        break;
+      case 'CNTP_TVAL_EL0':
+        this.#writeCompare(cpu, 'physical', this.#count(cpu, 'physical') + BigInt.asIntN(32, value));
+        break;
+      case 'CNTV_TVAL_EL0':
+        this.#writeCompare(cpu, 'virtual', this.#count(cpu, 'virtual') + BigInt.asIntN(32, value));
+        break;
+      default: // The counters are read-only.
+    }
+  }
+
+  /**
+   * The device-tree node. `cpuMask` has a bit for each CPU where the interrupt controller is a GICv2 and is 0 where
+   * it is a GICv3. Bindings: arm,arch_timer.yaml, arm,gic.yaml.
+   */
+  describe(ppis: TimerPpis, cpuMask: number): DtNode {
+    const PPI = 1;
+    const LEVEL_HIGH = 4;
+    const order = [ppis.securePhysical, ppis.physical, ppis.virtual, ppis.hypervisor];
+    return {
+      name: 'timer',
+      properties: {
+        compatible: ['arm,armv8-timer', 'arm,armv7-timer'],
+        'always-on': true,
+        interrupts: { cells: order.flatMap((ppi) => [PPI, ppi, LEVEL_HIGH | (cpuMask << 8)]) },
+      },
+    };
+  }
+
+  /** What the counter of that timer shows: the virtual one is behind the physical one by CNTVOFF_EL2. */
+  #count(cpu: number, which: Which): bigint {
+    const physical = this.#ticks.at(this.#ports.clock.nowNs());
+    if (which === 'physical') return physical;
+    const { offset } = this.#state.cpus[cpu]!;
+    return offset === 0n ? physical : BigInt.asUintN(64, physical - offset);
+  }
+
+  #readCtl(cpu: number, which: Which): bigint {
+    const { ctl, compare } = this.#state.cpus[cpu]![which];
+    const isMet = (ctl & CTL.ENABLE) !== 0 && this.#count(cpu, which) >= compare;
+    return BigInt(ctl | (isMet ? CTL.ISTATUS : 0));
+  }
+
+  #writeCtl(cpu: number, which: Which, value: bigint): void {
+    this.#state.cpus[cpu]![which].ctl = Number(value & BigInt(CTL.writable));
+    this.#updateIrq(cpu, which);
+  }
+
+  #writeCompare(cpu: number, which: Which, value: bigint): void {
+    this.#state.cpus[cpu]![which].compare = BigInt.asUintN(64, value);
+    this.#updateIrq(cpu, which);
+  }
+
+  #updateAll(): void {
+    for (let cpu = 0; cpu < this.#state.cpus.length; cpu++) {
+      for (const which of BOTH) this.#updateIrq(cpu, which);
+    }
+  }
+
+  /** Drives the timer's line, and asks the clock to be called when that has to change by itself. */
+  #updateIrq(cpu: number, which: Which): void {
+    const { ctl, compare } = this.#state.cpus[cpu]![which];
+    const line = this.#ports.cpus[cpu]![which];
+    const deadline = this.#deadlines[cpu]![which];
+    if ((ctl & (CTL.ENABLE | CTL.IMASK)) !== CTL.ENABLE) {
+      deadline.cancel();
+      line.set(false);
+      return;
+    }
+    const count = this.#count(cpu, which);
+    const isMet = count >= compare;
+    // Unsigned comparison: once met, it stays so until the count wraps.
+    const ticksToGo = (isMet ? 1n << 64n : compare) - count;
+    const deadlineNs = this.#ticks.nsOf(this.#count(cpu, 'physical') + ticksToGo);
+    if (deadlineNs === undefined) deadline.cancel();
+    else deadline.arm(deadlineNs);
+    line.set(isMet);
+  }
+
+  #initialState(): GenericTimersState {
+    return {
+      version: 1,
+      cpus: this.#ports.cpus.map(() => ({
+        frequency: this.#frequencyHz,
+        offset: 0n,
+        physical: { ctl: 0, compare: 0n },
+        virtual: { ctl: 0, compare: 0n },
+      })),
+    };
+  }
+}
+
+/** Between nanoseconds and ticks of the counter, exactly. */
+class TickRate {
+  /** Ticks per nanosecond as a reduced fraction. */
+  readonly #ticks: bigint;
+  readonly #ns: number;
+
+  constructor(frequencyHz: number) {
+    const divisor = greatestCommonDivisor(frequencyHz, NS_PER_S);
+    this.#ticks = BigInt(frequencyHz / divisor);
+    this.#ns = NS_PER_S / divisor;
+  }
+
+  /** Ticks completed at `nowNs`. */
+  at(nowNs: number): bigint {
+    // Most machines have a whole number of nanoseconds in a tick, and guests read the counter in tight loops.
+    if (this.#ticks === 1n) return BigInt(Math.floor(nowNs / this.#ns));
+    return (BigInt(nowNs) * this.#ticks) / BigInt(this.#ns);
+  }
+
+  /** The first nanosecond at which `tick` is completed; undefined beyond what guest time can reach. */
+  nsOf(tick: bigint): number | undefined {
+    const ns = (tick * BigInt(this.#ns) + this.#ticks - 1n) / this.#ticks;
+    return ns <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(ns) : undefined;
+  }
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}
+
+function copyState(state: GenericTimersState): GenericTimersState {
+  return {
+    ...state,
+    cpus: state.cpus.map((cpu) => ({ ...cpu, physical: { ...cpu.physical }, virtual: { ...cpu.virtual } })),
+  };
+}

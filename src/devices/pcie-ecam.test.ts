@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { InvariantError, NO_TRACE } from '../base/index.js';
+import { deviceSuite } from './device-suite.js';
+import { PcieEcam, PcieHostBridge, PcieWindow, describePcieHost, type PciFunction } from './pcie-ecam.js';
+
+function rig(): PcieEcam {
+  const ecam = new PcieEcam({ trace: NO_TRACE });
+  ecam.plug(0, 0, new PcieHostBridge({ trace: NO_TRACE }));
+  return ecam;
+}
+
+deviceSuite({
+  title: 'PCIe host (PCIe 7.2.2)',
+  make: () => ({ device: rig(), observe: () => undefined }),
+  registers: [
+    { name: 'vendor and device', at: 0, size: 4, reset: 0x0008_1b36, writable: 0 },
+    { name: 'command and status', at: 4, size: 4, reset: 0, writable: 0x507 },
+    { name: 'class and revision', at: 8, size: 4, reset: 0x0600_0000, writable: 0 },
+    { name: 'cache line size', at: 0x0c, size: 1, reset: 0, writable: 0xff },
+    { name: 'header type', at: 0x0e, size: 1, reset: 0, writable: 0 },
+    ...[0, 1, 2, 3, 4, 5].map((bar) => ({
+      name: `BAR ${bar}`,
+      at: 0x10 + 4 * bar,
+      size: 4 as const,
+      reset: 0,
+      writable: 0,
+    })),
+    { name: 'subsystem', at: 0x2c, size: 4, reset: 0x1100_1af4, writable: 0 },
+    { name: 'expansion ROM', at: 0x30, size: 4, reset: 0, writable: 0 },
+    { name: 'capabilities pointer', at: 0x34, size: 1, reset: 0, writable: 0 },
+    { name: 'interrupt line and pin', at: 0x3c, size: 2, reset: 0, writable: 0xff },
+    { name: 'first byte of 00:01.0', at: 0x8000, size: 4, reset: 0xffff_ffff, writable: 0 },
+  ],
+  activity: ({ device }) => {
+    device.write(0x04, 2, 0x107);
+    device.write(0x3c, 1, 33);
+  },
+});
+
+test('256 buses of 32 devices of 8 functions of 4 KiB (PCIe 7.2.2)', () => {
+  assert.equal(rig().sizeBytes, 256 * 32 * 8 * 4096);
+});
+
+test('00:00.0 is the host bridge 1b36:0008, class 0600, type 0 header (QEMU 7.2 virt)', () => {
+  const ecam = rig();
+  const words = Array.from({ length: 16 }, (_, index) => ecam.read(4 * index, 4));
+  assert.deepEqual(words, [0x81b36, 0, 0x6000000, 0, 0, 0, 0, 0, 0, 0, 0, 0x11001af4, 0, 0, 0, 0]);
+  assert.equal(ecam.read(2, 2), 8);
+  assert.equal(ecam.read(1, 1), 0x1b);
+  assert.equal(ecam.read(0x0e, 1), 0);
+});
+
+test('only the bits that QEMU lets a guest write are writable, and reset clears them', () => {
+  const ecam = rig();
+  const after: Record<number, number> = { 0x04: 0x507, 0x0c: 0xff, 0x3c: 0xff };
+  const before = rig();
+  for (let at = 0; at < 0x40; at += 4) {
+    ecam.write(at, 4, 0xffff_ffff);
+    assert.equal(ecam.read(at, 4), after[at] ?? before.read(at, 4), `register ${at}`);
+  }
+  ecam.reset();
+  for (const at of Object.keys(after)) assert.equal(ecam.read(Number(at), 4), 0);
+});
+
+test('device-specific registers of the host bridge read as zero; extended space is not there', () => {
+  const ecam = rig();
+  assert.equal(ecam.read(0x40, 4), 0);
+  assert.equal(ecam.read(0xfc, 4), 0);
+  assert.equal(ecam.read(0x100, 4), 0xffff_ffff);
+  assert.equal(ecam.read(0xffe, 2), 0xffff);
+});
+
+test('every other function reads as all ones (PCI 6.1)', () => {
+  const ecam = rig();
+  for (const at of [1 << 12, 1 << 15, 1 << 20, 0x0fff_fffc]) {
+    ecam.write(at, 4, 0);
+    assert.equal(ecam.read(at, 4), 0xffff_ffff);
+    assert.equal(ecam.read(at, 1), 0xff);
+  }
+});
+
+test('a plugged function sees its own registers only, all 4 KiB if it has them', () => {
+  const ecam = rig();
+  const calls: string[] = [];
+  const fake: PciFunction = {
+    name: 'fake',
+    configBytes: 4096,
+    readConfig: (offset, size) => (calls.push(`read ${offset} ${size}`), 0x12),
+    writeConfig: (offset, size, value) => void calls.push(`write ${offset} ${size} ${value}`),
+    reset: () => void calls.push('reset'),
+    saveState: () => 'saved',
+    restoreState: (state) => void calls.push(`restore ${String(state)}`),
+  };
+  ecam.plug(3, 1, fake);
+  const at = (3 << 15) | (1 << 12);
+  assert.equal(ecam.read(at + 0xffc, 4), 0x12);
+  ecam.write(at + 2, 2, 7);
+  ecam.reset();
+  const state = ecam.saveState();
+  ecam.restoreState(state);
+  assert.deepEqual(calls, ['read 4092 4', 'write 2 2 7', 'reset', 'restore saved']);
+  assert.throws(() => ecam.plug(3, 1, fake), InvariantError);
+});
+
+test('a snapshot holds what the guest wrote and is a copy', () => {
+  const ecam = rig();
+  ecam.write(0x04, 2, 0x107);
+  const state = ecam.saveState();
+  ecam.write(0x04, 2, 0);
+  const other = rig();
+  other.restoreState(state);
+  assert.equal(other.read(0x04, 4), 0x107);
+  other.write(0x04, 2, 3);
+  ecam.restoreState(state);
+  assert.equal(ecam.read(0x04, 4), 0x107);
+});
+
+test('an empty window reads as all ones and swallows writes', () => {
+  const window = new PcieWindow('pcie-memory', 2 ** 39, { trace: NO_TRACE });
+  window.write(2 ** 39 - 4);
+  assert.equal(window.read(2 ** 39 - 4, 4), 0xffff_ffff);
+  assert.equal(window.read(1, 1), 0xff);
+});
+
+test('interrupt-map rotates the pins over neighbouring devices (host-generic-pci.yaml)', () => {
+  const node = describePcieHost({
+    ecam: { base: 0x1000_0000, sizeBytes: 0x1000_0000 },
+    io: { base: 0x2000_0000, sizeBytes: 0x1_0000 },
+    memory32: { base: 0x3000_0000, sizeBytes: 0x1000_0000 },
+    memory64: { base: 2 ** 39, sizeBytes: 2 ** 39 },
+    interruptController: { label: 'gic', addressCells: 1 },
+    interrupts: [3, 4, 5, 6].map((spi) => [0, spi, 4]),
+  });
+  const map = node.properties['interrupt-map'] as { cells: unknown[] };
+  assert.equal(map.cells.length, 16 * 9);
+  const spis = Array.from({ length: 16 }, (_, index) => map.cells[9 * index + 7]);
+  assert.deepEqual(spis, [3, 4, 5, 6, 4, 5, 6, 3, 5, 6, 3, 4, 6, 3, 4, 5]);
+  assert.deepEqual(map.cells.slice(9 * 5, 9 * 6), [0x800, 0, 0, 2, { phandle: 'gic' }, 0, 0, 5, 4]);
+  assert.equal('msi-map' in node.properties, false);
+});

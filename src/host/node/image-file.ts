@@ -1,0 +1,144 @@
+/** What opening any image file has in common: the mistakes people make, each as one line, and sparse loading. */
+import type * as fs from 'node:fs';
+import { UserError } from '../../base/index.js';
+
+/** The file system, so that tests can let it fail at any call. */
+export type HostFiles = Pick<
+  typeof fs,
+  | 'closeSync'
+  | 'fstatSync'
+  | 'fsyncSync'
+  | 'lstatSync'
+  | 'openSync'
+  | 'readFileSync'
+  | 'readSync'
+  | 'realpathSync'
+  | 'statSync'
+  | 'unlinkSync'
+  | 'writeSync'
+>;
+
+/** How an image is called in messages and error codes, and where a newcomer gets one. */
+export interface ImageKind {
+  /** Prefix of error codes: `flash`. */
+  readonly code: string;
+  /** `flash image`. */
+  readonly noun: string;
+  /** What to do about a missing or empty one. */
+  readonly advice: string;
+}
+
+export interface OpenImage {
+  readonly fd: number;
+  /** With symbolic links resolved. */
+  readonly realPath: string;
+  readonly sizeBytes: number;
+}
+
+/** The host's reason, in words where the code is one that users meet. */
+export function reasonOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  switch (code) {
+    case 'EACCES':
+    case 'EPERM':
+      return 'permission denied';
+    case 'EROFS':
+      return 'the file system is read-only';
+    case 'ENOSPC':
+      return 'no space left on the disk';
+    case 'EDQUOT':
+      return 'the disk quota is used up';
+    case 'EIO':
+      return 'I/O error';
+    case '':
+      return error instanceof Error ? error.message : String(error);
+    default:
+      return code;
+  }
+}
+
+/** Opens a regular file with at least one byte in it, or throws the `UserError` that says what is wrong. */
+export function openImage(files: HostFiles, kind: ImageKind, path: string, isWritable: boolean): OpenImage {
+  const fail = (what: string, text: string, cause?: unknown): never => {
+    throw new UserError(`${kind.code}-${what}`, `${kind.noun} ${path}: ${text}`, { cause });
+  };
+  let realPath = '';
+  let stat: fs.Stats | undefined;
+  try {
+    realPath = files.realpathSync(path);
+    stat = files.statSync(realPath);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : '';
+    if (code === 'ENOENT' || code === 'ENOTDIR')
+      return fail('missing', `does not exist; ${kind.advice}`, error);
+    return fail('unreadable', `cannot be opened: ${reasonOf(error)}`, error);
+  }
+  if (stat.isDirectory()) return fail('directory', 'is a directory, not a file');
+  if (!stat.isFile()) return fail('not-a-file', 'is not a regular file');
+  if (stat.size === 0) return fail('empty', `is empty; ${kind.advice}`);
+  let fd: number;
+  try {
+    fd = files.openSync(realPath, isWritable ? 'r+' : 'r');
+  } catch (error) {
+    if (isWritable && canRead(files, realPath)) {
+      return fail(
+        'read-only',
+        `cannot be written: ${reasonOf(error)}; make it writable or give a copy of it`,
+      );
+    }
+    return fail('unreadable', `cannot be opened: ${reasonOf(error)}`, error);
+  }
+  return { fd, realPath, sizeBytes: files.fstatSync(fd).size };
+}
+
+function canRead(files: HostFiles, path: string): boolean {
+  try {
+    files.closeSync(files.openSync(path, 'r'));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Reads exactly `into.length` bytes from `offset`. */
+export function readFully(files: HostFiles, fd: number, into: Uint8Array, offset: number): void {
+  let done = 0;
+  while (done < into.length) {
+    const count = files.readSync(fd, into, done, into.length - done, offset + done);
+    if (count === 0) throw new Error('the file has become shorter');
+    done += count;
+  }
+}
+
+/** Writes all of `bytes` at `offset`. */
+export function writeFully(files: HostFiles, fd: number, bytes: Uint8Array, offset: number): void {
+  let done = 0;
+  while (done < bytes.length) done += files.writeSync(fd, bytes, done, bytes.length - done, offset + done);
+}
+
+const CHUNK_BYTES = 1024 * 1024;
+const PAGE_BYTES = 4096;
+const ZERO_PAGE = new Uint8Array(PAGE_BYTES);
+
+/**
+ * Copies the first `sizeBytes` of a file to the start of `into` and sets the rest to 0xff, as erased flash reads.
+ * Pages of zeros are not written where zeros are already: images of 64 MiB are mostly empty, and memory that
+ * nobody writes costs the host nothing.
+ */
+export function loadImage(files: HostFiles, fd: number, sizeBytes: number, into: Uint8Array): void {
+  const chunk = new Uint8Array(Math.min(CHUNK_BYTES, sizeBytes));
+  for (let at = 0; at < sizeBytes; at += chunk.length) {
+    const bytes = chunk.subarray(0, Math.min(chunk.length, sizeBytes - at));
+    readFully(files, fd, bytes, at);
+    for (let page = 0; page < bytes.length; page += PAGE_BYTES) {
+      const from = bytes.subarray(page, page + PAGE_BYTES);
+      const to = into.subarray(at + page, at + page + from.length);
+      if (!isZero(from) || !isZero(to)) to.set(from);
+    }
+  }
+  into.fill(0xff, sizeBytes);
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  return Buffer.compare(bytes, ZERO_PAGE.subarray(0, bytes.length)) === 0;
+}

@@ -1,0 +1,187 @@
+import { UserError } from '../base/index.js';
+import type { Trace } from '../base/index.js';
+import type { ByteSink, Clock, FlashStorage } from '../bus/index.js';
+import type { FlashBank } from '../boards/ports.js';
+import { buildVirt as buildVirtBoard, VIRT_FLASH_GEOMETRY } from '../boards/virt.js';
+import type { CfiFlashCounters } from '../devices/cfi-flash/cfi-flash.js';
+import { openFirmwareFile, openFlashFile } from '../host/node/flash-file.js';
+import { encodeFdt } from '../tables/fdt.js';
+import type { DeviceStatistics, Hardware, PowerLatch } from './machine.js';
+import { buildProcessors } from './processors.js';
+
+const { sizeBytes: BANK_BYTES, blockBytes: BLOCK_BYTES } = VIRT_FLASH_GEOMETRY;
+
+/** Room that firmware and boot loaders have for their changes to the device tree. */
+const DEVICE_TREE_PADDING_BYTES = 4096;
+
+/** Options of `createMachine`, complete, and what the machine around the board provides. */
+interface VirtHardwareOptions {
+  readonly firmware: string | Uint8Array;
+  readonly flash?: string | Uint8Array;
+  readonly flashCommit: 'quiet' | 'immediate';
+  readonly memoryBytes: number;
+  readonly gicVersion: 2 | 3;
+  readonly epochSeconds: number;
+  readonly clock: Clock;
+  readonly trace: Trace;
+  readonly power: PowerLatch;
+  readonly serialOutput: ByteSink;
+}
+
+/** The `virt` board with its CPU and its files. */
+export function buildVirt(options: VirtHardwareOptions): Hardware {
+  const { clock, trace, power, serialOutput, epochSeconds, memoryBytes } = options;
+  const firmware = openFirmware(options.firmware);
+  try {
+    const variables = openVariables(options.flash);
+    try {
+      const cpuCount = 1;
+      const processors = buildProcessors({
+        cpuCount,
+        directBytes: [BANK_BYTES, BANK_BYTES],
+        memoryBytes,
+        trace,
+      });
+      const { engine, dma } = processors;
+      const board = buildVirtBoard(
+        {
+          ramBytes: memoryBytes,
+          gicVersion: options.gicVersion,
+          cpuCount,
+          flash: [
+            { writableBytes: 0, commitPolicy: options.flashCommit },
+            { writableBytes: variables.writableBytes, commitPolicy: options.flashCommit },
+          ],
+        },
+        {
+          clock,
+          trace,
+          currentCpu: () => processors.currentCpu(),
+          cpuLines: (cpu) => processors.cpuLines(cpu),
+          cpuPower: processors.cpuPower,
+          dma,
+          directMap: (base, sizeBytes) => processors.directMap(base, sizeBytes),
+          serialOutput,
+          epochSeconds,
+          powerPort: power,
+          flashStorage: [undefined, variables.storage],
+          onStorageError: (error) => {
+            power.fail(error);
+            engine.kick();
+          },
+        },
+      );
+      processors.connect(board);
+      const [firmwareBank, variablesBank] = board.flash;
+      firmware.load(firmwareBank!.array);
+      variables.load(variablesBank!.array);
+      const deviceTree = encodeFdt(board.deviceTree, { paddingBytes: DEVICE_TREE_PADDING_BYTES });
+      return {
+        engine,
+        receiver: board.serialInput,
+        deviceTree,
+        notices: variables.notices,
+        reset: () => {
+          board.reset();
+          dma.write(board.deviceTreeBase, deviceTree);
+          engine.reset(board.resetState.pc, board.resetState.x0);
+        },
+        flush: () => {
+          for (const { commit } of board.flash) commit?.flush();
+        },
+        sync: () => {
+          for (const { commit } of board.flash) commit?.sync();
+        },
+        pressPowerKey: () => {
+          board.pressPowerKey();
+        },
+        close: () => {
+          variables.close();
+        },
+        statistics: () => [...processors.statistics(), ...board.flash.map(flashStatistics)],
+      };
+    } catch (error) {
+      variables.close();
+      throw error;
+    }
+  } finally {
+    firmware.close();
+  }
+}
+
+/** An image, wherever its bytes are. */
+interface Image {
+  /** Copies the image to the start of `into`, and sets the rest to 0xff as erased flash is. */
+  load(into: Uint8Array): void;
+  close(): void;
+}
+
+function openFirmware(given: string | Uint8Array): Image {
+  return typeof given === 'string' ? openFirmwareFile(given, BANK_BYTES) : imageOf('firmware', given);
+}
+
+interface VariablesImage extends Image {
+  readonly storage: FlashStorage | undefined;
+  /** What lies beyond would be lost. */
+  readonly writableBytes: number;
+  readonly notices: readonly string[];
+}
+
+function openVariables(given: string | Uint8Array = new Uint8Array()): VariablesImage {
+  if (typeof given !== 'string') {
+    return { ...imageOf('flash', given), storage: undefined, writableBytes: BANK_BYTES, notices: [] };
+  }
+  const file = openFlashFile({
+    path: given,
+    bankBytes: BANK_BYTES,
+    blockBytes: BLOCK_BYTES,
+    sizing: 'blocks',
+  });
+  return {
+    storage: file,
+    writableBytes: file.sizeBytes,
+    notices: file.notices,
+    load: (into) => {
+      file.load(into);
+    },
+    close: () => {
+      file.close();
+    },
+  };
+}
+
+function imageOf(option: string, bytes: Uint8Array): Image {
+  if (bytes.length > BANK_BYTES) {
+    throw new UserError(
+      'option',
+      `${option} of ${bytes.length} bytes: accepted: at most ${BANK_BYTES}, the size of its flash bank`,
+    );
+  }
+  return {
+    load: (into) => {
+      into.set(bytes);
+      into.fill(0xff, bytes.length);
+    },
+    close: () => undefined,
+  };
+}
+
+const FLASH_COUNTS: Readonly<Record<keyof CfiFlashCounters, string>> = {
+  reads: 'reads',
+  trappedArrayReads: 'trapped array reads',
+  writes: 'writes',
+  departuresFromArray: 'departures from array mode',
+  returnsToArray: 'returns to array mode',
+  readArrayCommands: 'read array commands',
+  programs: 'programs',
+  bufferedPrograms: 'buffered programs',
+  erases: 'erases',
+};
+
+function flashStatistics({ device }: FlashBank): DeviceStatistics {
+  const counts: Record<string, number> = {};
+  for (const [counter, name] of Object.entries(FLASH_COUNTS)) {
+    counts[name] = device.counters[counter as keyof CfiFlashCounters];
+  }
+  return { name: device.name, counts };
+}

@@ -1,0 +1,130 @@
+import { MIB, NO_TRACE, UserError } from '../base/index.js';
+import { nodeLoop } from '../host/node/event-loop.js';
+import { buildVirt } from './build-virt.js';
+import { DEFAULT_NS_PER_INSTRUCTION, RealClock, VirtualClock } from './clock.js';
+import { DEFAULT_MEMORY_BYTES, isMemorySize, MAX_MEMORY_BYTES } from './limits.js';
+import { Machine, PowerLatch } from './machine.js';
+import { SerialConsole } from './serial.js';
+import { timedTrace } from './trace.js';
+import type { TraceOptions } from './trace.js';
+
+/** What the real-time clock shows at the start with the virtual clock: runs must not depend on the day. */
+const VIRTUAL_START_TIME = new Date('2025-01-01T00:00:00Z');
+
+export interface MachineOptions {
+  /** The board: `virt`, compatible with QEMU's of that name. */
+  readonly machine?: 'virt';
+  /**
+   * The firmware, for the first flash bank: a path, or the bytes, which are copied. May be smaller than the bank of
+   * 64 MiB. Never written.
+   */
+  readonly firmware: string | Uint8Array;
+  /**
+   * The flash for firmware variables, the second bank. A path: the file is read and written, and locked against a
+   * second machine. Bytes are copied, and changes end with the machine. Left out: an erased bank that ends with
+   * the machine.
+   */
+  readonly flash?: string | Uint8Array;
+  /**
+   * When changes reach the flash file. `quiet`, the default: together, once the guest has left the flash alone for
+   * 20 ms of its time, and at every stop; the file never holds half an update. `immediate`: each command's as it
+   * completes.
+   */
+  readonly flashCommit?: 'quiet' | 'immediate';
+  /** Size of RAM in bytes, whole MiB up to 3 GiB; 512 MiB when left out. */
+  readonly memoryBytes?: number;
+  /** Interrupt controller, `gicv3` when left out. */
+  readonly irqchip?: 'gicv2' | 'gicv3';
+  /**
+   * `real`, the default: guest time follows the host's clock. `virtual`: guest time is the number of executed
+   * instructions times `nsPerInstruction`, and jumps over waits; the same guest with the same input executes the
+   * same instructions.
+   */
+  readonly clock?: 'real' | 'virtual';
+  /** Guest nanoseconds per instruction with the virtual clock, a whole number, 4 when left out. */
+  readonly nsPerInstruction?: number;
+  /**
+   * The time that the guest's real-time clock starts with. Left out: now, or 2025-01-01 with the virtual clock.
+   */
+  readonly startTime?: Date;
+  /** What happens when the guest resets itself: `restart`, the default, or `stop` with the reason `reset`. */
+  readonly onReset?: 'restart' | 'stop';
+  /** Events to report from inside the machine. */
+  readonly trace?: TraceOptions;
+}
+
+/**
+ * Builds a machine, ready for `start()`. Close it when done with it.
+ *
+ * @throws {UserError} when an option is wrong or a file cannot be used; `message` is one line that names the value
+ *   given and what would do. Nothing on disk has changed then.
+ *
+ * @example
+ * ```ts
+ * import { createMachine } from 'v8a';
+ *
+ * const machine = await createMachine({ firmware: 'AAVMF_CODE.fd', flash: 'vars.fd', clock: 'virtual' });
+ * try {
+ *   machine.start();
+ *   await machine.serial.waitFor('Shell>');
+ *   machine.serial.send('ver\r');
+ *   const { before } = await machine.serial.waitFor('Shell>');
+ *   console.log(before);
+ *   machine.serial.send('reset -s\r');
+ *   console.log((await machine.stopped()).kind); // power-off
+ * } finally {
+ *   await machine.close();
+ * }
+ * ```
+ */
+// eslint-disable-next-line @typescript-eslint/require-await -- Building will wait for compilation and for workers.
+export async function createMachine(options: MachineOptions): Promise<Machine> {
+  checkWord('machine', options.machine, ['virt']);
+  checkWord('flashCommit', options.flashCommit, ['quiet', 'immediate']);
+  checkWord('irqchip', options.irqchip, ['gicv2', 'gicv3']);
+  checkWord('clock', options.clock, ['real', 'virtual']);
+  checkWord('onReset', options.onReset, ['restart', 'stop']);
+  const nsPerInstruction = options.nsPerInstruction ?? DEFAULT_NS_PER_INSTRUCTION;
+  if (!Number.isSafeInteger(nsPerInstruction) || nsPerInstruction < 1) {
+    throw new UserError('option', `nsPerInstruction ${nsPerInstruction}: accepted: a whole number from 1 up`);
+  }
+  const memoryBytes = options.memoryBytes ?? DEFAULT_MEMORY_BYTES;
+  if (!isMemorySize(memoryBytes)) {
+    throw new UserError(
+      'option',
+      `memoryBytes ${memoryBytes}: accepted: whole MiB (${MIB}) up to ${MAX_MEMORY_BYTES / MIB} of them`,
+    );
+  }
+
+  const isVirtual = options.clock === 'virtual';
+  const clock = isVirtual ? new VirtualClock(nsPerInstruction) : new RealClock(nodeLoop);
+  const startTime = options.startTime ?? (isVirtual ? VIRTUAL_START_TIME : new Date());
+  const power = new PowerLatch();
+  const console = new SerialConsole(nodeLoop);
+  const hardware = buildVirt({
+    firmware: options.firmware,
+    ...(options.flash === undefined ? {} : { flash: options.flash }),
+    flashCommit: options.flashCommit ?? 'quiet',
+    memoryBytes,
+    gicVersion: options.irqchip === 'gicv2' ? 2 : 3,
+    epochSeconds: Math.floor(startTime.getTime() / 1000),
+    clock,
+    trace: options.trace ? timedTrace(options.trace, clock) : NO_TRACE,
+    power,
+    serialOutput: console,
+  });
+  return new Machine({
+    hardware,
+    clock,
+    host: nodeLoop,
+    power,
+    console,
+    onReset: options.onReset ?? 'restart',
+  });
+}
+
+/** Options come from JavaScript too. */
+function checkWord(option: string, word: string | undefined, accepted: readonly string[]): void {
+  if (word === undefined || accepted.includes(word)) return;
+  throw new UserError('option', `${option} ${word}: accepted: ${accepted.join(', ')}`);
+}

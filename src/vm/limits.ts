@@ -1,0 +1,14 @@
+import { GIB, MIB } from '../base/index.js';
+
+/** Smallest RAM that a board takes. */
+export const MIN_MEMORY_BYTES = MIB;
+
+/** RAM, flash arrays and the state of the CPUs share one WebAssembly memory of at most 4 GiB. */
+export const MAX_MEMORY_BYTES = 3 * GIB;
+
+export const DEFAULT_MEMORY_BYTES = 512 * MIB;
+
+/** RAM is a whole number of MiB between the limits. */
+export function isMemorySize(bytes: number): boolean {
+  return bytes >= MIN_MEMORY_BYTES && bytes <= MAX_MEMORY_BYTES && Number.isInteger(bytes / MIB);
+}

@@ -1,0 +1,55 @@
+/** Text that is kept for `waitFor` and for error messages. Older text is forgotten. */
+const KEPT_CHARACTERS = 256 * 1024;
+const LINE_WIDTH = 200;
+
+/** Control sequences that put the cursor or clear the screen: firmware uses them where others print a new line. */
+const CURSOR_MOVES = /\u001b\[[0-9;]*[HJ]/g;
+/** Every other control sequence, ECMA-48 5.4. */
+const CONTROL_SEQUENCES = /\u001b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])/g;
+const CONTROL_CHARACTERS = /[\u0000-\u0008\u000b-\u001f\u007f]/g;
+
+/** What the guest has printed, addressed by the number of characters printed before. */
+export class Transcript {
+  #text = '';
+  #startOffset = 0;
+
+  /** Offset of the first character that is still kept. */
+  get startOffset(): number {
+    return this.#startOffset;
+  }
+
+  get endOffset(): number {
+    return this.#startOffset + this.#text.length;
+  }
+
+  append(text: string): void {
+    // Cut before adding, so that new text can be looked at however long it is; and rarely, so that long output
+    // is not copied once per slice.
+    if (this.#text.length > 2 * KEPT_CHARACTERS) {
+      const dropped = this.#text.length - KEPT_CHARACTERS;
+      this.#text = this.#text.slice(dropped);
+      this.#startOffset += dropped;
+    }
+    this.#text += text;
+  }
+
+  /** The kept text from `offset` on. */
+  from(offset: number): string {
+    return this.#text.slice(Math.max(0, offset - this.#startOffset));
+  }
+
+  /** The last `count` lines that show anything, without control sequences. */
+  lastLines(count: number): string[] {
+    const plain = this.#text
+      // Enough for `count` lines, however little of it is visible.
+      .slice(-KEPT_CHARACTERS / 4)
+      .replace(CURSOR_MOVES, '\n')
+      .replace(CONTROL_SEQUENCES, '')
+      .replace(CONTROL_CHARACTERS, '');
+    return plain
+      .split('\n')
+      .map((line) => line.trimEnd().slice(0, LINE_WIDTH))
+      .filter((line) => line !== '')
+      .slice(-count);
+  }
+}
