@@ -15,6 +15,7 @@ import {
 import type { FunctionBuilder } from '../../wasm/function-builder.js';
 import { ModuleBuilder } from '../../wasm/module-builder.js';
 import { A64 } from '../a64.js';
+import { FPSR } from '../fp-values.js';
 import { randomSource, randomWord } from '../random-encoder.js';
 import type { Row } from '../row.js';
 import { fieldValue } from '../row.js';
@@ -486,9 +487,8 @@ function runTheirs(cases: readonly Case[]): Outcome {
 
 /** Flags of FPSR that the row keeps as the architecture has them; see fp-values.ts. */
 function fpsrMask(row: Row): number {
-  const [IOC, DZC, IXC, QC] = [1, 2, 16, 1 << 27];
   const hasInexact = /^(FCVT.[SU]|[SU]CVTF|FRINTX)/.test(row.name);
-  return IOC | DZC | QC | (hasInexact ? IXC : 0);
+  return FPSR.IOC | FPSR.DZC | FPSR.QC | (hasInexact ? FPSR.IXC : 0);
 }
 
 function differences({ row, word, state }: Case, ours: Uint8Array, theirs: Uint8Array): string[] {
