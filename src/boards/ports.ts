@@ -26,7 +26,7 @@ export interface BoardPorts {
   cpuLines(cpu: number): { readonly irq: IrqLine; readonly fiq: IrqLine };
   readonly cpuPower: CpuPowerPort;
   readonly dma: DmaPort;
-  /** Memory that the CPU sees at `base` as long as the device there maps it. Zero at first. */
+  /** Memory that the CPU sees at `base` as long as the device there maps it. All ones, as erased flash is. */
   directMap(base: number, sizeBytes: number): DirectMap;
   /** What the guest writes to its console. */
   readonly serialOutput: ByteSink;
@@ -39,7 +39,7 @@ export interface BoardPorts {
   onStorageError(error: unknown): void;
 }
 
-/** One range of the physical address map. Ranges do not overlap. */
+/** One range of the physical address map. */
 export interface MapEntry {
   readonly base: number;
   readonly device: MmioDevice;
@@ -51,7 +51,7 @@ export type BoardDevice = Snapshottable<unknown> & { reset(): void };
 /** A flash device with its memory and, where it is kept, what keeps it. */
 export interface FlashBank {
   readonly device: CfiFlash;
-  /** The array, zero at first: whoever has the image puts it here before the guest runs. */
+  /** The array, all ones at first: whoever has the image puts it here before the guest runs. */
   readonly array: Uint8Array;
   /** To be flushed whenever the guest stops running. */
   readonly commit: FlashCommit | undefined;
@@ -60,7 +60,7 @@ export interface FlashBank {
 export interface Board {
   readonly name: string;
   readonly ram: { readonly base: number; readonly sizeBytes: number };
-  /** In the order of addresses. */
+  /** What answers where, RAM apart. Ranges do not overlap. */
   readonly map: readonly MapEntry[];
   /** By name, as in statistics and snapshots. */
   readonly devices: ReadonlyMap<string, BoardDevice>;

@@ -567,7 +567,7 @@ export class Gicv2 implements Snapshottable<Gicv2State> {
         while (cpus !== 0) {
           const cpu = lowestSetBit(cpus);
           cpus &= cpus - 1;
-          if (found < bestSpi[cpu]!) bestSpi[cpu] = found;
+          bestSpi[cpu] = Math.min(bestSpi[cpu]!, found);
         }
       }
     }

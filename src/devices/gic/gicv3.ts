@@ -484,9 +484,11 @@ export class Gicv3 implements Snapshottable<Gicv3State>, SystemRegisterPort {
         break;
       case 'ICC_IGRPEN0_EL1':
         cpu.groupEnables = (cpu.groupEnables & 2) | (low & 1);
+        this.#groupEnablesChanged(index);
         break;
       case 'ICC_IGRPEN1_EL1':
         cpu.groupEnables = (cpu.groupEnables & 1) | ((low & 1) << 1);
+        this.#groupEnablesChanged(index);
         break;
       case 'ICC_AP0R0_EL1':
         cpu.priority.apr0 = low;
@@ -549,7 +551,10 @@ export class Gicv3 implements Snapshottable<Gicv3State>, SystemRegisterPort {
     this.#bankedChanged(cpu);
   }
 
-  /** The highest priority pending interrupt of `cpu`, forwarded by distributor or redistributor, as a candidate. */
+  /**
+   * The highest priority pending interrupt of `cpu` as a candidate. Groups that its CPU interface does not enable are
+   * not forwarded to it (IHI0069 4.7), so that they do not hide interrupts of the other group.
+   */
   #best(cpu: number): number {
     return Math.min(this.#bestBanked[cpu]!, this.#bestSpi[cpu]!);
   }
@@ -558,13 +563,12 @@ export class Gicv3 implements Snapshottable<Gicv3State>, SystemRegisterPort {
     return bank.groupOf(this.#bankOf(cpu, intid), intid < 32 ? intid : intid - 32);
   }
 
-  /** ICC_HPPIR0_EL1 and ICC_HPPIR1_EL1: the interrupt if it is of that group and the group is enabled. */
+  /** ICC_HPPIR0_EL1 and ICC_HPPIR1_EL1: the interrupt if it is of that group. */
   #highestPending(index: number, group: 0 | 1): number {
     const best = this.#best(index);
     if (best === NONE) return INTID_SPURIOUS;
     const intid = bank.candidateIntid(best);
-    const isEnabled = ((this.#cpu(index).groupEnables >>> group) & 1) === 1;
-    return isEnabled && this.#groupOf(index, intid) === group ? intid : INTID_SPURIOUS;
+    return this.#groupOf(index, intid) === group ? intid : INTID_SPURIOUS;
   }
 
   /** Group of the highest priority pending interrupt if the CPU interface signals it to the CPU. */
@@ -573,7 +577,6 @@ export class Gicv3 implements Snapshottable<Gicv3State>, SystemRegisterPort {
     if (best === NONE) return undefined;
     const cpu = this.#cpu(index);
     const group = this.#groupOf(index, bank.candidateIntid(best));
-    if (((cpu.groupEnables >>> group) & 1) === 0) return undefined;
     const isCommonBpr = this.#isCommonBpr(cpu);
     const level = bank.candidatePriority(best);
     return priority.isSufficient(cpu.priority, group, isCommonBpr, level) ? group : undefined;
@@ -622,9 +625,9 @@ export class Gicv3 implements Snapshottable<Gicv3State>, SystemRegisterPort {
   }
 
   #bankedChanged(cpu: number): void {
-    const { banked } = this.#cpu(cpu);
+    const { banked, groupEnables } = this.#cpu(cpu);
     let best = NONE;
-    let forwarded = bank.forwardedBits(banked, 0, this.#state.ctlr);
+    let forwarded = bank.forwardedBits(banked, 0, this.#state.ctlr & groupEnables);
     while (forwarded !== 0) {
       const intid = lowestSetBit(forwarded);
       forwarded &= forwarded - 1;
@@ -635,7 +638,7 @@ export class Gicv3 implements Snapshottable<Gicv3State>, SystemRegisterPort {
   }
 
   #spisChanged(): void {
-    const { spis, ctlr } = this.#state;
+    const { spis, ctlr, cpus } = this.#state;
     const bestSpi = this.#bestSpi.fill(NONE);
     for (let word = 0; word < spis.enabled.length; word++) {
       let forwarded = bank.forwardedBits(spis, word, ctlr);
@@ -643,11 +646,16 @@ export class Gicv3 implements Snapshottable<Gicv3State>, SystemRegisterPort {
         const spi = word * 32 + lowestSetBit(forwarded);
         forwarded &= forwarded - 1;
         const cpu = this.#routedTo[spi]!;
-        const found = bank.candidate(spis.priority[spi]!, 32 + spi);
-        if (cpu >= 0 && found < bestSpi[cpu]!) bestSpi[cpu] = found;
+        if (cpu < 0 || ((cpus[cpu]!.groupEnables >>> bank.groupOf(spis, spi)) & 1) === 0) continue;
+        bestSpi[cpu] = Math.min(bestSpi[cpu]!, bank.candidate(spis.priority[spi]!, 32 + spi));
       }
     }
     for (let cpu = 0; cpu < this.#cpus.length; cpu++) this.#updateIrq(cpu);
+  }
+
+  #groupEnablesChanged(cpu: number): void {
+    this.#bankedChanged(cpu);
+    this.#spisChanged();
   }
 
   #routesChanged(): void {

@@ -386,28 +386,38 @@ export const LOADS_STORES = [
       s.setW(Rs, s.let(status));
     },
   }),
-  insn('LDAR, LDLAR and their kind', {
-    bits: 'size:2 001000 1 1 0 xxxxx o0 xxxxx Rn:5|sp Rt:5',
-    spec: 'DDI0487 C6.2',
-    static: ['size'],
-    text: ({ size, o0, Rn, Rt }) =>
-      `${o0 === 1 ? 'ldar' : 'ldlar'}${UNSIGNED_SUFFIXES[size]}\t${reg(wide(size), Rt)}, [${regSp(1, Rn)}]`,
-    exec(s, { size, Rn, Rt }) {
-      s.checkStackAlignment(Rn);
-      s.setX(Rt, s.load(s.x(Rn), size as SizeLog2, false, ALIGNED));
-    },
-  }),
-  insn('STLR, STLLR and their kind', {
-    bits: 'size:2 001000 1 0 0 xxxxx o0 xxxxx Rn:5|sp Rt:5',
-    spec: 'DDI0487 C6.2',
-    static: ['size'],
-    text: ({ size, o0, Rn, Rt }) =>
-      `${o0 === 1 ? 'stlr' : 'stllr'}${UNSIGNED_SUFFIXES[size]}\t${reg(wide(size), Rt)}, [${regSp(1, Rn)}]`,
-    exec(s, { size, Rn, Rt }) {
-      s.checkStackAlignment(Rn);
-      s.store(s.x(Rn), size as SizeLog2, s.x(Rt), ALIGNED);
-    },
-  }),
+  ...[
+    { name: 'LDAR and its kind', mnemonic: 'ldar', o0: 1 },
+    { name: 'LDLAR and its kind (FEAT_LOR)', mnemonic: 'ldlar', o0: 0 },
+  ].map(({ name, mnemonic, o0 }) =>
+    insn(name, {
+      bits: `size:2 001000 1 1 0 xxxxx ${o0 === 1 ? '1' : '0'} xxxxx Rn:5|sp Rt:5`,
+      spec: 'DDI0487 C6.2',
+      static: ['size'],
+      text: ({ size, Rn, Rt }) =>
+        `${mnemonic}${UNSIGNED_SUFFIXES[size]}\t${reg(wide(size), Rt)}, [${regSp(1, Rn)}]`,
+      exec(s, { size, Rn, Rt }) {
+        s.checkStackAlignment(Rn);
+        s.setX(Rt, s.load(s.x(Rn), size as SizeLog2, false, ALIGNED));
+      },
+    }),
+  ),
+  ...[
+    { name: 'STLR and its kind', mnemonic: 'stlr', o0: 1 },
+    { name: 'STLLR and its kind (FEAT_LOR)', mnemonic: 'stllr', o0: 0 },
+  ].map(({ name, mnemonic, o0 }) =>
+    insn(name, {
+      bits: `size:2 001000 1 0 0 xxxxx ${o0 === 1 ? '1' : '0'} xxxxx Rn:5|sp Rt:5`,
+      spec: 'DDI0487 C6.2',
+      static: ['size'],
+      text: ({ size, Rn, Rt }) =>
+        `${mnemonic}${UNSIGNED_SUFFIXES[size]}\t${reg(wide(size), Rt)}, [${regSp(1, Rn)}]`,
+      exec(s, { size, Rn, Rt }) {
+        s.checkStackAlignment(Rn);
+        s.store(s.x(Rn), size as SizeLog2, s.x(Rt), ALIGNED);
+      },
+    }),
+  ),
 
   // ---- later extensions
 
