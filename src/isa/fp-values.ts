@@ -54,7 +54,7 @@ export function toBits(value: Float): Int {
   return value.type === 'f64' ? i64FromF64Bits(value) : i32FromF32Bits(value);
 }
 
-export function floatLike<T extends Float>(like: T, value: number): T {
+function floatLike<T extends Float>(like: T, value: number): T {
   return (like.type === 'f64' ? f64(value) : f32(value)) as T;
 }
 
@@ -66,11 +66,11 @@ export function magnitude(bits: Int): Int {
   return and(bits, not(signBit(precisionOf(bits))));
 }
 
-export function isNaN(bits: Int): I32 {
+function isNaN(bits: Int): I32 {
   return gtU(magnitude(bits), infinity(precisionOf(bits)));
 }
 
-export function isSignalling(bits: Int): I32 {
+function isSignalling(bits: Int): I32 {
   return and(isNaN(bits), eqz(and(bits, quietBit(precisionOf(bits)))));
 }
 

@@ -18,6 +18,11 @@ export function sizeLog2(size: number): SizeLog2 {
   return size as SizeLog2;
 }
 
+/** Floating-point vectors: a single double, Q = 0 with sz = 1, is none. */
+export function isFloatShape(fields: Readonly<Record<string, number>>): boolean {
+  return fields.Q === 1 || fields.sz === 0;
+}
+
 function shape(size: number): (typeof SHAPES)[number] {
   return SHAPES[sizeLog2(size)];
 }

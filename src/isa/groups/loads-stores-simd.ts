@@ -1,7 +1,7 @@
 /** Loads and stores of Advanced SIMD and floating-point registers. DDI0487 C4.1.95. */
 import type { I32, I64, V128 } from '../../wasm/expr.js';
-import { add, extS, extU, i32, i64, mul, or, shl, shrU } from '../../wasm/expr.js';
-import { splat } from '../../wasm/simd.js';
+import { add, extS, extU, i32, i64, mul, or, select, shl, shrU } from '../../wasm/expr.js';
+import { replaceLane, splat } from '../../wasm/simd.js';
 import type { ImmField, RegField, Row, VecField } from '../row.js';
 import { insn } from '../row.js';
 import { gather, laneSplat, low64, lowHalf, sizeLog2 } from '../simd-lanes.js';
@@ -494,10 +494,10 @@ function singleStructure(size: SizeLog2): readonly Row[] {
   ];
 }
 
-/** Loads one element for each of `count` registers and copies it to all elements. */
+/** Loads one element for each of `count` registers and copies it to all elements; those of the high half if Q is 1. */
 function replicate(
   s: Stage,
-  { Q, size, Vt }: { Q: number; size: number; Vt: VecField },
+  { Q, size, Vt }: { Q: ImmField; size: number; Vt: VecField },
   count: number,
   base: I64,
   afterwards: () => void,
@@ -508,7 +508,8 @@ function replicate(
   });
   afterwards();
   values.forEach((value, i) => {
-    s.setVAt(Vt, i, Q === 1 ? value : lowHalf(value));
+    const high = select(s.imm(Q), low64(value), i64(0));
+    s.setVAt(Vt, i, replaceLane('i64x2.replace_lane', value, 1, high));
   });
 }
 
@@ -520,7 +521,7 @@ const REPLICATE = [
   insn('LD1R to LD4R', {
     bits: '0 Q 0011010 1 n0 00000 11 n1 0 size:2 Rn:5|sp Vt:5',
     spec: 'DDI0487 C7.2 LD1R, LD2R, LD3R, LD4R',
-    static: ['Q', 'n0', 'n1', 'size'],
+    static: ['n0', 'n1', 'size'],
     simd: true,
     text: ({ Q, n0, n1, size, Rn, Vt }) => replicateText(registers(n1, n0), size, Q, Rn, Vt),
     exec(s, { Q, n0, n1, size, Rn, Vt }) {
@@ -531,7 +532,7 @@ const REPLICATE = [
   insn('LD1R to LD4R, post-indexed', {
     bits: '0 Q 0011011 1 n0 Rm:5 11 n1 0 size:2 Rn:5|sp Vt:5',
     spec: 'DDI0487 C7.2 LD1R, LD2R, LD3R, LD4R',
-    static: ['Q', 'n0', 'n1', 'size'],
+    static: ['n0', 'n1', 'size'],
     split: { byRegister: BY_REGISTER },
     simd: true,
     text: ({ Q, n0, Rm, n1, size, Rn, Vt }) => {

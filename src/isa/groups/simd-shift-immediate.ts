@@ -299,7 +299,11 @@ const FLOAT = (['01 shift:5', '1 shift:6'] as const).flatMap((where, i) =>
     const spec = `DDI0487 C7.2 ${name} (vector, fixed-point)`;
     const width = BITS_NAME[i + 2];
     return [
-      unimplemented(`${name} (vector, fixed-point), ${width}`, `0 Q ${U} 011110 ${rest}`, spec),
+      unimplemented(
+        `${name} (vector, fixed-point), ${width}`,
+        `0 ${i === 1 ? '1' : 'Q'} ${U} 011110 ${rest}`,
+        spec,
+      ),
       unimplemented(`${name} (vector, fixed-point, scalar), ${width}`, `01 ${U} 111110 ${rest}`, spec),
     ];
   }),

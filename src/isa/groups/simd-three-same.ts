@@ -10,7 +10,7 @@ import {
   saturatingSub, shiftRight, signMask, signedLimit, zeros,
 } from '../simd-arithmetic.js'; // prettier-ignore
 import {
-  everySecond, greaterUnsigned, laneBinary, laneShift, laneSplat, laneUnary, multiply, noteSaturation,
+  everySecond, greaterUnsigned, isFloatShape, laneBinary, laneShift, laneSplat, laneUnary, multiply, noteSaturation,
   setLow, setVector,
 } from '../simd-lanes.js'; // prettier-ignore
 import { scalar, vec } from '../simd-text.js';
@@ -362,7 +362,7 @@ const FLOAT_NAMES: readonly (readonly [
 const FLOAT = FLOAT_NAMES.flatMap(([name, U, a, opcode, isScalar]) => {
   const spec = `DDI0487 C7.2 ${name}`;
   const rest = `${a} sz 1 Vm:5 ${opcode} 1 Vn:5 Vd:5`;
-  const rows = [unimplemented(`${name} (vector)`, `0 Q ${U} 01110 ${rest}`, spec)];
+  const rows = [unimplemented(`${name} (vector)`, `0 Q ${U} 01110 ${rest}`, spec, isFloatShape)];
   if (isScalar) rows.push(unimplemented(`${name} (scalar)`, `01 ${U} 11110 ${rest}`, spec));
   return rows;
 });

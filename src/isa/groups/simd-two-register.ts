@@ -9,7 +9,16 @@ import {
   bitAnd, bitAndNot, bitNot, bitOr, bitXor, elementBits, leastEach, maximum, minimum, narrow, oneEach, saturatingSub,
   setHalf, signMask, signedLimit, zeros,
 } from '../simd-arithmetic.js'; // prettier-ignore
-import { laneBinary, laneShift, laneSplat, laneUnary, noteSaturation, setLow, widen } from '../simd-lanes.js';
+import {
+  isFloatShape,
+  laneBinary,
+  laneShift,
+  laneSplat,
+  laneUnary,
+  noteSaturation,
+  setLow,
+  widen,
+} from '../simd-lanes.js';
 import { scalar, vec } from '../simd-text.js';
 import type { Stage } from '../stage.js';
 
@@ -385,8 +394,6 @@ type FloatRow = readonly [
 ];
 
 const FLOAT_NAMES: readonly FloatRow[] = [
-  ['FCVTN', 0, 0, '10110', 'vector'],
-  ['FCVTL', 0, 0, '10111', 'vector'],
   ['FRINTN', 0, 0, '11000', 'vector'],
   ['FRINTM', 0, 0, '11001', 'vector'],
   ['FCVTNS', 0, 0, '11010', 'both'],
@@ -425,7 +432,7 @@ const FLOAT = [
     const spec = `DDI0487 C7.2 ${name}`;
     const rows: Row[] = [];
     if (form !== 'scalar')
-      rows.push(unimplemented(`${name} (vector, one operand)`, `0 Q ${U} 01110 ${rest}`, spec));
+      rows.push(unimplemented(`${name} (vector, one operand)`, `0 Q ${U} 01110 ${rest}`, spec, isFloatShape));
     if (form !== 'vector')
       rows.push(unimplemented(`${name} (scalar, one operand)`, `01 ${U} 11110 ${rest}`, spec));
     return rows;
@@ -437,6 +444,8 @@ const FLOAT = [
       'DDI0487 C7.2 FCVTXN',
     ),
   ),
+  unimplemented('FCVTN', '0 Q 0 01110 0 sz 10000 10110 10 Vn:5 Vd:5', 'DDI0487 C7.2 FCVTN'),
+  unimplemented('FCVTL', '0 Q 0 01110 0 sz 10000 10111 10 Vn:5 Vd:5', 'DDI0487 C7.2 FCVTL'),
   unimplemented('URECPE', '0 Q 0 01110 1 0 10000 11100 10 Vn:5 Vd:5', 'DDI0487 C7.2 URECPE'),
   unimplemented('URSQRTE', '0 Q 1 01110 1 0 10000 11100 10 Vn:5 Vd:5', 'DDI0487 C7.2 URSQRTE'),
   ...(

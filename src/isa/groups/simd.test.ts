@@ -15,6 +15,7 @@ import {
 import type { FunctionBuilder } from '../../wasm/function-builder.js';
 import { ModuleBuilder } from '../../wasm/module-builder.js';
 import { A64 } from '../a64.js';
+import { FPSR } from '../fp-values.js';
 import { randomSource, randomWord } from '../random-encoder.js';
 import type { Row } from '../row.js';
 import { fieldValue } from '../row.js';
@@ -25,6 +26,9 @@ const WORDS_PER_ROW = 40;
 const CC = 'aarch64-linux-gnu-gcc';
 const QEMU = 'qemu-aarch64';
 const hasTools = [CC, QEMU].every((tool) => spawnSync(tool, ['--version']).status === 0);
+
+const LLVM_MC = 'llvm-mc';
+const hasLlvm = spawnSync(LLVM_MC, ['--version']).status === 0;
 
 // ---- the state of a test: vector registers, X0 … X15, NZCV (bits 31 … 28), FPSR
 
@@ -486,9 +490,8 @@ function runTheirs(cases: readonly Case[]): Outcome {
 
 /** Flags of FPSR that the row keeps as the architecture has them; see fp-values.ts. */
 function fpsrMask(row: Row): number {
-  const [IOC, DZC, IXC, QC] = [1, 2, 16, 1 << 27];
   const hasInexact = /^(FCVT.[SU]|[SU]CVTF|FRINTX)/.test(row.name);
-  return IOC | DZC | QC | (hasInexact ? IXC : 0);
+  return FPSR.IOC | FPSR.DZC | FPSR.QC | (hasInexact ? FPSR.IXC : 0);
 }
 
 function differences({ row, word, state }: Case, ours: Uint8Array, theirs: Uint8Array): string[] {
@@ -519,6 +522,62 @@ function differences({ row, word, state }: Case, ours: Uint8Array, theirs: Uint8
     .map((field) => `${field.name} ${quad(before, 16 * (fieldValue(word, field) % 32)).toString(16)}`);
   return [`${row.text(word, 0n)} (${word.toString(16)}) [${operands.join(', ')}]: ${found.join('; ')}`];
 }
+
+/** Words that LLVM takes for instructions of Armv8.0 with the Cryptographic Extension. */
+function llvmAccepts(words: readonly number[]): boolean[] {
+  const text = words
+    .map((word) => [0, 8, 16, 24].map((at) => `0x${((word >>> at) & 0xff).toString(16)}`).join(' '))
+    .join('\n');
+  const { stderr } = spawnSync(
+    LLVM_MC,
+    ['-disassemble', '-triple=aarch64', '-mattr=+neon,+fp-armv8,+crypto'],
+    {
+      input: text,
+      encoding: 'utf8',
+      maxBuffer: 2 ** 30,
+    },
+  );
+  const isRefused = new Set(
+    [...stderr.matchAll(/:(\d+):\d+: warning: invalid/g)].map(([, line]) => Number(line)),
+  );
+  return words.map((_, i) => !isRefused.has(i + 1));
+}
+
+/** The groups of C4.1 that use the SIMD and FP registers. */
+function isSimdGroup(word: number): boolean {
+  const op0 = (word >>> 25) & 15;
+  return (op0 & 7) === 7 || ((op0 & 5) === 4 && (word & 0x0400_0000) !== 0);
+}
+
+test(
+  'a word is a SIMD or FP instruction where LLVM says so',
+  { skip: hasLlvm ? false : `no ${LLVM_MC}` },
+  () => {
+    const random = randomSource(SEED);
+    const words: number[] = [];
+    while (words.length < 40_000) {
+      const word = random();
+      if (isSimdGroup(word)) words.push(word);
+    }
+    // Instructions, and words that differ from one in a bit: close to the borders of the encodings.
+    for (const row of A64.rows)
+      for (let i = 0; i < 40; i++) {
+        const word = randomWord(row, random);
+        const changed = (word ^ (1 << (random() & 31))) >>> 0;
+        if (isSimdGroup(word)) words.push(word);
+        if (isSimdGroup(changed)) words.push(changed);
+      }
+    const theirs = llvmAccepts(words);
+    const wrong = words.flatMap((word, i) => {
+      const row = A64.decode(word);
+      if (row?.name.includes('FEAT_MOPS') === true) return [];
+      return (row !== undefined) === theirs[i]
+        ? []
+        : [`${word.toString(16)}: ${row?.name}, LLVM ${theirs[i]}`];
+    });
+    assert.deepEqual(wrong.slice(0, 20), []);
+  },
+);
 
 test('SIMD and FP instructions do what QEMU does', { skip: hasTools ? false : `no ${CC} or ${QEMU}` }, () => {
   const cases = makeCases();
