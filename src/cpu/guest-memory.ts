@@ -4,7 +4,6 @@ import { MAX_MEMORY, planMemory } from './layout.js';
 
 export class GuestMemory {
   readonly memory: WebAssembly.Memory;
-  readonly wasmPages: number;
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly view: DataView<ArrayBuffer>;
   readonly #blocks: readonly { readonly at: number; readonly size: number }[];
@@ -17,7 +16,6 @@ export class GuestMemory {
         'memory-too-large',
         `guest memory of ${sizes.reduce((a, b) => a + b, 0)} bytes doesn't fit: at most ${MAX_MEMORY} bytes less about 150 MiB`,
       );
-    this.wasmPages = plan.wasmPages;
     this.memory = new WebAssembly.Memory({ initial: plan.wasmPages, maximum: plan.wasmPages });
     this.bytes = new Uint8Array(this.memory.buffer);
     this.view = new DataView(this.memory.buffer);

@@ -42,7 +42,7 @@ export interface CoreFunctions {
   readonly model: CpuModel;
 }
 
-/** Tables of `Stage.lookup`, filled when the engine starts. */
+/** Tables of `Stage.lookup`; they become data of the core module. */
 export class LookupTables {
   readonly tables: { readonly name: string; readonly at: number; readonly values: BigUint64Array }[] = [];
   #next = LOOKUP_BASE;

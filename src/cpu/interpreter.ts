@@ -6,7 +6,7 @@
  */
 import { invariant } from '../base/index.js';
 import type { Decoder } from '../isa/decoder.js';
-import type { FieldLayout, Row } from '../isa/row.js';
+import type { Row } from '../isa/row.js';
 import { fieldValue } from '../isa/row.js';
 import type { I32 } from '../wasm/expr.js';
 import {
@@ -34,14 +34,13 @@ import { ModuleBuilder, call } from '../wasm/module-builder.js';
 import { EC, VECTOR, defineExceptions, syndrome } from './exceptions.js';
 import type { CoreFunctions, HotFrame, Variant } from './interpreter-stage.js';
 import { InterpreterStage, LookupTables, NEXT } from './interpreter-stage.js';
-import { CODE_TLB, CODE_TLB_OFFSET, PAGE_SHIFT, PAGE_SIZE, SIDE_TABLE } from './layout.js';
+import { CODE_TLB, CODE_TLB_OFFSET, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, SIDE_TABLE } from './layout.js';
 import { defineMmu } from './mmu.js';
 import type { CpuModel } from './models.js';
 import { field32, field64, setField32, setField64 } from './state.js';
 
 /** Handlers that belong to no row. */
 export const HANDLER = { decode: 0, pageEnd: 1, undefined: 2 } as const;
-const FIRST_ROW_HANDLER = 3;
 
 const PLAIN: Variant = { is31: new Set(), isFar: false };
 
@@ -63,68 +62,72 @@ interface Handler {
   readonly statics: Readonly<Record<string, number>>;
   readonly splits: Readonly<Record<string, number>>;
   readonly variant: Variant;
+}
+
+/** Handlers of a group on their way to a `HandlerGroup`. */
+interface Group {
+  readonly key: string;
   readonly isHot: boolean;
+  readonly registers: readonly string[];
+  readonly label: string | undefined;
+  /** In the order of variants. */
+  readonly handlers: readonly Handler[];
 }
 
-/** Which fields make variants of a hot row's handlers. */
-interface VariantFields {
-  /** Register fields for which 31 is a handler of its own. */
-  readonly registers: readonly FieldLayout[];
-  readonly label: FieldLayout | undefined;
+/** The handlers of one row with the same static fields and splits, which differ by variant. */
+interface HandlerGroup {
+  /** Names of register fields for which 31 is a handler of its own. */
+  readonly registers: readonly string[];
+  /** The field whose target may lie in the page or outside. */
+  readonly label: string | undefined;
+  /** Handler by variant: bit `i` for `registers[i]` being 31, the next one for a target outside the page. */
+  readonly handlers: readonly number[];
 }
 
-/** Everything about handlers that decoding needs. */
-export class HandlerTable {
+/** What decoding needs to know of the core module: groups by row, static fields and splits. Plain data. */
+export type HandlerIndex = Readonly<Record<string, HandlerGroup>>;
+
+function groupKey(row: Row, statics: readonly number[], splits: readonly number[]): string {
+  return `${row.name}/${statics.join()}/${splits.join()}`;
+}
+
+/** Finds the handler of a word. */
+export class HandlerFinder {
   readonly #decoder: Decoder;
-  /** By row, static fields and splits: the fields that choose among the handlers. */
-  readonly #groups = new Map<string, VariantFields>();
-  readonly #index = new Map<string, number>();
+  readonly #groups: ReadonlyMap<string, HandlerGroup>;
 
-  constructor(decoder: Decoder) {
+  constructor(decoder: Decoder, index: HandlerIndex) {
     this.#decoder = decoder;
-  }
-
-  addGroup(row: Row, statics: readonly number[], splits: readonly number[], fields: VariantFields): void {
-    this.#groups.set(groupKey(row, statics, splits), fields);
-  }
-
-  add(handler: Handler, index: number): void {
-    const { row, statics, splits, variant } = handler;
-    this.#index.set(variantKey(groupKey(row, Object.values(statics), Object.values(splits)), variant), index);
+    this.#groups = new Map(Object.entries(index));
   }
 
   /** Row and handler of `word` at `offset` bytes into its page. */
   find(word: number, offset: number): { readonly row: Row | undefined; readonly handler: number } {
     const row = this.#decoder.decode(word);
     if (!row || row.status === 'unimplemented') return { row, handler: HANDLER.undefined };
-    const key = groupKey(
-      row,
-      row.staticFields.map((field) => fieldValue(word, field)),
-      row.splitValues(word),
+    const group = this.#groups.get(
+      groupKey(
+        row,
+        row.staticFields.map((field) => fieldValue(word, field)),
+        row.splitValues(word),
+      ),
     );
-    const fields = this.#groups.get(key);
-    invariant(fields !== undefined, `${row.name} has no handler for 0x${word.toString(16)}`);
-    const is31 = fields.registers
-      .filter((field) => fieldValue(word, field) === 31)
-      .map((field) => field.name);
-    let isFar = false;
-    if (fields.label) {
-      const shift = 32 - fields.label.width;
-      const destination = offset + ((fieldValue(word, fields.label) << shift) >> shift) * 4;
-      isFar = destination < 0 || destination >= PAGE_SIZE;
+    invariant(group !== undefined, `${row.name} has no handler for 0x${word.toString(16)}`);
+    let variant = 0;
+    group.registers.forEach((name, i) => {
+      const field = row.fields.find((f) => f.name === name);
+      if (field && fieldValue(word, field) === 31) variant |= 1 << i;
+    });
+    const label = row.fields.find((f) => f.name === group.label);
+    if (label) {
+      const shift = 32 - label.width;
+      const destination = offset + ((fieldValue(word, label) << shift) >> shift) * 4;
+      if (destination < 0 || destination >= PAGE_SIZE) variant |= 1 << group.registers.length;
     }
-    const handler = this.#index.get(variantKey(key, { is31: new Set(is31), isFar }));
+    const handler = group.handlers[variant];
     invariant(handler !== undefined, `${row.name} has no handler for 0x${word.toString(16)}`);
     return { row, handler };
   }
-}
-
-function groupKey(row: Row, statics: readonly number[], splits: readonly number[]): string {
-  return `${row.name}/${statics.join()}/${splits.join()}`;
-}
-
-function variantKey(group: string, variant: Variant): string {
-  return `${group}/${[...variant.is31].sort().join()}${variant.isFar ? '/far' : ''}`;
 }
 
 /** All combinations of values below the given counts. */
@@ -152,13 +155,8 @@ function named(
   return Object.fromEntries(names.map(({ name }, i) => [name, values[i] ?? 0]));
 }
 
-function enumerateHandlers(
-  rows: readonly Row[],
-  core: CoreFunctions,
-  lookups: LookupTables,
-  table: HandlerTable,
-): Handler[] {
-  const handlers: Handler[] = [];
+function enumerateGroups(rows: readonly Row[], core: CoreFunctions, lookups: LookupTables): Group[] {
+  const groups: Group[] = [];
   for (const row of rows) {
     if (row.status === 'unimplemented') continue;
     for (const staticValues of combinations(row.staticFields.map((field) => 2 ** field.width))) {
@@ -166,9 +164,10 @@ function enumerateHandlers(
       if (!row.isAllocated(statics)) continue;
       for (const splitValues of combinations(row.splits.map((split) => split.count))) {
         const splits = named(row.splits, splitValues);
+        const key = groupKey(row, staticValues, splitValues);
         if (!row.isHot(statics)) {
-          table.addGroup(row, staticValues, splitValues, { registers: [], label: undefined });
-          handlers.push({ row, statics, splits, variant: PLAIN, isHot: false });
+          const handlers = [{ row, statics, splits, variant: PLAIN }];
+          groups.push({ key, isHot: false, registers: [], label: undefined, handlers });
           continue;
         }
         // A trial run shows which register fields are written or may be the stack pointer.
@@ -181,33 +180,32 @@ function enumerateHandlers(
           undefined,
         );
         trial.generate(statics, splits);
-        const registers = row.fields.filter(
-          (field) => trial.written.has(field.name) || trial.stackPointerFields.has(field.name),
-        );
-        const label = trial.usesLabel ? row.fields.find((field) => field.kind === 'label') : undefined;
-        table.addGroup(row, staticValues, splitValues, { registers, label });
-        for (const [far = 0, ...is31] of combinations([label ? 2 : 1, ...registers.map(() => 2)])) {
-          const names = registers.filter((_, i) => is31[i] === 1).map((field) => field.name);
+        const registers = row.fields
+          .map((field) => field.name)
+          .filter((name) => trial.written.has(name) || trial.stackPointerFields.has(name));
+        const label = trial.usesLabel ? row.fields.find((field) => field.kind === 'label')?.name : undefined;
+        const handlers: Handler[] = [];
+        for (let variant = 0; variant < 2 ** (registers.length + (label === undefined ? 0 : 1)); variant++)
           handlers.push({
             row,
             statics,
             splits,
-            variant: { is31: new Set(names), isFar: far === 1 },
-            isHot: true,
+            variant: {
+              is31: new Set(registers.filter((_, i) => ((variant >> i) & 1) === 1)),
+              isFar: variant >> registers.length === 1,
+            },
           });
-        }
+        groups.push({ key, isHot: true, registers, label, handlers });
       }
     }
   }
-  return handlers;
+  return groups;
 }
 
-export interface CoreModule {
+/** The core module and what TypeScript must know of it. Plain data: it can be made when v8a is built. */
+export interface CoreImage {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly handlers: HandlerTable;
-  readonly lookups: LookupTables;
-  /** Number of handlers, for statistics. */
-  readonly handlerCount: { readonly hot: number; readonly cold: number };
+  readonly handlers: HandlerIndex;
 }
 
 /** Functions that the module exports. */
@@ -218,10 +216,10 @@ export interface CoreExports {
   pstateChanged(): void;
 }
 
-/** Generates the core module for the instructions of `decoder` and the CPU `model`, with `memoryPages` of 64 KiB. */
-export function generateCore(decoder: Decoder, model: CpuModel, memoryPages: number): CoreModule {
+/** Generates the core module for the instructions of `decoder` and the CPU `model`. */
+export function generateCore(decoder: Decoder, model: CpuModel): CoreImage {
   const mb = new ModuleBuilder();
-  mb.importMemory('env', 'memory', memoryPages);
+  mb.importMemory('env', 'memory', Math.ceil(PAGE_MAP_BASE / 0x1_0000));
   const imported = <R extends 'i32' | 'none'>(
     name: keyof HostImports,
     params: readonly ('i32' | 'f64')[],
@@ -240,24 +238,23 @@ export function generateCore(decoder: Decoder, model: CpuModel, memoryPages: num
   const mmu = defineMmu(mb, exceptions, { deviceRead, deviceWrite, makeCodePage });
   const core: CoreFunctions = { exceptions, mmu, externalRead, externalWrite, firmwareCall, model };
   const lookups = new LookupTables();
-  const table = new HandlerTable(decoder);
-  const handlers = enumerateHandlers(decoder.rows, core, lookups, table);
-  invariant(handlers.length + FIRST_ROW_HANDLER < 0x10000, 'handler indices have 16 bits');
+  const groups = enumerateGroups(decoder.rows, core, lookups);
+  /** Handler index of each handler. */
+  const indices = new Map<Handler, number>();
 
   // Cold handlers are functions of their own, in the module's table; hot ones come inside `run`.
   const coldType = mb.typeIndex(['i32'], 'i32');
-  const coldPositions = new Map<Handler, number>();
-  for (const handler of handlers) {
-    if (handler.isHot) continue;
-    const f = mb.function(handler.row.name.replace(/[^\x20-\x7e]/g, '?'), ['i32'], 'i32', (fb) => {
-      new InterpreterStage(fb, core, lookups, handler.row, handler.variant, undefined).generate(
-        handler.statics,
-        handler.splits,
-      );
-      fb.unreachable();
-    });
-    coldPositions.set(handler, mb.addToTable(f));
-  }
+  const coldHandlers: Handler[] = groups.filter(({ isHot }) => !isHot).flatMap(({ handlers }) => handlers);
+  for (const handler of coldHandlers)
+    mb.addToTable(
+      mb.function(handler.row.name.replace(/[^\x20-\x7e]/g, '?'), ['i32'], 'i32', (fb) => {
+        new InterpreterStage(fb, core, lookups, handler.row, handler.variant, undefined).generate(
+          handler.statics,
+          handler.splits,
+        );
+        fb.unreachable();
+      }),
+    );
 
   const run = mb.function('run', ['i32'], 'none', (fb) => {
     const n = fb.param(0, 'i32');
@@ -375,9 +372,8 @@ export function generateCore(decoder: Decoder, model: CpuModel, memoryPages: num
                   fb.br(refetch);
                 },
               ];
-              for (const handler of handlers) {
-                if (!handler.isHot) continue;
-                table.add(handler, cases.length);
+              for (const handler of groups.flatMap((group) => (group.isHot ? group.handlers : []))) {
+                indices.set(handler, cases.length);
                 cases.push(() => {
                   fb.scope(() => {
                     new InterpreterStage(fb, core, lookups, handler.row, handler.variant, frame).generate(
@@ -389,7 +385,7 @@ export function generateCore(decoder: Decoder, model: CpuModel, memoryPages: num
               }
               // All others: a call through the table.
               const firstCold = cases.length;
-              for (const [handler, position] of coldPositions) table.add(handler, firstCold + position);
+              coldHandlers.forEach((handler, position) => indices.set(handler, firstCold + position));
               cases.push(() => {
                 setField32(fb, 'BUDGET', fb.get(n));
                 spillFlags();
@@ -420,13 +416,15 @@ export function generateCore(decoder: Decoder, model: CpuModel, memoryPages: num
   mb.export('run', run);
   mb.export('flushAll', mmu.flushAll);
   mb.export('pstateChanged', exceptions.pstateChanged);
-  const cold = coldPositions.size;
-  return {
-    bytes: mb.build(),
-    handlers: table,
-    lookups,
-    handlerCount: { hot: handlers.length - cold, cold },
-  };
+  for (const { at, values } of lookups.tables) mb.addData(at, new Uint8Array(values.buffer));
+  invariant(indices.size < 0x10000 - 3, 'handler indices have 16 bits');
+  const handlers = Object.fromEntries(
+    groups.map(({ key, registers, label, handlers: members }) => [
+      key,
+      { registers, label, handlers: members.map((handler) => indices.get(handler) ?? HANDLER.undefined) },
+    ]),
+  );
+  return { bytes: mb.build(), handlers };
 }
 
 invariant(SIDE_TABLE.words * 4 === PAGE_SIZE, 'a handler table covers a page');

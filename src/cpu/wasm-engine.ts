@@ -10,8 +10,8 @@ import { SYSTEM_REGISTERS } from '../isa/system-registers.js';
 import type { Engine, RunExit } from './engine.js';
 import type { GuestMemory } from './guest-memory.js';
 import { NEXT } from './interpreter-stage.js';
-import type { CoreExports, CoreModule, HostImports } from './interpreter.js';
-import { HANDLER, generateCore } from './interpreter.js';
+import type { CoreExports, CoreImage, HostImports } from './interpreter.js';
+import { HANDLER, HandlerFinder } from './interpreter.js';
 import {
   EXIT, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY, SIDE_BASE, SIDE_TABLE, STATE, STATE_SIZE, TLB,
   MODES, tlbOfMode,
@@ -53,7 +53,7 @@ export class WasmEngine implements Engine {
   readonly #view: DataView<ArrayBuffer>;
   readonly #exchange: DataView;
   readonly #ports: EnginePorts;
-  readonly #core: CoreModule;
+  readonly #handlers: HandlerFinder;
   readonly #exports: CoreExports;
   readonly #model: CpuModel;
   /** Mapped direct memory; flash comes and goes. */
@@ -69,13 +69,14 @@ export class WasmEngine implements Engine {
   #isStopped = false;
   readonly #reported = new Set<string>();
 
-  constructor(memory: GuestMemory, model: CpuModel, ports: EnginePorts) {
+  /** `core` was generated for `model`. */
+  constructor(memory: GuestMemory, model: CpuModel, core: CoreImage, ports: EnginePorts) {
     this.#memory = memory;
     this.#view = memory.view;
     this.#exchange = new DataView(memory.memory.buffer, STATE.EXCHANGE.at, 16);
     this.#ports = ports;
     this.#model = model;
-    this.#core = generateCore(A64, model, memory.wasmPages);
+    this.#handlers = new HandlerFinder(A64, core.handlers);
     const imports: HostImports = {
       decode: (p) => {
         this.#decode(p);
@@ -96,20 +97,12 @@ export class WasmEngine implements Engine {
         this.#traceException(vector);
       },
     };
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(this.#core.bytes), {
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(core.bytes), {
       env: { memory: memory.memory, ...imports },
     });
     this.#exports = instance.exports as unknown as CoreExports;
-    for (const { at, values } of this.#core.lookups.tables)
-      values.forEach((value, i) => {
-        this.#view.setBigUint64(at + i * 8, value, true);
-      });
     this.#exports.flushAll();
     this.reset(0, 0);
-  }
-
-  get handlerCount(): CoreModule['handlerCount'] {
-    return this.#core.handlerCount;
   }
 
   // ---- Engine
@@ -313,7 +306,7 @@ export class WasmEngine implements Engine {
     p >>>= 0;
     const word = this.#view.getUint32(p, true);
     const offset = p % PAGE_SIZE;
-    const { row, handler } = this.#core.handlers.find(word, offset);
+    const { row, handler } = this.#handlers.find(word, offset);
     if (handler === HANDLER.undefined) this.#reportUndefined(word, row?.name);
     this.#view.setUint16(this.#tableOf(p) + (offset >> 2) * 2, handler, true);
   }

@@ -8,6 +8,7 @@ import { GuestMemory } from '../cpu/guest-memory.js';
 import { CORTEX_A57 } from '../cpu/models.js';
 import type { DirectRegion, FirmwareResult } from '../cpu/wasm-engine.js';
 import { WasmEngine } from '../cpu/wasm-engine.js';
+import { coreImage } from './core-image.js';
 import type { DeviceStatistics } from './machine.js';
 
 /** CPUs and memory, made before the board, whose devices are wired to them, and connected to it afterwards. */
@@ -47,7 +48,7 @@ export function buildProcessors({ cpuCount, directBytes, memoryBytes, trace }: P
     return next === 'stop' ? 'stop' : next === 'wait' ? 'wait' : 'continue';
   };
 
-  const engine = new WasmEngine(memory, CORTEX_A57, {
+  const engine = new WasmEngine(memory, CORTEX_A57, coreImage(CORTEX_A57), {
     addressSpace,
     systemRegisterPort: (name) => board?.systemRegisters.get(name),
     firmwareCall,
