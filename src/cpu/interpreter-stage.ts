@@ -613,6 +613,7 @@ export class InterpreterStage implements Stage {
 
   loadV(address: I64, options?: AccessOptions): V128 {
     const va = this.let(address);
+    if (options?.aligned) return this.let(this.#slowLoadV(va, options));
     const { isFast, host } = this.#fastPath(va, 16, TLB.read, undefined);
     return this.ifValue(
       isFast,

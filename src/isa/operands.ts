@@ -101,7 +101,7 @@ export function overflow(a: Int, b: Int, result: Int): I32 {
 }
 
 /** The mask of `value`'s sign: all ones where it is negative. */
-export function signMask(value: I64): I64 {
+function signMask(value: I64): I64 {
   return shrS(value, i64(63));
 }
 

@@ -40,7 +40,7 @@ export const qemuUser: Runner = {
       const { status, signal, stdout, stderr } = spawnSync(QEMU, ['-cpu', CPU, program], {
         input: encodeCases(cases),
         maxBuffer: 2 ** 30,
-        timeout: 120_000,
+        timeout: 30_000,
       });
       const results = decodeResults(stdout);
       if (status !== 0 || results.length !== cases.length)

@@ -4,7 +4,7 @@ import type { Row } from '#v8a/isa/row.js';
 import { fieldValue } from '#v8a/isa/row.js';
 import { randomSource, randomWord } from '#v8a/isa/random-encoder.js';
 import type { Case, ProgramState } from './format.js';
-import { DATA_PAGE, PAGE_BYTES, PROGRAM } from './format.js';
+import { DATA_PAGE, MAX_WORDS, PAGE_BYTES, PROGRAM } from './format.js';
 
 /**
  * Rows that user mode under QEMU cannot judge: they reach the operating system or a debugger, need EL1, or belong to
@@ -72,14 +72,14 @@ function randomVector(random: Random): bigint {
   }
 }
 
-function randomState(random: Random, rounding: boolean): ProgramState {
+function randomState(random: Random, withFpModes: boolean): ProgramState {
   return {
     x: Array.from({ length: 31 }, () => randomRegister(random)),
     sp: DATA_PAGE + BigInt(PAGE_BYTES / 2 + 16 * (random() % 16)),
     pc: PROGRAM,
     nzcv: random() & 15,
     // RMode, FZ and DN.
-    fpcr: rounding ? ((random() & 15) << 22) | ((random() & 1) << 25) : 0,
+    fpcr: withFpModes ? ((random() & 15) << 22) | ((random() & 1) << 25) : 0,
     fpsr: 0,
     v: Array.from({ length: 32 }, () => randomVector(random)),
   };
@@ -112,11 +112,14 @@ function aim(row: Row, draft: Draft, random: Random): void {
     const field = row.fields.find((f) => f.name === name);
     return field && fieldValue(draft.word, field);
   };
-  // PC-relative: a branch to itself would never end, one far away only faults.
+  // PC-relative: a branch into the program might never end, one far away only faults.
   for (const name of ['imm26', 'imm19', 'imm14']) {
     const current = value(name);
-    if (current !== undefined && (current === 0 || random() % 8 !== 0)) {
-      const distance = 1 + (random() % NEAR_WORDS);
+    if (current === undefined) continue;
+    const limit = 2 ** Number(name.slice('imm'.length));
+    const isInsideProgram = current < MAX_WORDS || current > limit - MAX_WORDS;
+    if (isInsideProgram || random() % 8 !== 0) {
+      const distance = MAX_WORDS + (random() % NEAR_WORDS);
       draft.word = withField(row, draft.word, name, random() % 2 === 0 ? distance : -distance);
     }
   }
@@ -126,7 +129,7 @@ function aim(row: Row, draft: Draft, random: Random): void {
   const Rn = value('Rn');
   if (Rn === undefined || Rn === 31 || (!isBranch && !isMemory)) return;
   if (isBranch) {
-    draft.x[Rn] = PROGRAM + BigInt(4 * (1 + (random() % NEAR_WORDS)));
+    draft.x[Rn] = PROGRAM + BigInt(4 * (MAX_WORDS + (random() % NEAR_WORDS)));
     return;
   }
   const Rm = value('Rm');
@@ -153,16 +156,38 @@ function loadExclusiveOf(word: number): number {
   return (word | load | noStatus) >>> 0;
 }
 
-/** `perRow` cases of one instruction for each of the rows. The same seed gives the same cases. */
-export function randomCases(rows: readonly Row[], seed: number, perRow: number): Case[] {
+/** ADDS, SUBS and ANDS (shifted register) of no shift into the zero register, 32 bits. */
+const FLAG_SETTERS = [0x2b00_001f, 0x6b00_001f, 0x6a00_001f] as const;
+
+/** Sets the flags from two registers: flags need not be kept in the form they are restored in. */
+function randomFlagSetter(random: Random): number {
+  const [Rn, Rm] = [random() & 31, random() & 31];
+  return (pick(random, FLAG_SETTERS) | ((random() & 1) << 31) | (Rm << 16) | (Rn << 5)) >>> 0;
+}
+
+function readsFlags(row: Row): boolean {
+  return row.fields.some((field) => field.name === 'cond') || /^(ADC|SBC)/.test(row.name);
+}
+
+/**
+ * `perRow` cases of one instruction for each of the rows; `withFpModes` also in other rounding modes, flushing to zero
+ * and with default NaNs. The same seed gives the same cases.
+ */
+export function randomCases(
+  rows: readonly Row[],
+  seed: number,
+  perRow: number,
+  { withFpModes }: { readonly withFpModes: boolean },
+): Case[] {
   const random = randomSource(seed);
   return rows.flatMap((row) =>
     Array.from({ length: perRow }, (_, i) => {
-      const before = randomState(random, row.simd && i % 2 === 1);
+      const before = randomState(random, withFpModes && row.simd && i % 2 === 1);
       const draft = { word: randomWord(row, random), x: [...before.x] };
       aim(row, draft, random);
       const words = [draft.word];
       if (isStoreExclusive(row) && i % 4 !== 0) words.unshift(loadExclusiveOf(draft.word));
+      if (readsFlags(row) && i % 4 !== 0) words.unshift(randomFlagSetter(random));
       return { words, memorySeed: random(), before: { ...before, x: draft.x } };
     }),
   );

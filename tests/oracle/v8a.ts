@@ -36,8 +36,8 @@ const FROM_LOWER = 0x400;
 const SCTLR_M = 1n;
 /** EL0 and EL1 may use the vector registers. */
 const CPACR_FPEN = 3n << 20n;
-/** 39-bit addresses in the lower half, 4K granule, inner shareable and cacheable; no upper half. */
-const TCR = 25n | (1n << 8n) | (1n << 10n) | (3n << 12n) | (1n << 23n);
+/** 39-bit addresses in the lower half, 4K granule, inner shareable and cacheable, top byte ignored; no upper half. */
+const TCR = 25n | (1n << 8n) | (1n << 10n) | (3n << 12n) | (1n << 23n) | (1n << 37n);
 const MAIR = 0xffn;
 
 /** More than any case needs, with a branch in a circle or two. */

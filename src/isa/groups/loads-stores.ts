@@ -14,6 +14,7 @@
  */
 import { add, and, extU, i64, or, shl, shrU, wrap } from '../../wasm/expr.js';
 import type { I64 } from '../../wasm/expr.js';
+import { extractLane } from '../../wasm/simd.js';
 import { extended, EXTEND_NAMES, isExtendedFromX } from '../operands.js';
 import { insn, unimplemented } from '../row.js';
 import type { ImmField, RegField } from '../row.js';
@@ -358,7 +359,10 @@ export const LOADS_STORES = [
       s.checkStackAlignment(Rn);
       const address = s.let(s.x(Rn));
       if (sz === 1) {
-        const [first, second] = s.loadPair(address, 3, false, ALIGNED);
+        // One access, aligned to all of its 16 bytes.
+        const both = s.let(s.loadV(address, ALIGNED));
+        const first = extractLane('i64x2.extract_lane', both, 0);
+        const second = extractLane('i64x2.extract_lane', both, 1);
         s.markExclusive(address, 4, first, second);
         s.setX(Rt, first);
         s.setX(Rt2, second);
