@@ -214,7 +214,8 @@ class ReferenceGic implements GicFace {
     const highest = this.#highest(cpu);
     const { groups, mask } = this.#interfaces[cpu]!;
     if (!highest || (groups & (1 << highest.group)) === 0 || highest.priority >= mask) return undefined;
-    return this.#groupPriority(cpu, highest) < this.#running(cpu) ? highest : undefined;
+    const running = { priority: this.#running(cpu), group: highest.group };
+    return this.#groupPriority(cpu, highest) < this.#groupPriority(cpu, running) ? highest : undefined;
   }
 
   #running(cpu: number): number {
@@ -222,7 +223,7 @@ class ReferenceGic implements GicFace {
   }
 
   /** The table "priority grouping by binary point" of IHI0048B 3.3.3 and IHI0069 4.8.3. */
-  #groupPriority(cpu: number, { priority, group }: ModelInterrupt): number {
+  #groupPriority(cpu: number, { priority, group }: Pick<ModelInterrupt, 'priority' | 'group'>): number {
     const { binaryPoints, commonBinaryPoint } = this.#interfaces[cpu]!;
     const subpriorityBits = group === 1 && !commonBinaryPoint ? binaryPoints[1] : binaryPoints[0] + 1;
     return priority - (priority % 2 ** subpriorityBits);

@@ -299,6 +299,17 @@ describe('GICv2 CPU interface', () => {
     }
   });
 
+  test('a coarse binary point does not let an interrupt preempt one of higher priority (IHI0048B 3.3.3)', () => {
+    const rig = new Rig().start();
+    rig.enable(40, { priority: 0x08 });
+    rig.enable(41, { priority: 0x40 });
+    rig.gic.spi(8).set(true);
+    assert.equal(rig.c(GICC.IAR), 40);
+    rig.setC(GICC.BPR, 7);
+    rig.gic.spi(9).set(true);
+    assert.deepEqual([rig.irqs[0], rig.c(GICC.IAR)], [false, 1023]);
+  });
+
   test('GICC_RPR shows the highest active group priority, 0xff when idle (IHI0048B 4.4.6)', () => {
     const rig = new Rig().start();
     rig.enable(40, { priority: 0xa8 });

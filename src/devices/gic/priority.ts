@@ -65,7 +65,10 @@ export function isSufficient(
   isCommonBpr: boolean,
   priority: number,
 ): boolean {
-  return priority < state.mask && groupPriority(state, group, isCommonBpr, priority) < runningPriority(state);
+  if (priority >= state.mask) return false;
+  // Both sides by the pending interrupt's binary point, or a coarse one would let it preempt higher priorities.
+  const running = groupPriority(state, group, isCommonBpr, runningPriority(state));
+  return groupPriority(state, group, isCommonBpr, priority) < running;
 }
 
 /** An interrupt is acknowledged: its group priority becomes active. */
