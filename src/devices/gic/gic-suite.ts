@@ -207,7 +207,7 @@ class ReferenceGic implements GicFace {
       .filter(({ target }) => target === cpu)
       .filter(({ enabled, active, group }) => enabled && !active && (groups & (1 << group)) !== 0)
       .filter(({ intid }) => this.isPending(cpu, intid))
-      .sort((a, b) => a.priority - b.priority || a.intid - b.intid)[0];
+      .sort((a, b) => (a.priority === b.priority ? a.intid - b.intid : a.priority - b.priority))[0];
   }
 
   #signalled(cpu: number): ModelInterrupt | undefined {
@@ -376,9 +376,9 @@ export function assertBehavesLikeModel(version: 2 | 3, make: () => GicFace): voi
         assert.deepEqual(observe(gic), observe(model), `after ${describe(one)}`);
       }
     }),
-    { seed: 0x61c, numRuns: 100 },
+    { seed: 0x61c, numRuns: 60 },
   );
-  assert.ok(acknowledgements > 500, `only ${acknowledgements} interrupts were acknowledged`);
+  assert.ok(acknowledgements > 400, `only ${acknowledgements} interrupts were acknowledged`);
 }
 
 /** As a driver does at start: everything on, in the middle of the priorities. */
