@@ -48,7 +48,7 @@ function groupPriority(state: PriorityState, group: 0 | 1, isCommonBpr: boolean,
 }
 
 /** The highest active group priority, or `IDLE_PRIORITY`. */
-export function runningPriority(state: PriorityState): number {
+function runningPriority(state: PriorityState): number {
   const active = state.apr0 | state.apr1;
   return active === 0 ? IDLE_PRIORITY : lowestSetBit(active) << (8 - PRIORITY_BITS);
 }
