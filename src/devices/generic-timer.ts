@@ -55,7 +55,7 @@ interface CpuState {
   readonly virtual: TimerState;
 }
 
-export interface GenericTimersState {
+interface GenericTimersState {
   readonly version: 1;
   readonly cpus: readonly CpuState[];
 }

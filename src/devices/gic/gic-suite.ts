@@ -207,14 +207,15 @@ class ReferenceGic implements GicFace {
       .filter(({ target }) => target === cpu)
       .filter(({ enabled, active, group }) => enabled && !active && (groups & (1 << group)) !== 0)
       .filter(({ intid }) => this.isPending(cpu, intid))
-      .sort((a, b) => a.priority - b.priority || a.intid - b.intid)[0];
+      .sort((a, b) => (a.priority === b.priority ? a.intid - b.intid : a.priority - b.priority))[0];
   }
 
   #signalled(cpu: number): ModelInterrupt | undefined {
     const highest = this.#highest(cpu);
     const { groups, mask } = this.#interfaces[cpu]!;
     if (!highest || (groups & (1 << highest.group)) === 0 || highest.priority >= mask) return undefined;
-    return this.#groupPriority(cpu, highest) < this.#running(cpu) ? highest : undefined;
+    const running = { priority: this.#running(cpu), group: highest.group };
+    return this.#groupPriority(cpu, highest) < this.#groupPriority(cpu, running) ? highest : undefined;
   }
 
   #running(cpu: number): number {
@@ -222,7 +223,7 @@ class ReferenceGic implements GicFace {
   }
 
   /** The table "priority grouping by binary point" of IHI0048B 3.3.3 and IHI0069 4.8.3. */
-  #groupPriority(cpu: number, { priority, group }: ModelInterrupt): number {
+  #groupPriority(cpu: number, { priority, group }: Pick<ModelInterrupt, 'priority' | 'group'>): number {
     const { binaryPoints, commonBinaryPoint } = this.#interfaces[cpu]!;
     const subpriorityBits = group === 1 && !commonBinaryPoint ? binaryPoints[1] : binaryPoints[0] + 1;
     return priority - (priority % 2 ** subpriorityBits);
@@ -375,9 +376,9 @@ export function assertBehavesLikeModel(version: 2 | 3, make: () => GicFace): voi
         assert.deepEqual(observe(gic), observe(model), `after ${describe(one)}`);
       }
     }),
-    { seed: 0x61c, numRuns: 100 },
+    { seed: 0x61c, numRuns: 60 },
   );
-  assert.ok(acknowledgements > 500, `only ${acknowledgements} interrupts were acknowledged`);
+  assert.ok(acknowledgements > 400, `only ${acknowledgements} interrupts were acknowledged`);
 }
 
 /** As a driver does at start: everything on, in the middle of the priorities. */

@@ -299,6 +299,17 @@ describe('GICv2 CPU interface', () => {
     }
   });
 
+  test('a coarse binary point does not let an interrupt preempt one of higher priority (IHI0048B 3.3.3)', () => {
+    const rig = new Rig().start();
+    rig.enable(40, { priority: 0x08 });
+    rig.enable(41, { priority: 0x40 });
+    rig.gic.spi(8).set(true);
+    assert.equal(rig.c(GICC.IAR), 40);
+    rig.setC(GICC.BPR, 7);
+    rig.gic.spi(9).set(true);
+    assert.deepEqual([rig.irqs[0], rig.c(GICC.IAR)], [false, 1023]);
+  });
+
   test('GICC_RPR shows the highest active group priority, 0xff when idle (IHI0048B 4.4.6)', () => {
     const rig = new Rig().start();
     rig.enable(40, { priority: 0xa8 });
@@ -468,6 +479,38 @@ describe('GICv2 CPU interface', () => {
 });
 
 describe('GICv2', () => {
+  test('the start of a driver touches nothing that is not there: no guest error (IHI0048B 4.3, 4.4)', () => {
+    const errors: string[] = [];
+    const trace = {
+      on: (channel: string) => channel === 'guest-errors',
+      event: (_channel: string, text: string) => void errors.push(text),
+    };
+    const line = new Probe();
+    const gic = new Gicv2(64, { cpus: [{ irq: line, fiq: line }], currentCpu: () => 0, trace });
+    for (const at of [
+      GICD.CTLR,
+      GICD.ICFGR + 8,
+      GICD.IGROUPR,
+      GICD.ISENABLER,
+      GICD.ICACTIVER,
+      GICD.IPRIORITYR,
+    ]) {
+      gic.distributor.write(at, 4, 0);
+    }
+    for (let i = 0; i < 4; i++) gic.cpuInterface.write(GICC.APR0 + 4 * i, 4, 0xffff_ffff);
+    assert.deepEqual(
+      [0, 1, 2, 3].map((i) => gic.cpuInterface.read(GICC.APR0 + 4 * i, 4)),
+      [0xffff_ffff, 0, 0, 0],
+    );
+    assert.deepEqual(errors, []);
+    gic.distributor.read(0x00c, 4);
+    gic.distributor.write(GICD.ISENABLER, 1, 1);
+    assert.deepEqual(errors, [
+      'gicd: read of 4 bytes of offset 0xc, where no register is',
+      'gicd: write of 1 bytes of GICD_ISENABLER',
+    ]);
+  });
+
   test('reset keeps the levels of the input lines and nothing else (IHI0048B 4.1.5)', () => {
     const rig = new Rig().start();
     rig.enable(32);

@@ -530,6 +530,8 @@ deviceSuite({
     { name: 'GICD_IPRIORITYR9', at: GICD.IPRIORITYR + 36, size: 4, reset: 0, writable: 0xf8f8_f8f8 },
     { name: 'GICD_ICFGR2', at: GICD.ICFGR + 8, size: 4, reset: 0, writable: 0xaaaa_aaaa },
     { name: 'GICD_IROUTER33', at: GICD.IROUTER + 8 * 33, size: 8, reset: 0n, writable: 0xff_00ff_ffffn },
+    { name: 'GICD_TYPER2', at: 0x000c, size: 4, reset: 0, writable: 0 },
+    { name: 'GICD_IGRPMODR1', at: 0x0d04, size: 4, reset: 0, writable: 0 },
     { name: 'GICD_PIDR2', at: GICD.PIDR2, size: 4, reset: 0x3b, writable: 0 },
   ],
   activity,

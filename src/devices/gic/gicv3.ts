@@ -45,6 +45,8 @@ const DISTRIBUTOR = {
   GICD_CTLR: { at: 0x0000, spec: '12.9' },
   GICD_TYPER: { at: 0x0004, spec: '12.9' },
   GICD_IIDR: { at: 0x0008, spec: '12.9' },
+  GICD_TYPER2: { at: 0x000c, spec: '12.9' },
+  GICD_STATUSR: { at: 0x0010, spec: '12.9' },
   GICD_IGROUPR: { at: 0x0080, words: 32, aspect: 'group', spec: '12.9' },
   GICD_ISENABLER: { at: 0x0100, words: 32, aspect: 'setEnable', spec: '12.9' },
   GICD_ICENABLER: { at: 0x0180, words: 32, aspect: 'clearEnable', spec: '12.9' },
@@ -54,6 +56,8 @@ const DISTRIBUTOR = {
   GICD_ICACTIVER: { at: 0x0380, words: 32, aspect: 'clearActive', spec: '12.9' },
   GICD_IPRIORITYR: { at: 0x0400, words: 255, aspect: 'priority', byteAccess: true, spec: '12.9' },
   GICD_ICFGR: { at: 0x0c00, words: 64, aspect: 'configuration', spec: '12.9' },
+  GICD_IGRPMODR: { at: 0x0d00, words: 32, spec: '12.9' },
+  GICD_NSACR: { at: 0x0e00, words: 64, spec: '12.9' },
   GICD_IROUTER: { at: 0x6000, words: 2040, spec: '12.9' },
   GICD_PIDR4: { at: 0xffd0, words: 4, spec: '12.1.2' },
   GICD_PIDR0: { at: 0xffe0, words: 4, spec: '12.1.2' },
@@ -61,8 +65,10 @@ const DISTRIBUTOR = {
 } as const satisfies Record<string, RegisterRow>;
 
 const REDISTRIBUTOR = {
+  GICR_CTLR: { at: 0x00000, spec: '12.11' },
   GICR_IIDR: { at: 0x00004, spec: '12.11' },
   GICR_TYPER: { at: 0x00008, words: 2, spec: '12.11' },
+  GICR_STATUSR: { at: 0x00010, spec: '12.11' },
   GICR_WAKER: { at: 0x00014, spec: '12.11' },
   GICR_PIDR4: { at: 0x0ffd0, words: 4, spec: '12.1.2' },
   GICR_PIDR0: { at: 0x0ffe0, words: 4, spec: '12.1.2' },
@@ -76,6 +82,8 @@ const REDISTRIBUTOR = {
   GICR_ICACTIVER0: { at: 0x10380, aspect: 'clearActive', spec: '12.11' },
   GICR_IPRIORITYR: { at: 0x10400, words: 8, aspect: 'priority', byteAccess: true, spec: '12.11' },
   GICR_ICFGR: { at: 0x10c00, words: 2, aspect: 'configuration', spec: '12.11' },
+  GICR_IGRPMODR0: { at: 0x10d00, spec: '12.11' },
+  GICR_NSACR: { at: 0x10e00, spec: '12.11' },
 } as const satisfies Record<string, RegisterRow>;
 
 /** The system registers of the CPU interface at EL1 (IHI0069 12.2); with 5 bits of priority, one AP<g>R<n> each. */
@@ -332,7 +340,7 @@ export class Gicv3 implements Snapshottable<Gicv3State>, SystemRegisterPort {
         return GICD_PIDR0_3[index]!;
       case 'GICD_CIDR0':
         return CIDR0_3[index]!;
-      default:
+      default: // GICD_TYPER2, GICD_STATUSR: nothing optional. GICD_IGRPMODR, GICD_NSACR: RAZ/WI with DS = 1.
         return 0;
     }
   }
@@ -393,7 +401,7 @@ export class Gicv3 implements Snapshottable<Gicv3State>, SystemRegisterPort {
         return GICR_PIDR0_3[index]!;
       case 'GICR_CIDR0':
         return CIDR0_3[index]!;
-      default:
+      default: // GICR_CTLR: no LPIs, writes done at once. GICR_STATUSR and the two of security states: RAZ/WI.
         return 0;
     }
   }
