@@ -1,9 +1,11 @@
 /** The one WebAssembly memory of a machine: engine tables and, behind them, blocks of guest memory. */
 import { UserError, invariant } from '../base/index.js';
+import type { WasmMemory } from '../wasm/host.js';
+import { webAssembly } from '../wasm/host.js';
 import { MAX_MEMORY, planMemory } from './layout.js';
 
 export class GuestMemory {
-  readonly memory: WebAssembly.Memory;
+  readonly memory: WasmMemory;
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly view: DataView<ArrayBuffer>;
   readonly #blocks: readonly { readonly at: number; readonly size: number }[];
@@ -16,7 +18,7 @@ export class GuestMemory {
         'memory-too-large',
         `guest memory of ${sizes.reduce((a, b) => a + b, 0)} bytes doesn't fit: at most ${MAX_MEMORY} bytes less about 150 MiB`,
       );
-    this.memory = new WebAssembly.Memory({ initial: plan.wasmPages, maximum: plan.wasmPages });
+    this.memory = new webAssembly.Memory({ initial: plan.wasmPages, maximum: plan.wasmPages });
     this.bytes = new Uint8Array(this.memory.buffer);
     this.view = new DataView(this.memory.buffer);
     this.#blocks = plan.blocks.map((at, i) => ({ at, size: sizes[i] ?? 0 }));

@@ -290,8 +290,8 @@ export class InterpreterStage implements Stage {
   }
 
   setR(register: RegField, value: Int): void {
-    if (value.type === 'i64') this.setX(register, value as I64);
-    else this.setW(register, value as I32);
+    if (value.type === 'i64') this.setX(register, value);
+    else this.setW(register, value);
   }
 
   setLinkRegister(value: I64): void {
@@ -919,7 +919,7 @@ export class InterpreterStage implements Stage {
       case 'storage': {
         const value = or(and(this.x(source), i64(behind.writable)), i64(behind.reset & ~behind.writable));
         setSysreg(this.#fb, name, value);
-        if (behind.invalidates) {
+        if (behind.invalidates !== undefined) {
           const { mmu } = this.#core;
           this.#fb.call((behind.invalidates === 'translations' ? mmu.flushAll : mmu.flushAddressSpace).index);
           this.#refetchAtNext();

@@ -23,6 +23,7 @@ import {
   ne,
   not,
   select,
+  shl,
   shrU,
   sub,
   wrap,
@@ -32,6 +33,7 @@ import { FunctionBuilder } from '../wasm/function-builder.js';
 import type { FunctionRef } from '../wasm/module-builder.js';
 import { ModuleBuilder, call } from '../wasm/module-builder.js';
 import { EC, VECTOR, defineExceptions, syndrome } from './exceptions.js';
+import { HOT_HANDLERS } from './hot-handlers.js';
 import type { CoreFunctions, HotFrame, Variant } from './interpreter-stage.js';
 import { InterpreterStage, LookupTables, NEXT } from './interpreter-stage.js';
 import { CODE_TLB, CODE_TLB_OFFSET, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, SIDE_TABLE } from './layout.js';
@@ -62,19 +64,19 @@ interface Handler {
   readonly statics: Readonly<Record<string, number>>;
   readonly splits: Readonly<Record<string, number>>;
   readonly variant: Variant;
+  readonly isHot: boolean;
 }
 
 /** Handlers of a group on their way to a `HandlerGroup`. */
 interface Group {
   readonly key: string;
-  readonly isHot: boolean;
   readonly registers: readonly string[];
   readonly label: string | undefined;
-  /** In the order of variants. */
+  /** In the order of variants; those that are not hot share one that can do them all. */
   readonly handlers: readonly Handler[];
 }
 
-/** The handlers of one row with the same static fields and splits, which differ by variant. */
+/** The handlers of one row with the same static fields and splits. */
 interface HandlerGroup {
   /** Names of register fields for which 31 is a handler of its own. */
   readonly registers: readonly string[];
@@ -155,8 +157,14 @@ function named(
   return Object.fromEntries(names.map(({ name }, i) => [name, values[i] ?? 0]));
 }
 
-function enumerateGroups(rows: readonly Row[], core: CoreFunctions, lookups: LookupTables): Group[] {
+function enumerateGroups(
+  rows: readonly Row[],
+  core: CoreFunctions,
+  lookups: LookupTables,
+  hot: ReadonlySet<string>,
+): Group[] {
   const groups: Group[] = [];
+  const used = new Set<string>();
   for (const row of rows) {
     if (row.status === 'unimplemented') continue;
     for (const staticValues of combinations(row.staticFields.map((field) => 2 ** field.width))) {
@@ -165,11 +173,6 @@ function enumerateGroups(rows: readonly Row[], core: CoreFunctions, lookups: Loo
       for (const splitValues of combinations(row.splits.map((split) => split.count))) {
         const splits = named(row.splits, splitValues);
         const key = groupKey(row, staticValues, splitValues);
-        if (!row.isHot(statics)) {
-          const handlers = [{ row, statics, splits, variant: PLAIN }];
-          groups.push({ key, isHot: false, registers: [], label: undefined, handlers });
-          continue;
-        }
         // A trial run shows which register fields are written or may be the stack pointer.
         const trial = new InterpreterStage(
           new FunctionBuilder(['i32'], ['i32']),
@@ -184,8 +187,15 @@ function enumerateGroups(rows: readonly Row[], core: CoreFunctions, lookups: Loo
           .map((field) => field.name)
           .filter((name) => trial.written.has(name) || trial.stackPointerFields.has(name));
         const label = trial.usesLabel ? row.fields.find((field) => field.kind === 'label')?.name : undefined;
+        const cold: Handler = { row, statics, splits, variant: PLAIN, isHot: false };
         const handlers: Handler[] = [];
-        for (let variant = 0; variant < 2 ** (registers.length + (label === undefined ? 0 : 1)); variant++)
+        for (let variant = 0; variant < 2 ** (registers.length + (label === undefined ? 0 : 1)); variant++) {
+          const name = handlerName(key, variant);
+          if (!hot.has(name)) {
+            handlers.push(cold);
+            continue;
+          }
+          used.add(name);
           handlers.push({
             row,
             statics,
@@ -194,12 +204,20 @@ function enumerateGroups(rows: readonly Row[], core: CoreFunctions, lookups: Loo
               is31: new Set(registers.filter((_, i) => ((variant >> i) & 1) === 1)),
               isFar: variant >> registers.length === 1,
             },
+            isHot: true,
           });
-        groups.push({ key, isHot: true, registers, label, handlers });
+        }
+        groups.push({ key, registers, label, handlers });
       }
     }
   }
+  for (const name of hot) invariant(used.has(name), `no handler ${name}: measure hot handlers anew`);
   return groups;
+}
+
+/** Name of a handler in a profile: its group, and which variant of it. */
+function handlerName(groupKey: string, variant: number): string {
+  return `${groupKey}#${variant}`;
 }
 
 /** The core module and what TypeScript must know of it. Plain data: it can be made when v8a is built. */
@@ -216,8 +234,15 @@ export interface CoreExports {
   pstateChanged(): void;
 }
 
+export interface CoreOptions {
+  /** Names of the handlers that become part of the interpreter's one function. Default `HOT_HANDLERS`. */
+  readonly hot?: readonly string[];
+  /** Where to count executions, 4 bytes for each handler; nowhere if absent. For measuring what is hot. */
+  readonly countAt?: number;
+}
+
 /** Generates the core module for the instructions of `decoder` and the CPU `model`. */
-export function generateCore(decoder: Decoder, model: CpuModel): CoreImage {
+export function generateCore(decoder: Decoder, model: CpuModel, options: CoreOptions = {}): CoreImage {
   const mb = new ModuleBuilder();
   mb.importMemory('env', 'memory', Math.ceil(PAGE_MAP_BASE / 0x1_0000));
   const imported = <R extends 'i32' | 'none'>(
@@ -238,13 +263,14 @@ export function generateCore(decoder: Decoder, model: CpuModel): CoreImage {
   const mmu = defineMmu(mb, exceptions, { deviceRead, deviceWrite, makeCodePage });
   const core: CoreFunctions = { exceptions, mmu, externalRead, externalWrite, firmwareCall, model };
   const lookups = new LookupTables();
-  const groups = enumerateGroups(decoder.rows, core, lookups);
+  const groups = enumerateGroups(decoder.rows, core, lookups, new Set(options.hot ?? HOT_HANDLERS));
   /** Handler index of each handler. */
   const indices = new Map<Handler, number>();
 
   // Cold handlers are functions of their own, in the module's table; hot ones come inside `run`.
   const coldType = mb.typeIndex(['i32'], 'i32');
-  const coldHandlers: Handler[] = groups.filter(({ isHot }) => !isHot).flatMap(({ handlers }) => handlers);
+  const all = new Set(groups.flatMap(({ handlers }) => handlers));
+  const coldHandlers = [...all].filter(({ isHot }) => !isHot);
   for (const handler of coldHandlers)
     mb.addToTable(
       mb.function(handler.row.name.replace(/[^\x20-\x7e]/g, '?'), ['i32'], 'i32', (fb) => {
@@ -372,7 +398,8 @@ export function generateCore(decoder: Decoder, model: CpuModel): CoreImage {
                   fb.br(refetch);
                 },
               ];
-              for (const handler of groups.flatMap((group) => (group.isHot ? group.handlers : []))) {
+              for (const handler of all) {
+                if (!handler.isHot) continue;
                 indices.set(handler, cases.length);
                 cases.push(() => {
                   fb.scope(() => {
@@ -400,6 +427,11 @@ export function generateCore(decoder: Decoder, model: CpuModel): CoreImage {
                 fb.br(dispatch);
               });
               fb.set(index, load('i32_16u', add(shrU(fb.get(p), i32(1)), fb.get(side))));
+              const { countAt } = options;
+              if (countAt !== undefined) {
+                const counter = shl(fb.get(index), i32(2));
+                fb.store('i32', counter, countAt, add(load('i32', counter, countAt), i32(1)));
+              }
               fb.switch(fb.get(index), cases);
             });
           });
@@ -421,7 +453,11 @@ export function generateCore(decoder: Decoder, model: CpuModel): CoreImage {
   const handlers = Object.fromEntries(
     groups.map(({ key, registers, label, handlers: members }) => [
       key,
-      { registers, label, handlers: members.map((handler) => indices.get(handler) ?? HANDLER.undefined) },
+      {
+        registers,
+        label,
+        handlers: members.map((handler) => indices.get(handler) ?? HANDLER.undefined),
+      },
     ]),
   );
   return { bytes: mb.build(), handlers };

@@ -7,6 +7,7 @@ import type { Trace } from '../base/index.js';
 import type { AddressSpace, AccessSize, DirectMap, DmaPort, SystemRegisterPort } from '../bus/index.js';
 import { A64 } from '../isa/a64.js';
 import { SYSTEM_REGISTERS } from '../isa/system-registers.js';
+import { webAssembly } from '../wasm/host.js';
 import type { Engine, RunExit } from './engine.js';
 import type { GuestMemory } from './guest-memory.js';
 import { NEXT } from './interpreter-stage.js';
@@ -97,7 +98,7 @@ export class WasmEngine implements Engine {
         this.#traceException(vector);
       },
     };
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(core.bytes), {
+    const instance = new webAssembly.Instance(new webAssembly.Module(core.bytes), {
       env: { memory: memory.memory, ...imports },
     });
     this.#exports = instance.exports as unknown as CoreExports;

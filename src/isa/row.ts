@@ -83,8 +83,6 @@ export interface RowDefinition<
   readonly allocated?: (fields: { readonly [K in S]: number }) => boolean;
   /** False for words that are not this instruction although they match `bits`; sees all fields. */
   readonly constraint?: (fields: Numbers<B>) => boolean;
-  /** Part of the interpreter's one function rather than behind a call: for what guests execute all the time. */
-  readonly hot?: boolean | ((fields: { readonly [K in S]: number }) => boolean);
   /** Uses the Advanced SIMD and FP registers: trapped where CPACR_EL1 says so. */
   readonly simd?: boolean;
   /** Assembly text without aliases, operands as binutils writes them; `pc` is the instruction's address. */
@@ -118,7 +116,6 @@ export interface Row {
   /** Values of the splits, in order. */
   splitValues(word: number): number[];
   isAllocated(staticValues: Readonly<Record<string, number>>): boolean;
-  isHot(staticValues: Readonly<Record<string, number>>): boolean;
   text(word: number, pc: bigint): string;
   exec(
     stage: Stage,
@@ -196,7 +193,7 @@ export function insn<
       `${name}: no field ${field}`,
     );
   const splits = Object.entries(definition.split ?? {});
-  const { allocated, constraint, hot } = definition;
+  const { allocated, constraint } = definition;
   return {
     name,
     bits: definition.bits,
@@ -220,8 +217,6 @@ export function insn<
       return splits.map(([, split]) => split.of(values));
     },
     isAllocated: (values) => !allocated || allocated(values as { readonly [K in S]: number }),
-    isHot: (values) =>
-      typeof hot === 'function' ? hot(values as { readonly [K in S]: number }) : (hot ?? false),
     text: (word, pc) => definition.text(numbers(word, fields) as Numbers<B>, pc),
     exec: (stage, staged, split) => {
       definition.exec(stage, staged as StagedFields<B, S>, split as SplitValues<P>);
@@ -254,7 +249,6 @@ export function unimplemented(
     accepts: (word) => !constraint || constraint(numbers(word, fields)),
     splitValues: () => [],
     isAllocated: () => true,
-    isHot: () => false,
     text: (word) => `.inst 0x${word.toString(16).padStart(8, '0')} ; ${name}`,
     exec: (stage) => {
       stage.undefined();

@@ -83,7 +83,7 @@ function register(
     encoding: systemEncoding(...encoding),
     access: options.access ?? (behind.kind === 'identification' ? 'ro' : 'rw'),
     minEl: options.minEl ?? (encoding[1] === 3 ? 0 : 1),
-    ...(options.el0 ? { el0: options.el0 } : {}),
+    ...(options.el0 !== undefined ? { el0: options.el0 } : {}),
     behind,
     storageIndex: behind.kind === 'storage' ? storageCount++ : -1,
   };
@@ -316,7 +316,7 @@ function operation(
     name,
     encoding: systemEncoding(1, ...encoding),
     minEl: encoding[0] === 3 ? 0 : 1,
-    ...(el0 ? { el0 } : {}),
+    ...(el0 !== undefined ? { el0 } : {}),
     effect,
   };
 }

@@ -24,7 +24,6 @@ export const BRANCHES = [
     bits: '0101010 0 imm19:19|label 0 cond:4',
     spec: 'DDI0487 C6.2',
     static: ['cond'],
-    hot: true,
     text: ({ imm19, cond }, pc) => `b.${CONDITION_NAMES[cond]}\t${target(pc, signed(imm19, 19))}`,
     exec(s, { imm19, cond }) {
       s.branchIf(s.condition(cond), imm19);
@@ -34,7 +33,6 @@ export const BRANCHES = [
   insn('B', {
     bits: '000101 imm26:26|label',
     spec: 'DDI0487 C6.2',
-    hot: true,
     text: ({ imm26 }, pc) => `b\t${target(pc, signed(imm26, 26))}`,
     exec(s, { imm26 }) {
       s.branch(imm26);
@@ -43,7 +41,6 @@ export const BRANCHES = [
   insn('BL', {
     bits: '100101 imm26:26|label',
     spec: 'DDI0487 C6.2',
-    hot: true,
     text: ({ imm26 }, pc) => `bl\t${target(pc, signed(imm26, 26))}`,
     exec(s, { imm26 }) {
       s.setLinkRegister(add(s.pc(), i64(INSTRUCTION_BYTES)));
@@ -54,7 +51,6 @@ export const BRANCHES = [
     bits: 'sf 011010 op imm19:19|label Rt:5',
     spec: 'DDI0487 C6.2',
     static: ['sf', 'op'],
-    hot: true,
     text: ({ sf, op, imm19, Rt }, pc) =>
       `${op === 1 ? 'cbnz' : 'cbz'}\t${reg(sf, Rt)}, ${target(pc, signed(imm19, 19))}`,
     exec(s, { sf, op, imm19, Rt }) {
@@ -65,7 +61,6 @@ export const BRANCHES = [
     bits: 'b5 011011 op b40:5 imm14:14|label Rt:5',
     spec: 'DDI0487 C6.2',
     static: ['b5', 'op'],
-    hot: true,
     text: ({ b5, op, b40, imm14, Rt }, pc) =>
       `${op === 1 ? 'tbnz' : 'tbz'}\t${reg(b5, Rt)}, #${32 * b5 + b40}, ${target(pc, signed(imm14, 14))}`,
     exec(s, { b5, op, b40, imm14, Rt }) {
@@ -79,7 +74,6 @@ export const BRANCHES = [
   insn('BR', {
     bits: '1101011 0000 11111 000000 Rn:5 00000',
     spec: 'DDI0487 C6.2',
-    hot: true,
     text: ({ Rn }) => `br\t${reg(1, Rn)}`,
     exec(s, { Rn }) {
       s.branchTo(s.x(Rn), 'jump');
@@ -88,7 +82,6 @@ export const BRANCHES = [
   insn('BLR', {
     bits: '1101011 0001 11111 000000 Rn:5 00000',
     spec: 'DDI0487 C6.2',
-    hot: true,
     text: ({ Rn }) => `blr\t${reg(1, Rn)}`,
     exec(s, { Rn }) {
       const destination = s.let(s.x(Rn));
@@ -99,7 +92,6 @@ export const BRANCHES = [
   insn('RET', {
     bits: '1101011 0010 11111 000000 Rn:5 00000',
     spec: 'DDI0487 C6.2',
-    hot: true,
     text: ({ Rn }) => (Rn === 30 ? 'ret' : `ret\t${reg(1, Rn)}`),
     exec(s, { Rn }) {
       s.branchTo(s.x(Rn), 'return');

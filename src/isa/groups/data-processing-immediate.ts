@@ -67,7 +67,6 @@ export const DATA_PROCESSING_IMMEDIATE = [
     bits: 'op immlo:2 10000 immhi:19 Rd:5',
     spec: 'DDI0487 C6.2',
     static: ['op'],
-    hot: true,
     text: ({ op, immlo, immhi, Rd }, pc) => {
       const distance = signed((immhi << 2) | immlo, 21);
       const address = op === 1 ? (pc & ~0xfffn) + BigInt(distance) * 4096n : pc + BigInt(distance);
@@ -84,7 +83,6 @@ export const DATA_PROCESSING_IMMEDIATE = [
     bits: 'sf op 0 100010 sh imm12:12 Rn:5|sp Rd:5|sp',
     spec: 'DDI0487 C6.2.5, C6.2.410',
     static: ['sf', 'op', 'sh'],
-    hot: true,
     text: ({ sf, op, sh, imm12, Rn, Rd }) =>
       `${op === 1 ? 'sub' : 'add'}\t${regSp(sf, Rd)}, ${regSp(sf, Rn)}, ${immHex(imm12)}${sh === 1 ? ', lsl #12' : ''}`,
     exec(s, { sf, op, sh, imm12, Rn, Rd }) {
@@ -96,7 +94,6 @@ export const DATA_PROCESSING_IMMEDIATE = [
     bits: 'sf op 1 100010 sh imm12:12 Rn:5|sp Rd:5',
     spec: 'DDI0487 C6.2.8, C6.2.416',
     static: ['sf', 'op', 'sh'],
-    hot: true,
     text: ({ sf, op, sh, imm12, Rn, Rd }) =>
       `${op === 1 ? 'subs' : 'adds'}\t${reg(sf, Rd)}, ${regSp(sf, Rn)}, ${immHex(imm12)}${sh === 1 ? ', lsl #12' : ''}`,
     exec(s, { sf, op, sh, imm12, Rn, Rd }) {
@@ -119,7 +116,6 @@ export const DATA_PROCESSING_IMMEDIATE = [
     static: ['sf', 'opc'],
     allocated: ({ opc }) => opc !== 3,
     constraint: ({ sf, N, imms }) => isBitMask(sf, N, imms),
-    hot: true,
     text: logicalText,
     exec(s, { sf, opc, N, immr, imms, Rn, Rd }) {
       const mask = atWidth(sf, s.lookup('bit mask', [N, immr, imms], bitMask));
@@ -131,7 +127,6 @@ export const DATA_PROCESSING_IMMEDIATE = [
     spec: 'DDI0487 C6.2',
     static: ['sf'],
     constraint: ({ sf, N, imms }) => isBitMask(sf, N, imms),
-    hot: true,
     text: (fields) => logicalText({ ...fields, opc: 3 }),
     exec(s, { sf, N, immr, imms, Rn, Rd }) {
       const mask = atWidth(sf, s.lookup('bit mask', [N, immr, imms], bitMask));
@@ -145,7 +140,6 @@ export const DATA_PROCESSING_IMMEDIATE = [
     spec: 'DDI0487 C6.2',
     static: ['sf', 'opc', 'hw'],
     allocated: ({ sf, opc, hw }) => opc !== 1 && (sf === 1 || hw < 2),
-    hot: true,
     text: ({ sf, opc, hw, imm16, Rd }) =>
       `${MOVE_NAMES[opc]}\t${reg(sf, Rd)}, ${immHex(imm16)}${hw === 0 ? '' : `, lsl #${16 * hw}`}`,
     exec(s, { sf, opc, hw, imm16, Rd }) {
@@ -168,7 +162,6 @@ export const DATA_PROCESSING_IMMEDIATE = [
     split: { alias: BITFIELD_SPLIT },
     allocated: ({ opc }) => opc === 0 || opc === 2,
     constraint: ({ sf, N, immr, imms }) => N === sf && (sf === 1 || (immr < 32 && imms < 32)),
-    hot: true,
     text: ({ sf, opc, immr, imms, Rn, Rd }) =>
       `${BITFIELD_NAMES[opc]}\t${reg(sf, Rd)}, ${reg(sf, Rn)}, #${immr}, #${imms}`,
     exec(s, { sf, opc, immr, imms, Rn, Rd }, { alias }) {
@@ -186,7 +179,6 @@ export const DATA_PROCESSING_IMMEDIATE = [
     spec: 'DDI0487 C6.2',
     static: ['sf'],
     constraint: ({ sf, N, immr, imms }) => N === sf && (sf === 1 || (immr < 32 && imms < 32)),
-    hot: true,
     text: ({ sf, immr, imms, Rn, Rd }) => `bfm\t${reg(sf, Rd)}, ${reg(sf, Rn)}, #${immr}, #${imms}`,
     exec(s, { sf, immr, imms, Rn, Rd }) {
       const low = immAtWidth(s, sf, immr);
@@ -201,7 +193,6 @@ export const DATA_PROCESSING_IMMEDIATE = [
     spec: 'DDI0487 C6.2',
     static: ['sf'],
     constraint: ({ sf, N, imms }) => N === sf && (sf === 1 || imms < 32),
-    hot: true,
     text: ({ sf, Rm, imms, Rn, Rd }) => `extr\t${reg(sf, Rd)}, ${reg(sf, Rn)}, ${reg(sf, Rm)}, #${imms}`,
     exec(s, { sf, Rm, imms, Rn, Rd }) {
       if (sf === 1) {

@@ -82,9 +82,6 @@ function isShiftAmount({ sf, imm6 }: { readonly sf: number; readonly imm6: numbe
 
 // ---- conditions
 
-/** CSEL and its kind never read flags with AL or NV, as compilers write them. */
-const CONDITION_AL: Condition = 14;
-
 const SELECT_NAMES = ['csel', 'csinc', 'csinv', 'csneg'] as const;
 
 function conditionalCompare(
@@ -242,7 +239,6 @@ export const DATA_PROCESSING_REGISTER = [
     static: ['sf', 'opc', 'N'],
     split: { kind: SHIFT_SPLIT },
     constraint: isShiftAmount,
-    hot: ({ opc, N }) => !(opc === 2 && N === 1),
     text: ({ sf, opc, N, shift, Rm, imm6, Rn, Rd }) =>
       threeRegisters(LOGICAL_NAMES[opc]?.[N] ?? '', sf, Rd, Rn, Rm) + shiftText(shift, imm6),
     exec(s, { sf, opc, N, Rm, imm6, Rn, Rd }, { kind }) {
@@ -261,7 +257,6 @@ export const DATA_PROCESSING_REGISTER = [
     static: ['sf', 'op', 'S'],
     split: { kind: SHIFT_SPLIT },
     constraint: (fields) => fields.shift !== 3 && isShiftAmount(fields),
-    hot: true,
     text: ({ sf, op, S, shift, Rm, imm6, Rn, Rd }) =>
       threeRegisters((op === 1 ? 'sub' : 'add') + (S === 1 ? 's' : ''), sf, Rd, Rn, Rm) +
       shiftText(shift, imm6),
@@ -283,7 +278,6 @@ export const DATA_PROCESSING_REGISTER = [
     spec: 'DDI0487 C6.2',
     static: ['sf', 'op', 'option'],
     constraint: ({ imm3 }) => imm3 <= 4,
-    hot: ({ sf, option }) => sf === 1 && (option === 2 || option === 3 || option === 6),
     text: ({ sf, op, Rm, option, imm3, Rn, Rd }) =>
       `${op === 1 ? 'sub' : 'add'}\t${regSp(sf, Rd)}, ${regSp(sf, Rn)}, ${extendText(sf, option, imm3, Rm, Rn === 31 || Rd === 31)}`,
     exec(s, { sf, op, Rm, option, imm3, Rn, Rd }) {
@@ -296,7 +290,6 @@ export const DATA_PROCESSING_REGISTER = [
     spec: 'DDI0487 C6.2',
     static: ['sf', 'op', 'option'],
     constraint: ({ imm3 }) => imm3 <= 4,
-    hot: ({ op, option }) => op === 1 && (option === 0 || option === 1 || option === 2 || option === 6),
     text: ({ sf, op, Rm, option, imm3, Rn, Rd }) =>
       `${op === 1 ? 'subs' : 'adds'}\t${reg(sf, Rd)}, ${regSp(sf, Rn)}, ${extendText(sf, option, imm3, Rm, Rn === 31)}`,
     exec(s, { sf, op, Rm, option, imm3, Rn, Rd }) {
@@ -337,7 +330,6 @@ export const DATA_PROCESSING_REGISTER = [
     bits: 'sf op 1 11010010 Rm:5 cond:4 0 0 Rn:5 0 nzcv:4',
     spec: 'DDI0487 C6.2',
     static: ['sf', 'op', 'cond'],
-    hot: ({ op, cond }) => op === 1 && cond < CONDITION_AL,
     text: ({ sf, op, Rm, cond, Rn, nzcv }) =>
       `${op === 1 ? 'ccmp' : 'ccmn'}\t${reg(sf, Rn)}, ${reg(sf, Rm)}, ${immHex(nzcv)}, ${CONDITION_NAMES[cond]}`,
     exec(s, { sf, op, Rm, cond, Rn, nzcv }) {
@@ -355,7 +347,6 @@ export const DATA_PROCESSING_REGISTER = [
     bits: 'sf op 1 11010010 imm5:5 cond:4 1 0 Rn:5 0 nzcv:4',
     spec: 'DDI0487 C6.2',
     static: ['sf', 'op', 'cond'],
-    hot: ({ op, cond }) => op === 1 && cond < CONDITION_AL,
     text: ({ sf, op, imm5, cond, Rn, nzcv }) =>
       `${op === 1 ? 'ccmp' : 'ccmn'}\t${reg(sf, Rn)}, ${immHex(imm5)}, ${immHex(nzcv)}, ${CONDITION_NAMES[cond]}`,
     exec(s, { sf, op, imm5, cond, Rn, nzcv }) {
@@ -373,7 +364,6 @@ export const DATA_PROCESSING_REGISTER = [
     bits: 'sf op 0 11010100 Rm:5 cond:4 0 o2 Rn:5 Rd:5',
     spec: 'DDI0487 C6.2',
     static: ['sf', 'op', 'cond', 'o2'],
-    hot: ({ op, o2, cond }) => !(op === 1 && o2 === 1) && cond < CONDITION_AL,
     text: ({ sf, op, o2, Rm, cond, Rn, Rd }) =>
       `${threeRegisters(SELECT_NAMES[2 * op + o2] ?? '', sf, Rd, Rn, Rm)}, ${CONDITION_NAMES[cond]}`,
     exec(s, { sf, op, o2, Rm, cond, Rn, Rd }) {
@@ -386,7 +376,6 @@ export const DATA_PROCESSING_REGISTER = [
     bits: 'sf 00 11011 000 Rm:5 o0 Ra:5 Rn:5 Rd:5',
     spec: 'DDI0487 C6.2',
     static: ['sf', 'o0'],
-    hot: true,
     text: ({ sf, o0, Rm, Ra, Rn, Rd }) =>
       `${threeRegisters(o0 === 1 ? 'msub' : 'madd', sf, Rd, Rn, Rm)}, ${reg(sf, Ra)}`,
     exec(s, { sf, o0, Rm, Ra, Rn, Rd }) {
@@ -397,7 +386,6 @@ export const DATA_PROCESSING_REGISTER = [
     bits: '1 00 11011 U 01 Rm:5 o0 Ra:5 Rn:5 Rd:5',
     spec: 'DDI0487 C6.2',
     static: ['U', 'o0'],
-    hot: true,
     text: ({ U, o0, Rm, Ra, Rn, Rd }) =>
       `${U === 1 ? 'u' : 's'}${o0 === 1 ? 'msub' : 'madd'}l\t${reg(1, Rd)}, ${reg(0, Rn)}, ${reg(0, Rm)}, ${reg(1, Ra)}`,
     exec(s, { U, o0, Rm, Ra, Rn, Rd }) {
@@ -409,7 +397,6 @@ export const DATA_PROCESSING_REGISTER = [
     bits: '1 00 11011 U 10 Rm:5 0 xxxxx Rn:5 Rd:5',
     spec: 'DDI0487 C6.2',
     static: ['U'],
-    hot: true,
     text: ({ U, Rm, Rn, Rd }) => threeRegisters(U === 1 ? 'umulh' : 'smulh', 1, Rd, Rn, Rm),
     exec(s, { U, Rm, Rn, Rd }) {
       const a = s.let(s.x(Rn));
@@ -421,7 +408,6 @@ export const DATA_PROCESSING_REGISTER = [
     bits: 'sf 0 0 11010110 Rm:5 00001 o1 Rn:5 Rd:5',
     spec: 'DDI0487 C6.2',
     static: ['sf', 'o1'],
-    hot: true,
     text: ({ sf, o1, Rm, Rn, Rd }) => threeRegisters(o1 === 1 ? 'sdiv' : 'udiv', sf, Rd, Rn, Rm),
     exec(s, { sf, o1, Rm, Rn, Rd }) {
       s.setR(Rd, divide(s, o1 === 1, s.r(sf, Rn), s.r(sf, Rm)));
@@ -431,7 +417,6 @@ export const DATA_PROCESSING_REGISTER = [
     bits: 'sf 0 0 11010110 Rm:5 0010 op2:2 Rn:5 Rd:5',
     spec: 'DDI0487 C6.2',
     static: ['sf', 'op2'],
-    hot: true,
     text: ({ sf, op2, Rm, Rn, Rd }) => threeRegisters(VARIABLE_SHIFTS[op2]?.name ?? '', sf, Rd, Rn, Rm),
     exec(s, { sf, op2, Rm, Rn, Rd }) {
       s.setR(Rd, (VARIABLE_SHIFTS[op2]?.of ?? shl)(s.r(sf, Rn), s.r(sf, Rm)));
@@ -465,7 +450,6 @@ export const DATA_PROCESSING_REGISTER = [
     spec: 'DDI0487 C6.2',
     static: ['sf', 'opc0'],
     allocated: ({ sf, opc0 }) => sf === opc0,
-    hot: true,
     text: ({ sf, Rn, Rd }) => `rev\t${reg(sf, Rd)}, ${reg(sf, Rn)}`,
     exec(s, { sf, Rn, Rd }) {
       s.setR(Rd, reverseBytes(s, s.r(sf, Rn)));
@@ -484,7 +468,6 @@ export const DATA_PROCESSING_REGISTER = [
     spec: 'DDI0487 C6.2',
     static: ['sf', 'opc'],
     allocated: ({ opc }) => ONE_SOURCE.some((operation) => operation.opc === opc),
-    hot: ({ opc }) => opc !== 5,
     text: ({ sf, opc, Rn, Rd }) =>
       `${ONE_SOURCE.find((operation) => operation.opc === opc)?.name}\t${reg(sf, Rd)}, ${reg(sf, Rn)}`,
     exec(s, { sf, opc, Rn, Rd }) {

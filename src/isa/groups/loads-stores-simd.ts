@@ -21,11 +21,6 @@ function isAccess({ size, opc }: { size: number; opc: number }): boolean {
   return (opc & 2) === 0 || size === 0;
 }
 
-/** The 128-bit forms are what memory copies are made of. */
-function isQuad({ opc }: { opc: number }): boolean {
-  return (opc & 2) !== 0;
-}
-
 function isLoad(opc: number): boolean {
   return (opc & 1) === 1;
 }
@@ -96,7 +91,6 @@ const SINGLE = [
     spec: 'DDI0487 C7.2 LDR, STR (immediate, SIMD&FP)',
     static: ['size', 'opc'],
     allocated: isAccess,
-    hot: isQuad,
     simd: true,
     text: ({ size, opc, imm12, Rn, Vt }) => {
       const bytes = accessSize(size, opc);
@@ -115,7 +109,6 @@ const SINGLE = [
     spec: 'DDI0487 C7.2 LDUR, STUR (SIMD&FP)',
     static: ['size', 'opc'],
     allocated: isAccess,
-    hot: isQuad,
     simd: true,
     text: ({ size, opc, imm9, Rn, Vt }) =>
       `${mnemonic(opc, 'ldur', 'stur')}\t${scalar(Vt, accessSize(size, opc))}, ${memory(Rn, signed(imm9, 9))}`,
@@ -202,7 +195,6 @@ function pairRow(name: string, mode: '00' | '01' | '10' | '11', mnemonics: reado
     static: ['opc', 'L'],
     allocated: ({ opc }) => opc !== 3,
     // LDP of one register twice is CONSTRAINED UNPREDICTABLE; here the second element stays.
-    hot: ({ opc }) => opc === 2 && (mode === '10' || mode === '01'),
     simd: true,
     text: ({ opc, L, imm7, Vt2, Rn, Vt }) => {
       const offset = signed(imm7, 7) * (4 << opc);

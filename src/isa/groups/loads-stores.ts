@@ -34,11 +34,6 @@ function isAccess({ size, opc }: AccessKind): boolean {
   return size === 3 ? opc < 2 : size === 2 ? opc < 3 : true;
 }
 
-/** Plain loads and stores and LDRSW: what compilers emit in all addressing modes. */
-function isCommonAccess({ size, opc }: AccessKind): boolean {
-  return opc < 2 || size === 2;
-}
-
 const UNSIGNED_SUFFIXES = ['b', 'h', '', ''] as const;
 const SIGNED_SUFFIXES = ['sb', 'sh', 'sw'] as const;
 
@@ -172,7 +167,6 @@ export const LOADS_STORES = [
     spec: 'DDI0487 C6.2',
     static: ['size', 'opc'],
     allocated: isAccess,
-    hot: true,
     text: (fields) =>
       `${accessName(fields, 'r')}\t${transferred(fields, fields.Rt)}, ${offsetAddress(fields.Rn, fields.imm12 * 2 ** fields.size)}`,
     exec(s, { size, opc, imm12, Rn, Rt }) {
@@ -185,7 +179,6 @@ export const LOADS_STORES = [
     spec: 'DDI0487 C6.2',
     static: ['size', 'opc'],
     allocated: isAccess,
-    hot: isCommonAccess,
     text: (fields) =>
       `${accessName(fields, 'ur')}\t${transferred(fields, fields.Rt)}, ${offsetAddress(fields.Rn, signed(fields.imm9, 9))}`,
     exec(s, { size, opc, imm9, Rn, Rt }) {
@@ -198,7 +191,6 @@ export const LOADS_STORES = [
     spec: 'DDI0487 C6.2',
     static: ['size', 'opc', 'isPre'],
     allocated: isAccess,
-    hot: isCommonAccess,
     text: (fields) =>
       `${accessName(fields, 'r')}\t${transferred(fields, fields.Rt)}, ${indexedAddress(fields.isPre === 1 ? INDEX.pre : INDEX.post, fields.Rn, signed(fields.imm9, 9))}`,
     exec(s, { size, opc, isPre, imm9, Rn, Rt }) {
@@ -227,7 +219,6 @@ export const LOADS_STORES = [
     spec: 'DDI0487 C6.2',
     static: ['size', 'opc', 'option', 'S'],
     allocated: (fields) => isAccess(fields) && (fields.option & 2) !== 0,
-    hot: (fields) => isCommonAccess(fields) && fields.option !== 7 && !(fields.S === 1 && fields.size === 0),
     text: (fields) =>
       `${accessName(fields, 'r')}\t${transferred(fields, fields.Rt)}, ${registerOffsetText(fields.Rn, fields.Rm, fields.option, fields.S, fields.size)}`,
     exec(s, { size, opc, option, S, Rm, Rn, Rt }) {
@@ -241,7 +232,6 @@ export const LOADS_STORES = [
     spec: 'DDI0487 C6.2',
     static: ['opc'],
     allocated: ({ opc }) => opc !== 3,
-    hot: true,
     text: ({ opc, imm19, Rt }, pc) =>
       `${opc === 2 ? 'ldrsw' : 'ldr'}\t${reg(opc === 0 ? 0 : 1, Rt)}, ${target(pc, signed(imm19, 19))}`,
     exec(s, { opc, imm19, Rt }) {
@@ -254,7 +244,6 @@ export const LOADS_STORES = [
   insn('PRFM (immediate)', {
     bits: '11 111 0 01 10 imm12:12 Rn:5|sp Rt:5',
     spec: 'DDI0487 C6.2',
-    hot: true,
     text: ({ imm12, Rn, Rt }) => `prfm\t${prefetchOperation(Rt)}, ${offsetAddress(Rn, imm12 * 8)}`,
     exec() {
       // Nothing to do.
@@ -294,7 +283,6 @@ export const LOADS_STORES = [
     spec: 'DDI0487 C6.2',
     static: ['opc', 'index', 'L'],
     allocated: ({ opc, index }) => index !== INDEX.none && (opc === 0 || opc === 2),
-    hot: true,
     text: (fields) => pairText(fields.L === 1 ? 'ldp' : 'stp', fields.opc, fields.index, fields),
     exec(s, { opc, index, L, ...fields }) {
       pairAccess(s, { opc, L }, index, fields);

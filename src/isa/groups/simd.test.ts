@@ -14,6 +14,7 @@ import {
 } from '../../wasm/expr.js'; // prettier-ignore
 import type { FunctionBuilder } from '../../wasm/function-builder.js';
 import { ModuleBuilder } from '../../wasm/module-builder.js';
+import { webAssembly } from '../../wasm/host.js';
 import { A64 } from '../a64.js';
 import { FPSR } from '../fp-values.js';
 import { randomSource, randomWord } from '../random-encoder.js';
@@ -373,7 +374,7 @@ interface Outcome {
 }
 
 function runOurs(cases: readonly Case[]): Outcome {
-  const memory = new WebAssembly.Memory({ initial: 8, maximum: 8 });
+  const memory = new webAssembly.Memory({ initial: 8, maximum: 8 });
   const bytes = new Uint8Array(memory.buffer);
   bytes.set(initialData(), DATA_AT);
   const states: Uint8Array[] = [];
@@ -395,7 +396,7 @@ function runOurs(cases: readonly Case[]): Outcome {
     });
     module.export(`w${word}`, f);
   }
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(module.build()), { env: { memory } });
+  const instance = new webAssembly.Instance(new webAssembly.Module(module.build()), { env: { memory } });
   for (const { word, state } of cases) {
     bytes.set(state, 0);
     (instance.exports[`w${word}`] as () => void)();

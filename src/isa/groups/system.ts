@@ -28,7 +28,6 @@ export const SYSTEM = [
   insn('HINT', {
     bits: '1101010100 0 00 011 0010 CRm:4 op2:3 11111',
     spec: 'DDI0487 C6.2',
-    hot: true,
     text: ({ CRm, op2 }) => `hint\t${immHex((CRm << 3) | op2)}`,
     exec() {
       // Nothing to do.
@@ -65,7 +64,6 @@ export const SYSTEM = [
   insn('DMB', {
     bits: '1101010100 0 00 011 0011 CRm:4 101 11111',
     spec: 'DDI0487 C6.2',
-    hot: true,
     text: ({ CRm }) => `dmb\t${BARRIER_OPTIONS[CRm]}`,
     exec(s) {
       s.barrier();
