@@ -3,7 +3,7 @@
  * elsewhere it ends at the prompt. Its variables are kept in the cache, so a second run finds the first one's.
  */
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, constants } from 'node:fs';
+import { copyFileSync, constants, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -18,6 +18,7 @@ if (firmware === undefined || template === undefined) {
 }
 
 const variables = join(guestCache(), 'demo-vars.fd');
+mkdirSync(guestCache(), { recursive: true });
 try {
   copyFileSync(template, variables, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
 } catch (error) {

@@ -104,18 +104,28 @@ suite('AAVMF on virt', { skip: skipWithout(AAVMF_CODE, AAVMF_VARS) }, () => {
   });
 
   test(
-    'a first boot writes the flash and returns to array mode as often as under QEMU, within 10 %',
+    'a first boot commands the flash as under QEMU',
     { skip: !hasQemu && 'no qemu-system-aarch64' },
     () => {
       const trace = readFileSync(flashTrace, 'utf8');
-      for (const [counter, event] of [
-        ['flash1 writes', /^pflash_io_write virt\.flash1:/gm],
-        ['flash1 read array commands', /^pflash_mode_read_array virt\.flash1:/gm],
+      const traced = (event: RegExp): number => trace.match(event)?.length ?? 0;
+      const writes = traced(/^pflash_io_write virt\.flash1:/gm);
+      // QEMU's flash goes back to array mode on Clear Status Register too; a NOR part stays in its read mode.
+      const clears = traced(/^pflash_write virt\.flash1: clear status bits$/gm);
+      const arrays = traced(/^pflash_mode_read_array virt\.flash1:/gm) - clears;
+      assert.ok(
+        writes > 1000 && arrays > 100,
+        `QEMU traced ${writes} writes, ${arrays} returns to array mode`,
+      );
+      for (const [counter, expected] of [
+        ['flash1 writes', writes],
+        ['flash1 read array commands', arrays],
       ] as const) {
-        const expected = trace.match(event)?.length ?? 0;
-        assert.ok(expected > 100, `QEMU traced ${expected} ${counter}`);
         const actual = firstBoot.get(counter) ?? NaN;
-        assert.ok(Math.abs(actual - expected) <= expected / 10, `${counter}: ${actual}, QEMU ${expected}`);
+        assert.ok(
+          Math.abs(actual - expected) <= expected / 10,
+          `${counter}: ${actual}, under QEMU ${expected}`,
+        );
       }
     },
   );

@@ -78,6 +78,7 @@ async function writeAndKill(
   const child = startV8a([
     // Real time, because the quiet time of the policy is guest time and the limit is the user's.
     ...options(flash, policy, 'real'),
+    ...dialogue({ expect: 'or any other key to continue', send: '\r' }),
     ...dialogue(...VARIABLES.map((name) => ({ expect: 'Shell>', send: `${setVariable(name)}\r` }))),
     ...dialogue({ expect: 'Shell>' }),
   ]);
