@@ -47,7 +47,13 @@ describe('Ctrl-A', () => {
   });
 });
 
-function terminal({ isTty = true, readsInput = true, listener = {} as Partial<TerminalListener> } = {}) {
+interface TerminalOptions {
+  readonly isTty?: boolean;
+  readonly readsInput?: boolean;
+  readonly listener?: Partial<TerminalListener>;
+}
+
+function terminal({ isTty = true, readsInput = true, listener = {} }: TerminalOptions = {}) {
   const modes: boolean[] = [];
   const input = Object.assign(new PassThrough(), {
     isTTY: isTty,
@@ -68,7 +74,7 @@ function terminal({ isTty = true, readsInput = true, listener = {} as Partial<Te
   const process = new EventEmitter();
   const heard: string[] = [];
   const subject = new Terminal(
-    { input, output, process: process as TerminalPorts['process'] },
+    { input, output, process: process as unknown as TerminalPorts['process'] },
     {
       onInput: (data) => {
         heard.push(text(data));
