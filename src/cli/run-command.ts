@@ -55,7 +55,7 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
   });
   const files: OutputFile[] = [];
   try {
-    for (const notice of machine.notices) say(`v8a run: ${notice}\n`);
+    for (const notice of machine.notices) say(`v8a: ${notice}\n`);
     const open = (option: string, path: string | undefined) => {
       if (path === undefined) return undefined;
       const file = new OutputFile(option, path);
@@ -132,7 +132,7 @@ async function runInTerminal(
     const reason = await machine.stopped();
     if (reason.kind === 'error') outcome = session.afterStop(reason);
     terminal.close();
-    if (outcome.message !== undefined) say(`v8a run: ${outcome.message}\n`);
+    if (outcome.message !== undefined) say(`v8a: ${outcome.message}\n`);
     if (outcome.showsOutput) say(lastLines(serial.lastLines()));
     if (options.stats) say(formatStatistics(machine.stats()));
     return outcome.status;
