@@ -103,6 +103,18 @@ describe('terminal', () => {
     assert.deepEqual(process.eventNames(), []);
   });
 
+  test('leaves the prompt of the shell on a line of its own', () => {
+    const { subject, written } = terminal();
+    void subject.write(bytes('> '));
+    subject.close();
+    // The second write waits for the first; only what is asked for counts here.
+    assert.equal(written.join(''), '> ');
+    const ended = terminal();
+    subject.close();
+    ended.subject.close();
+    assert.doesNotMatch(ended.written.join(''), /\n/);
+  });
+
   test('is put back when the process ends without closing it, as after an exception', () => {
     const { process, modes } = terminal();
     process.emit('exit', 1);
