@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs';
 import process from 'node:process';
 import { UserError } from '../base/index.js';
 import { nodeLoop } from '../host/node/event-loop.js';
@@ -168,11 +167,7 @@ function refuseOverlaps(options: RunOptions): void {
   });
 }
 
-/** To standard error, at once: whatever is said last must not be lost when the process ends. */
+/** To standard error; Node writes it before it goes on, to a terminal, a pipe or a file. */
 function say(text: string): void {
-  try {
-    writeFileSync(process.stderr.fd, text);
-  } catch {
-    // Nobody listens.
-  }
+  process.stderr.write(text);
 }

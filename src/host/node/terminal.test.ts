@@ -103,16 +103,18 @@ describe('terminal', () => {
     assert.deepEqual(process.eventNames(), []);
   });
 
-  test('leaves the prompt of the shell on a line of its own', () => {
-    const { subject, written } = terminal();
-    void subject.write(bytes('> '));
-    subject.close();
-    // The second write waits for the first; only what is asked for counts here.
-    assert.equal(written.join(''), '> ');
-    const ended = terminal();
-    subject.close();
-    ended.subject.close();
-    assert.doesNotMatch(ended.written.join(''), /\n/);
+  test('leaves the prompt of the shell on a line of its own', async () => {
+    for (const [printed, ending] of [
+      ['> ', '\r\n'],
+      ['bye\n', ''],
+    ] as const) {
+      const { subject, written, blocked } = terminal();
+      void subject.write(bytes(printed));
+      blocked.shift()!();
+      await settled();
+      subject.close();
+      assert.equal(written.join(''), `${printed}\u001b[0m\u001b[?25h${ending}`);
+    }
   });
 
   test('is put back when the process ends without closing it, as after an exception', () => {
