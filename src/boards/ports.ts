@@ -39,7 +39,7 @@ export interface BoardPorts {
   onStorageError(error: unknown): void;
 }
 
-/** One range of the physical address map. Ranges do not overlap. */
+/** One range of the physical address map. */
 export interface MapEntry {
   readonly base: number;
   readonly device: MmioDevice;
@@ -60,7 +60,7 @@ export interface FlashBank {
 export interface Board {
   readonly name: string;
   readonly ram: { readonly base: number; readonly sizeBytes: number };
-  /** In the order of addresses. */
+  /** What answers where, RAM apart. Ranges do not overlap. */
   readonly map: readonly MapEntry[];
   /** By name, as in statistics and snapshots. */
   readonly devices: ReadonlyMap<string, BoardDevice>;

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { MIB, NO_TRACE, UserError } from '../base/index.js';
-import { ManualClock, type DmaPort, type MmioDevice } from '../bus/index.js';
+import { AddressSpace, ManualClock, type DmaPort, type MmioDevice } from '../bus/index.js';
 import { decodeFdt } from '../tables/fdt-decoder.js';
 import { encodeFdt } from '../tables/fdt.js';
 import type { BoardPorts } from './ports.js';
@@ -91,6 +91,7 @@ test('the map is that of QEMU 7.2 (info mtree)', () => {
   const places = (gicVersion: 2 | 3): string[] =>
     rig({ gicVersion, cpuCount: 2 })
       .board.map.filter(({ device }) => !/^virtio-mmio([1-9]|[12]\d|30)$/.test(device.name))
+      .sort((a, b) => a.base - b.base)
       .map(({ base, device }) => `${base.toString(16)} ${device.name}`);
   const common = [
     '9000000 uart0',
@@ -107,6 +108,15 @@ test('the map is that of QEMU 7.2 (info mtree)', () => {
   const flash = ['0 flash0', '4000000 flash1'];
   assert.deepEqual(places(2), [...flash, '8000000 gicd', '8010000 gicc', '8020000 v2m', ...common]);
   assert.deepEqual(places(3), [...flash, '8000000 gicd', '80a0000 gicr', ...common]);
+});
+
+test('an address space takes the whole map', () => {
+  for (const gicVersion of GIC_VERSIONS) {
+    const space = new AddressSpace(NO_TRACE);
+    const { map } = rig({ gicVersion, cpuCount: 8 }).board;
+    for (const { base, device } of map) space.add(base, device);
+    assert.equal(space.accesses().length, map.length);
+  }
 });
 
 test('the firmware bank cannot be written, the variables bank can, and both are mapped from the start', () => {

@@ -17,6 +17,7 @@ import {
   type MmioDevice,
   type SystemRegisterPort,
 } from '../bus/index.js';
+import { CORTEX_A57 } from '../cpu/models.js';
 import {
   CfiFlash,
   cfiFlashNode,
@@ -37,7 +38,6 @@ import { gpioPowerKeyNode, Pl061 } from '../devices/pl061.js';
 import { apbClockNode } from '../devices/primecell.js';
 import { VirtioMmioEmpty } from '../devices/virtio-mmio-empty.js';
 import { describePsci, Psci } from '../firmware/psci.js';
-import { addressMap } from './address-map.js';
 import type { Board, BoardDevice, BoardPorts, FlashBank, MapEntry } from './ports.js';
 
 interface BoardRow {
@@ -102,7 +102,7 @@ const POWER_KEY_PRESS_NS = 100_000_000;
 /** Labels in the device tree that the board itself refers to. `intc` and `v2m` are the devices' own. */
 const LABEL = { intc: 'intc', v2m: 'v2m', gpio: 'gpio' } as const;
 
-export interface VirtFlashConfig {
+interface VirtFlashConfig {
   /** The guest can change blocks that lie wholly below this offset; 0 for none. */
   readonly writableBytes: number;
   readonly commitPolicy: FlashCommitPolicy;
@@ -202,7 +202,7 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
   return {
     name: 'virt',
     ram: { base: VIRT.ram.base, sizeBytes: config.ramBytes },
-    map: addressMap([
+    map: [
       ...intc.entries,
       ...flash.map(({ device }, bank) => place(bank === 0 ? VIRT.flash0 : VIRT.flash1, device)),
       place(VIRT.uart0, uart0),
@@ -214,7 +214,7 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
       place(VIRT.pcieIo, new PcieWindow('pcie-io', VIRT.pcieIo.sizeBytes, { trace })),
       place(VIRT.pcieEcam, pcie),
       place(VIRT.pcieMemory64, new PcieWindow('pcie-memory64', VIRT.pcieMemory64.sizeBytes, { trace })),
-    ]),
+    ],
     devices,
     systemRegisters: new Map([
       ...intc.systemRegisters,
@@ -407,7 +407,7 @@ function describeCpus(cpuCount: number): DtNode {
         label: labelOf(cpu),
         properties: {
           device_type: 'cpu',
-          compatible: 'arm,cortex-a57',
+          compatible: CORTEX_A57.compatible,
           reg: { cells: [Number(affinityOf(cpu))] },
           'enable-method': 'psci',
         },

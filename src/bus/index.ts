@@ -3,3 +3,4 @@ export * from './description.js';
 export * from './device.js';
 export * from './flash-storage.js';
 export * from './sysreg.js';
+export * from './address-space.js';

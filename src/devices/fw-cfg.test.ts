@@ -207,7 +207,7 @@ test('the DMA address register reads as "QEMU CFG" (fw_cfg "Signature")', () => 
   assert.equal(device.read(0x12, 2), 0x554d);
 });
 
-test('DMA select and read copies, zero-fills past the end and clears control (fw_cfg "Guest-side DMA Interface")', () => {
+test('DMA select and read copies, zero-fills past the end and clears control (fw_cfg "Guest-side DMA")', () => {
   const { ram, dma } = rig();
   ram.fill(0xaa, 0x100, 0x120);
   assert.equal(dma(READ | SELECT, 6, RAM_BASE + 0x100, 0), 0);
@@ -225,7 +225,7 @@ test('DMA without select goes on where the last transfer ended; skip moves on wi
   assert.equal(device.read(0, 1), 0);
 });
 
-test('two 32-bit writes, high half first, start DMA as one 64-bit write does; one low half means address < 4 GiB', () => {
+test('two 32-bit writes, high half first, start DMA as one 64-bit write does; a low half alone is enough', () => {
   const { device, ram, view } = rig();
   view.setUint32(0, READ | SELECT);
   view.setUint32(4, 4);
@@ -279,6 +279,15 @@ test('DMA to or from what is no memory sets the error bit', () => {
   assert.equal(dma(READ | SELECT, 0xffff_ffff, RAM_BASE + 0x100, 0), 1);
   assert.equal(dma(WRITE | SELECT, 1, 0x1000, keyOf('etc/w')), 1);
   assert.ok(events.some(({ channel }) => channel === 'guest-errors'));
+});
+
+test('a transfer of nothing succeeds wherever it points', () => {
+  const { device, dma, keyOf } = rig();
+  let calls = 0;
+  device.addFile('etc/w', Uint8Array.of(1), () => (calls += 1));
+  assert.equal(dma(READ | SELECT, 0, 0x1000, 0), 0);
+  assert.equal(dma(WRITE | SELECT, 0, 0x1000, keyOf('etc/w')), 0);
+  assert.equal(calls, 0);
 });
 
 test('writes to the data register are ignored (fw_cfg "Data Register")', () => {

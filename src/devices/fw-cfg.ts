@@ -62,7 +62,7 @@ const DMA_CONTROL = { ERROR: 1 << 0, READ: 1 << 1, SKIP: 1 << 2, SELECT: 1 << 3,
 /** Zeros past the end of an item are written to the guest in pieces of this size: a length may be 4 GiB. */
 const ZEROS = new Uint8Array(64 * 1024);
 
-export interface FwCfgPorts {
+interface FwCfgPorts {
   readonly trace: Trace;
   readonly dma: DmaPort;
 }
@@ -266,8 +266,9 @@ export class FwCfg implements MmioDevice, Snapshottable<FwCfgState> {
     }
   }
 
-  /** Read wins over write and write over skip. False where the error bit is due. */
+  /** Read wins over write and write over skip. False where the error bit is due. Nothing to transfer cannot fail. */
   #transfer(control: number, length: number, address: number): boolean {
+    if (length === 0) return true;
     const data = this.#data();
     const at = this.#state.offset;
     const available = Math.min(length, data.length - at);
@@ -306,7 +307,7 @@ export class FwCfg implements MmioDevice, Snapshottable<FwCfgState> {
 
   /** Writes `bytes` to guest memory and then zeros until `length` bytes are written. */
   #copyOut(bytes: Uint8Array, length: number, address: number): boolean {
-    if (!this.#ports.dma.write(address, bytes)) return false;
+    if (bytes.length > 0 && !this.#ports.dma.write(address, bytes)) return false;
     for (let done = bytes.length; done < length;) {
       const piece = Math.min(ZEROS.length, length - done);
       if (!this.#ports.dma.write(address + done, ZEROS.subarray(0, piece))) return false;

@@ -55,7 +55,7 @@ interface CpuState {
   readonly virtual: TimerState;
 }
 
-export interface GenericTimersState {
+interface GenericTimersState {
   readonly version: 1;
   readonly cpus: readonly CpuState[];
 }
@@ -120,9 +120,9 @@ export class GenericTimers implements SystemRegisterPort, Snapshottable<GenericT
       case 'CNTFRQ_EL0':
         return BigInt(frequency);
       case 'CNTPCT_EL0':
-        return this.#count(cpu, 'physical');
+        return this.#count(cpu, 'physical', this.#ports.clock.pollNs());
       case 'CNTVCT_EL0':
-        return this.#count(cpu, 'virtual');
+        return this.#count(cpu, 'virtual', this.#ports.clock.pollNs());
       case 'CNTVOFF_EL2':
         return offset;
       case 'CNTP_CTL_EL0':
@@ -193,8 +193,8 @@ export class GenericTimers implements SystemRegisterPort, Snapshottable<GenericT
   }
 
   /** What the counter of that timer shows: the virtual one is behind the physical one by CNTVOFF_EL2. */
-  #count(cpu: number, which: Which): bigint {
-    const physical = this.#ticks.at(this.#ports.clock.nowNs());
+  #count(cpu: number, which: Which, nowNs = this.#ports.clock.nowNs()): bigint {
+    const physical = this.#ticks.at(nowNs);
     if (which === 'physical') return physical;
     const { offset } = this.#state.cpus[cpu]!;
     return offset === 0n ? physical : BigInt.asUintN(64, physical - offset);

@@ -203,7 +203,7 @@ interface AddressRange {
 }
 
 /** What the board decides about a PCI Express host. */
-export interface PcieHostPlacement {
+interface PcieHostPlacement {
   readonly ecam: AddressRange;
   /** I/O space; bus address 0 is at `base`. */
   readonly io: AddressRange;

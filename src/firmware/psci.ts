@@ -1,8 +1,8 @@
 /**
  * Power State Coordination Interface over the SMC Calling Convention, as firmware below the guest offers it.
  *
- * "PSCI" is Arm DEN0022D (PSCI 1.1), cited by function, "SMCCC" is Arm DEN0028C (SMCCC 1.1). All functions that PSCI 1.1 makes
- * mandatory, and SYSTEM_RESET2.
+ * "PSCI" is Arm DEN0022D (PSCI 1.1), cited by function; "SMCCC" is Arm DEN0028C (SMCCC 1.1). Modelled: all functions
+ * that PSCI 1.1 makes mandatory, and SYSTEM_RESET2.
  *
  * @deviation A power-down CPU_SUSPEND is carried out as a stand-by: the CPU waits for an interrupt and the call
  * returns, as it may when a wake-up comes early (PSCI CPU_SUSPEND). The guest's entry point is never used.
@@ -11,7 +11,7 @@
 import { hex, type Trace } from '../base/index.js';
 import type { DtNode } from '../bus/index.js';
 
-/** As AFFINITY_INFO tells them apart (PSCI AFFINITY_INFO). A CPU that was turned on but has not executed yet is `on-pending`. */
+/** As AFFINITY_INFO tells them apart. A CPU that was turned on but has not executed yet is `on-pending`. */
 export type CpuPowerState = 'on' | 'off' | 'on-pending';
 
 /** The processors, by index. */
@@ -98,7 +98,7 @@ const AFFINITY_STATES = [
   ['off', 1n],
 ] as const satisfies readonly (readonly [CpuPowerState, bigint])[];
 
-/** `power_state` in the original format: all but StateType (16) and StateID must name the core level, 0 (PSCI 5.4.2.1). */
+/** `power_state` in the original format: StateType (16) and StateID are free, the level is the core's (PSCI 5.4.2.1). */
 const POWER_STATE_MUST_BE_ZERO = 0xfffe_0000n;
 
 /** No trusted OS needs migrating (PSCI MIGRATE_INFO_TYPE). */
@@ -124,12 +124,11 @@ export class Psci {
    * Handles an SMC or HVC with immediate 0 by CPU `cpu`. `registers` are its X0 to X3, unsigned. Power is acted on
    * before this returns.
    */
-  call(cpu: number, registers: readonly [x0: bigint, x1: bigint, x2: bigint, x3: bigint]): SmcccResult {
-    const id = Number(BigInt.asUintN(32, registers[0]));
+  call(cpu: number, registers: readonly bigint[]): SmcccResult {
+    const id = Number(BigInt.asUintN(32, registers[0] ?? 0n));
     const name = FUNCTION_NAMES.get(id);
     const width = (id & SMC64) === 0 ? 32 : 64;
-    const [, x1, x2, x3] = registers.map((value) => BigInt.asUintN(width, value)) as [
-      bigint,
+    const [x1, x2, x3] = [1, 2, 3].map((index) => BigInt.asUintN(width, registers[index] ?? 0n)) as [
       bigint,
       bigint,
       bigint,

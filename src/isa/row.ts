@@ -229,8 +229,16 @@ export function insn<
   };
 }
 
-/** An encoding that is known and raises Undefined for now; it keeps its place in the conformance page. */
-export function unimplemented(name: string, bits: string, spec: string): Row {
+/**
+ * An encoding that is known and raises Undefined for now; it keeps its place in the conformance page. `constraint` as in
+ * `RowDefinition`.
+ */
+export function unimplemented(
+  name: string,
+  bits: string,
+  spec: string,
+  constraint?: (fields: Readonly<Record<string, number>>) => boolean,
+): Row {
   const { mask, match, fields } = parseBits(name, bits, []);
   return {
     name,
@@ -243,7 +251,7 @@ export function unimplemented(name: string, bits: string, spec: string): Row {
     staticFields: [],
     splits: [],
     simd: false,
-    accepts: () => true,
+    accepts: (word) => !constraint || constraint(numbers(word, fields)),
     splitValues: () => [],
     isAllocated: () => true,
     isHot: () => false,

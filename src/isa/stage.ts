@@ -24,6 +24,11 @@ export interface AccessOptions {
   readonly unprivileged?: true;
   /** Faults unless aligned, whatever SCTLR_EL1.A says: exclusives, acquire and release. */
   readonly aligned?: true;
+  /**
+   * log2 of the bytes that alignment is checked for, where the architecture accesses several elements and `exec` all
+   * of them at once (LD1, ST1). Wanted only where alignment matters, so it may be a run-time value.
+   */
+  readonly element?: I32;
 }
 
 /** Conditions of the architecture by number: 0 EQ, 1 NE, 2 CS … 14 AL, 15 NV. */
@@ -78,6 +83,12 @@ export interface Stage {
   /** Vector register `(register + offset) modulo 32`, of multi-register loads and stores and tables. */
   vAt(register: VecField, offset: number): V128;
   setVAt(register: VecField, offset: number, value: V128): void;
+  /** Element `index` of vector register `(register + offset) modulo 32`, zero-extended. `index` is in range. */
+  lane(register: VecField, size: SizeLog2, index: I32, offset?: number): I64;
+  /** Writes one element, the low bits of `value`, and leaves the rest of the register. */
+  setLane(register: VecField, size: SizeLog2, index: I32, value: I64, offset?: number): void;
+  /** Sets the bits of FPSR that are one in `bits` (cumulative exceptions). */
+  orFpsr(bits: I32): void;
 
   // ---- values and control
 
@@ -123,8 +134,8 @@ export interface Stage {
   loadPair(address: I64, size: SizeLog2, signed?: boolean, options?: AccessOptions): [I64, I64];
   storePair(address: I64, size: SizeLog2, first: I64, second: I64, options?: AccessOptions): void;
   /** 16 bytes. */
-  loadV(address: I64): V128;
-  storeV(address: I64, value: V128): void;
+  loadV(address: I64, options?: AccessOptions): V128;
+  storeV(address: I64, value: V128, options?: AccessOptions): void;
   loadPairV(address: I64): [V128, V128];
   storePairV(address: I64, first: V128, second: V128): void;
   /** Checks the alignment of SP, if `register` is the stack pointer and SCTLR_EL1 asks for it. Before the access. */

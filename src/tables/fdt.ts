@@ -8,7 +8,7 @@ import { invariant } from '../base/index.js';
 import type { DtNode, DtValue } from '../bus/index.js';
 
 /** Memory that the guest must leave alone (chapter 5.3). */
-export interface MemoryReservation {
+interface MemoryReservation {
   readonly address: number;
   readonly sizeBytes: number;
 }

@@ -36,7 +36,12 @@ export function buildVirt(options: VirtHardwareOptions): Hardware {
     const variables = openVariables(options.flash);
     try {
       const cpuCount = 1;
-      const processors = buildProcessors({ cpuCount, memoryBytes, trace });
+      const processors = buildProcessors({
+        cpuCount,
+        directBytes: [BANK_BYTES, BANK_BYTES],
+        memoryBytes,
+        trace,
+      });
       const { engine, dma } = processors;
       const board = buildVirtBoard(
         {

@@ -69,6 +69,10 @@ abstract class SlicedClock {
 
   abstract nowNs(): number;
 
+  pollNs(): number {
+    return this.nowNs();
+  }
+
   /** The name is for whoever looks at the machine in a debugger. */
   timer(_name: string, callback: () => void): Timer {
     return this.queue.timer(callback);
@@ -83,6 +87,15 @@ abstract class SlicedClock {
   }
 }
 
+/** Two reads of a counter this few instructions apart belong to one wait. */
+const POLL_GAP_INSTRUCTIONS = 128;
+/** As many instructions of interrupt handlers don't end a wait that has become long. */
+const INTERRUPTED_GAP_INSTRUCTIONS = 8_192;
+/** A wait is left alone for this long: short delays are exact. */
+const POLL_PATIENCE_NS = 10_000;
+/** Then each read lets this part of the time waited so far pass: no wait gets longer by more. */
+const POLL_STRIDE = 1 / 32;
+
 /**
  * Time made of executed instructions: `instructions * nsPerInstruction`, plus the waits that were skipped. Nothing
  * of the host enters, so the same guest with the same input does the same at the same nanosecond, every time.
@@ -91,6 +104,10 @@ export class VirtualClock extends SlicedClock implements MachineClock {
   readonly #nsPerInstruction: number;
   #skippedNs = 0;
   #connected = false;
+  /** The wait that the guest spends reading a counter: when it began, the instruction of the last read. */
+  #pollStartNs = 0;
+  #lastPoll = -Infinity;
+  #isLongWait = false;
 
   /** `nsPerInstruction` is a whole number, at least 1. */
   constructor(nsPerInstruction = DEFAULT_NS_PER_INSTRUCTION) {
@@ -114,6 +131,34 @@ export class VirtualClock extends SlicedClock implements MachineClock {
   nowNs(): number {
     // Devices may look at the time while the board is being built, before there is an engine.
     return this.#connected ? this.engine.instructions * this.#nsPerInstruction + this.#skippedNs : 0;
+  }
+
+  /**
+   * A guest that reads a counter over and over, with hardly an instruction in between, waits for a time to come. Such a
+   * wait passes in steps that grow with it, never beyond the next deadline: a firmware's delay of seconds takes
+   * some hundred reads. Only instructions and reads enter, so runs repeat exactly.
+   */
+  override pollNs(): number {
+    const { instructions } = this.engine;
+    const nowNs = this.nowNs();
+    const gap = instructions - this.#lastPoll;
+    if (gap > (this.#isLongWait ? INTERRUPTED_GAP_INSTRUCTIONS : POLL_GAP_INSTRUCTIONS)) {
+      this.#pollStartNs = nowNs;
+      this.#isLongWait = false;
+    }
+    this.#lastPoll = instructions;
+    const waitedNs = nowNs - this.#pollStartNs;
+    if (waitedNs < POLL_PATIENCE_NS) return nowNs;
+    this.#isLongWait = true;
+    const stepNs = Math.floor(Math.min(waitedNs * POLL_STRIDE, this.nextDeadlineNs - nowNs));
+    if (stepNs <= 0) return nowNs;
+    this.#skippedNs += stepNs;
+    // The slice was made to end at a deadline that is nearer now.
+    if (this.nextDeadlineNs < this.sliceEndNs + stepNs) {
+      this.sliceEndNs = -Infinity;
+      this.engine.kick();
+    }
+    return nowNs + stepNs;
   }
 
   beginSlice(): number {

@@ -1,8 +1,14 @@
 import { invariant } from '../base/index.js';
 import type { Trace } from '../base/index.js';
+import { AddressSpace } from '../bus/index.js';
 import type { DirectMap, DmaPort } from '../bus/index.js';
 import type { Board, BoardPorts } from '../boards/ports.js';
 import type { Engine } from '../cpu/engine.js';
+import { GuestMemory } from '../cpu/guest-memory.js';
+import { CORTEX_A57 } from '../cpu/models.js';
+import type { DirectRegion, FirmwareResult } from '../cpu/wasm-engine.js';
+import { WasmEngine } from '../cpu/wasm-engine.js';
+import { coreImage } from './core-image.js';
 import type { DeviceStatistics } from './machine.js';
 
 /** CPUs and memory, made before the board, whose devices are wired to them, and connected to it afterwards. */
@@ -18,10 +24,69 @@ export interface Processors extends Pick<BoardPorts, 'currentCpu' | 'cpuLines' |
 
 interface ProcessorOptions {
   readonly cpuCount: number;
+  /** Sizes of the direct memory that devices will ask for, in the order in which they do, in bytes. */
+  readonly directBytes: readonly number[];
   readonly memoryBytes: number;
   readonly trace: Trace;
 }
 
-export function buildProcessors({ cpuCount, memoryBytes }: ProcessorOptions): Processors {
-  invariant(false, `no engine yet for ${cpuCount} CPUs and ${memoryBytes} bytes`);
+export function buildProcessors({ cpuCount, directBytes, memoryBytes, trace }: ProcessorOptions): Processors {
+  invariant(cpuCount === 1, 'one CPU yet');
+  const memory = new GuestMemory([memoryBytes, ...directBytes]);
+  const addressSpace = new AddressSpace(trace);
+  let board: Board | undefined;
+
+  const firmwareCall = (
+    conduit: 'hvc' | 'smc',
+    cpu: number,
+    x: readonly [bigint, bigint, bigint, bigint],
+    setX0: (value: bigint) => void,
+  ): FirmwareResult => {
+    if (!board || conduit !== 'hvc') return 'undefined';
+    const { x0, next } = board.psci.call(cpu, x);
+    setX0(x0);
+    return next === 'stop' ? 'stop' : next === 'wait' ? 'wait' : 'continue';
+  };
+
+  const engine = new WasmEngine(memory, CORTEX_A57, coreImage(CORTEX_A57), {
+    addressSpace,
+    systemRegisterPort: (name) => board?.systemRegisters.get(name),
+    firmwareCall,
+    trace,
+  });
+
+  let directCount = 0;
+  return {
+    engine,
+    dma: engine.dma,
+    currentCpu: () => 0,
+    cpuLines: (cpu) => ({
+      irq: { set: (level) => engine.setIrq(cpu, level) },
+      fiq: { set: (level) => engine.setFiq(cpu, level) },
+    }),
+    cpuPower: {
+      state: () => 'on',
+      on: () => invariant(false, 'there is one CPU, and it is on'),
+      off: () => engine.stop(),
+    },
+    directMap: (base, sizeBytes) => {
+      invariant(directBytes[directCount] === sizeBytes, 'direct memory as announced');
+      directCount++;
+      const region: DirectRegion = { base, sizeBytes, block: directCount, isReadOnly: true };
+      return engine.directMap(region);
+    },
+    connect: (connected) => {
+      board = connected;
+      engine.setMapped(
+        { base: connected.ram.base, sizeBytes: connected.ram.sizeBytes, block: 0, isReadOnly: false },
+        true,
+      );
+      for (const { base, device } of connected.map) addressSpace.add(base, device);
+    },
+    statistics: () =>
+      addressSpace
+        .accesses()
+        .filter(({ reads, writes }) => reads + writes > 0)
+        .map(({ device, reads, writes }) => ({ name: device, counts: { reads, writes } })),
+  };
 }

@@ -52,6 +52,12 @@ export type Node = Expr &
         readonly freshness: Freshness | undefined;
       }
     | { readonly kind: 'call'; readonly func: number; readonly args: readonly Node[] }
+    | {
+        readonly kind: 'call indirect';
+        readonly typeIndex: number;
+        readonly index: Node;
+        readonly args: readonly Node[];
+      }
   );
 
 export function node(e: Expr): Node {
@@ -114,6 +120,16 @@ export function localGet<T extends ValType>(type: T, index: number): Expr<T> {
 
 export function callExpr<T extends ValType>(type: T, func: number, args: readonly Expr[]): Expr<T> {
   return make({ kind: 'call', type, func, args: args.map(node) });
+}
+
+/** Calls the function at `index` of the module's table; traps unless it has the type of that index. */
+export function callIndirect<T extends ValType>(
+  type: T,
+  typeIndex: number,
+  index: I32,
+  args: readonly Expr[],
+): Expr<T> {
+  return make({ kind: 'call indirect', type, typeIndex, index: node(index), args: args.map(node) });
 }
 
 // ---- integer operations: [i32 opcode, i64 opcode, folding]

@@ -132,7 +132,12 @@ export class FunctionBuilder {
   }
 
   /** One of two values, only the chosen one evaluated. */
-  ifValue<T extends ValType>(condition: I32, then: () => Expr<T>, otherwise: () => Expr<T>, type: T): Expr<T> {
+  ifValue<T extends ValType>(
+    condition: I32,
+    then: () => Expr<T>,
+    otherwise: () => Expr<T>,
+    type: T,
+  ): Expr<T> {
     const result = this.temp(type);
     this.if(
       condition,
@@ -233,6 +238,13 @@ export class FunctionBuilder {
         for (const arg of n.args) this.emit(arg);
         this.code.push(0x10);
         pushU32(this.code, n.func);
+        return;
+      case 'call indirect':
+        for (const arg of n.args) this.emit(arg);
+        this.emit(n.index);
+        this.code.push(0x11);
+        pushU32(this.code, n.typeIndex);
+        this.code.push(0);
         return;
     }
   }

@@ -1,6 +1,6 @@
 /** Assembles functions into a module. WebAssembly Core Specification 2.0, 5.5. */
 import { invariant } from '../base/index.js';
-import { pushName, pushU32, valType } from './encode.js';
+import { pushName, pushS32, pushU32, valType } from './encode.js';
 import type { Expr, ValType } from './expr.js';
 import { callExpr } from './expr.js';
 import { FunctionBuilder } from './function-builder.js';
@@ -38,15 +38,18 @@ export class ModuleBuilder {
   readonly #bodies: (FunctionBuilder | undefined)[] = [];
   readonly #exports: number[][] = [];
   readonly #names: string[] = [];
+  readonly #table: FunctionRef[] = [];
+  readonly #data: { readonly at: number; readonly bytes: Uint8Array }[] = [];
   #importedFunctions = 0;
 
-  importMemory(module: string, name: string, pages: number): void {
+  /** Any memory of at least `minimumPages` of 64 KiB, whose size is bounded. */
+  importMemory(module: string, name: string, minimumPages: number): void {
     const bytes: number[] = [];
     pushName(bytes, module);
     pushName(bytes, name);
     bytes.push(2, 1);
-    pushU32(bytes, pages);
-    pushU32(bytes, pages);
+    pushU32(bytes, minimumPages);
+    pushU32(bytes, 0x1_0000);
     this.#imports.push({ bytes });
   }
 
@@ -90,6 +93,21 @@ export class ModuleBuilder {
     const f = this.declare(name, params, result);
     this.define(f, body);
     return f;
+  }
+
+  /** Appends `f` to the module's function table and returns its index there, for `FunctionBuilder.callIndirect`. */
+  addToTable(f: FunctionRef): number {
+    return this.#table.push(f) - 1;
+  }
+
+  /** Memory contents that every instantiation puts at `at`. */
+  addData(at: number, bytes: Uint8Array): void {
+    this.#data.push({ at, bytes });
+  }
+
+  /** Index of a function type, for indirect calls. */
+  typeIndex(params: readonly ValType[], result: ValType | 'none'): number {
+    return this.#type(params, result);
   }
 
   export(name: string, f: FunctionRef): void {
@@ -140,16 +158,43 @@ export class ModuleBuilder {
         return bytes;
       }),
     );
+    if (this.#table.length > 0) {
+      const table = [0x70, 1];
+      pushU32(table, this.#table.length);
+      pushU32(table, this.#table.length);
+      section(4, [table]);
+    }
     section(7, this.#exports);
+    if (this.#table.length > 0) {
+      // Active segment of table 0, from index 0.
+      const segment = [0, 0x41, 0, 0x0b];
+      pushU32(segment, this.#table.length);
+      for (const f of this.#table) pushU32(segment, f.index);
+      section(9, [segment]);
+    }
     section(
       10,
       this.#bodies.map((builder, i) => {
-        invariant(builder !== undefined, `function ${this.#names[this.#importedFunctions + i]} is not defined`);
+        invariant(
+          builder !== undefined,
+          `function ${this.#names[this.#importedFunctions + i]} is not defined`,
+        );
         const body = builder.encode();
         const entry: number[] = [];
         pushU32(entry, body.length);
         for (const byte of body) entry.push(byte);
         return entry;
+      }),
+    );
+    section(
+      11,
+      this.#data.map(({ at, bytes }) => {
+        const segment = [0, 0x41];
+        pushS32(segment, at);
+        segment.push(0x0b);
+        pushU32(segment, bytes.length);
+        for (const byte of bytes) segment.push(byte);
+        return segment;
       }),
     );
     this.#nameSection(out);

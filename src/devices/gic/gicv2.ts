@@ -50,6 +50,7 @@ const DISTRIBUTOR = {
   GICD_IPRIORITYR: { at: 0x400, words: 255, aspect: 'priority', byteAccess: true, spec: '4.3.11' },
   GICD_ITARGETSR: { at: 0x800, words: 255, byteAccess: true, spec: '4.3.12' },
   GICD_ICFGR: { at: 0xc00, words: 64, aspect: 'configuration', spec: '4.3.13' },
+  GICD_NSACR: { at: 0xe00, words: 64, spec: '4.3.14' },
   GICD_SGIR: { at: 0xf00, spec: '4.3.15' },
   GICD_CPENDSGIR: { at: 0xf10, words: 4, byteAccess: true, spec: '4.3.16' },
   GICD_SPENDSGIR: { at: 0xf20, words: 4, byteAccess: true, spec: '4.3.17' },
@@ -70,8 +71,9 @@ const CPU_INTERFACE = {
   GICC_AIAR: { at: 0x0020, spec: '4.4.9' },
   GICC_AEOIR: { at: 0x0024, spec: '4.4.10' },
   GICC_AHPPIR: { at: 0x0028, spec: '4.4.11' },
-  GICC_APR0: { at: 0x00d0, spec: '4.4.12' },
-  GICC_NSAPR0: { at: 0x00e0, spec: '4.4.13' },
+  /** Of each four, five bits of priority need the first; the others are RAZ/WI. */
+  GICC_APR: { at: 0x00d0, words: 4, spec: '4.4.12' },
+  GICC_NSAPR: { at: 0x00e0, words: 4, spec: '4.4.13' },
   GICC_IIDR: { at: 0x00fc, spec: '4.4.14' },
   GICC_DIR: { at: 0x1000, spec: '4.4.15' },
 } as const satisfies Record<string, RegisterRow>;
@@ -173,8 +175,8 @@ export class Gicv2 implements Snapshottable<Gicv2State> {
       1,
       CPU_INTERFACE,
       {
-        read: (register) => this.#readCpuInterface(register),
-        write: (register, _at, _size, value) => this.#writeCpuInterface(register, value),
+        read: (register, index) => this.#readCpuInterface(register, index),
+        write: (register, at, _size, value) => this.#writeCpuInterface(register, at, value),
         reset: () => this.reset(),
       },
       this.#trace,
@@ -293,7 +295,7 @@ export class Gicv2 implements Snapshottable<Gicv2State> {
         return PIDR0_3[index]!;
       case 'GICD_CIDR0':
         return CIDR0_3[index]!;
-      default: // GICD_SGIR is write-only.
+      default: // GICD_SGIR is write-only; GICD_NSACR is RAZ/WI without the Security Extensions.
         return 0;
     }
   }
@@ -387,7 +389,7 @@ export class Gicv2 implements Snapshottable<Gicv2State> {
 
   // CPU interface
 
-  #readCpuInterface(register: CpuInterfaceRegister): number {
+  #readCpuInterface(register: CpuInterfaceRegister, position: number): number {
     const index = this.#ports.currentCpu();
     const cpu = this.#cpu(index);
     switch (register.name) {
@@ -409,10 +411,10 @@ export class Gicv2 implements Snapshottable<Gicv2State> {
         return this.#visibleIntid(index, 'plain');
       case 'GICC_AHPPIR':
         return this.#visibleIntid(index, 'aliased');
-      case 'GICC_APR0':
-        return cpu.priority.apr0;
-      case 'GICC_NSAPR0':
-        return cpu.priority.apr1;
+      case 'GICC_APR':
+        return position === 0 ? cpu.priority.apr0 : 0;
+      case 'GICC_NSAPR':
+        return position === 0 ? cpu.priority.apr1 : 0;
       case 'GICC_IIDR':
         return GICC_IIDR;
       default: // GICC_EOIR, GICC_AEOIR and GICC_DIR are write-only.
@@ -420,7 +422,7 @@ export class Gicv2 implements Snapshottable<Gicv2State> {
     }
   }
 
-  #writeCpuInterface(register: CpuInterfaceRegister, value: number): void {
+  #writeCpuInterface(register: CpuInterfaceRegister, at: number, value: number): void {
     const index = this.#ports.currentCpu();
     const cpu = this.#cpu(index);
     switch (register.name) {
@@ -442,11 +444,11 @@ export class Gicv2 implements Snapshottable<Gicv2State> {
       case 'GICC_AEOIR':
         this.#endOfInterrupt(index, value, 'aliased');
         break;
-      case 'GICC_APR0':
-        cpu.priority.apr0 = value;
+      case 'GICC_APR':
+        if (at === 0) cpu.priority.apr0 = value;
         break;
-      case 'GICC_NSAPR0':
-        cpu.priority.apr1 = value;
+      case 'GICC_NSAPR':
+        if (at === 0) cpu.priority.apr1 = value;
         break;
       case 'GICC_DIR':
         // Without EOImode, EOIR has deactivated already (IHI0048B 4.4.15: UNPREDICTABLE; ignored).
@@ -567,7 +569,7 @@ export class Gicv2 implements Snapshottable<Gicv2State> {
         while (cpus !== 0) {
           const cpu = lowestSetBit(cpus);
           cpus &= cpus - 1;
-          if (found < bestSpi[cpu]!) bestSpi[cpu] = found;
+          bestSpi[cpu] = Math.min(bestSpi[cpu]!, found);
         }
       }
     }

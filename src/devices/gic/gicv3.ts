@@ -45,6 +45,8 @@ const DISTRIBUTOR = {
   GICD_CTLR: { at: 0x0000, spec: '12.9' },
   GICD_TYPER: { at: 0x0004, spec: '12.9' },
   GICD_IIDR: { at: 0x0008, spec: '12.9' },
+  GICD_TYPER2: { at: 0x000c, spec: '12.9' },
+  GICD_STATUSR: { at: 0x0010, spec: '12.9' },
   GICD_IGROUPR: { at: 0x0080, words: 32, aspect: 'group', spec: '12.9' },
   GICD_ISENABLER: { at: 0x0100, words: 32, aspect: 'setEnable', spec: '12.9' },
   GICD_ICENABLER: { at: 0x0180, words: 32, aspect: 'clearEnable', spec: '12.9' },
@@ -54,6 +56,8 @@ const DISTRIBUTOR = {
   GICD_ICACTIVER: { at: 0x0380, words: 32, aspect: 'clearActive', spec: '12.9' },
   GICD_IPRIORITYR: { at: 0x0400, words: 255, aspect: 'priority', byteAccess: true, spec: '12.9' },
   GICD_ICFGR: { at: 0x0c00, words: 64, aspect: 'configuration', spec: '12.9' },
+  GICD_IGRPMODR: { at: 0x0d00, words: 32, spec: '12.9' },
+  GICD_NSACR: { at: 0x0e00, words: 64, spec: '12.9' },
   GICD_IROUTER: { at: 0x6000, words: 2040, spec: '12.9' },
   GICD_PIDR4: { at: 0xffd0, words: 4, spec: '12.1.2' },
   GICD_PIDR0: { at: 0xffe0, words: 4, spec: '12.1.2' },
@@ -61,8 +65,10 @@ const DISTRIBUTOR = {
 } as const satisfies Record<string, RegisterRow>;
 
 const REDISTRIBUTOR = {
+  GICR_CTLR: { at: 0x00000, spec: '12.11' },
   GICR_IIDR: { at: 0x00004, spec: '12.11' },
   GICR_TYPER: { at: 0x00008, words: 2, spec: '12.11' },
+  GICR_STATUSR: { at: 0x00010, spec: '12.11' },
   GICR_WAKER: { at: 0x00014, spec: '12.11' },
   GICR_PIDR4: { at: 0x0ffd0, words: 4, spec: '12.1.2' },
   GICR_PIDR0: { at: 0x0ffe0, words: 4, spec: '12.1.2' },
@@ -76,6 +82,8 @@ const REDISTRIBUTOR = {
   GICR_ICACTIVER0: { at: 0x10380, aspect: 'clearActive', spec: '12.11' },
   GICR_IPRIORITYR: { at: 0x10400, words: 8, aspect: 'priority', byteAccess: true, spec: '12.11' },
   GICR_ICFGR: { at: 0x10c00, words: 2, aspect: 'configuration', spec: '12.11' },
+  GICR_IGRPMODR0: { at: 0x10d00, spec: '12.11' },
+  GICR_NSACR: { at: 0x10e00, spec: '12.11' },
 } as const satisfies Record<string, RegisterRow>;
 
 /** The system registers of the CPU interface at EL1 (IHI0069 12.2); with 5 bits of priority, one AP<g>R<n> each. */
@@ -332,7 +340,7 @@ export class Gicv3 implements Snapshottable<Gicv3State>, SystemRegisterPort {
         return GICD_PIDR0_3[index]!;
       case 'GICD_CIDR0':
         return CIDR0_3[index]!;
-      default:
+      default: // GICD_TYPER2, GICD_STATUSR: nothing optional. GICD_IGRPMODR, GICD_NSACR: RAZ/WI with DS = 1.
         return 0;
     }
   }
@@ -393,7 +401,7 @@ export class Gicv3 implements Snapshottable<Gicv3State>, SystemRegisterPort {
         return GICR_PIDR0_3[index]!;
       case 'GICR_CIDR0':
         return CIDR0_3[index]!;
-      default:
+      default: // GICR_CTLR: no LPIs, writes done at once. GICR_STATUSR and the two of security states: RAZ/WI.
         return 0;
     }
   }
@@ -484,9 +492,11 @@ export class Gicv3 implements Snapshottable<Gicv3State>, SystemRegisterPort {
         break;
       case 'ICC_IGRPEN0_EL1':
         cpu.groupEnables = (cpu.groupEnables & 2) | (low & 1);
+        this.#groupEnablesChanged(index);
         break;
       case 'ICC_IGRPEN1_EL1':
         cpu.groupEnables = (cpu.groupEnables & 1) | ((low & 1) << 1);
+        this.#groupEnablesChanged(index);
         break;
       case 'ICC_AP0R0_EL1':
         cpu.priority.apr0 = low;
@@ -549,7 +559,10 @@ export class Gicv3 implements Snapshottable<Gicv3State>, SystemRegisterPort {
     this.#bankedChanged(cpu);
   }
 
-  /** The highest priority pending interrupt of `cpu`, forwarded by distributor or redistributor, as a candidate. */
+  /**
+   * The highest priority pending interrupt of `cpu` as a candidate. Groups that its CPU interface does not enable are
+   * not forwarded to it (IHI0069 4.7), so that they do not hide interrupts of the other group.
+   */
   #best(cpu: number): number {
     return Math.min(this.#bestBanked[cpu]!, this.#bestSpi[cpu]!);
   }
@@ -558,13 +571,12 @@ export class Gicv3 implements Snapshottable<Gicv3State>, SystemRegisterPort {
     return bank.groupOf(this.#bankOf(cpu, intid), intid < 32 ? intid : intid - 32);
   }
 
-  /** ICC_HPPIR0_EL1 and ICC_HPPIR1_EL1: the interrupt if it is of that group and the group is enabled. */
+  /** ICC_HPPIR0_EL1 and ICC_HPPIR1_EL1: the interrupt if it is of that group. */
   #highestPending(index: number, group: 0 | 1): number {
     const best = this.#best(index);
     if (best === NONE) return INTID_SPURIOUS;
     const intid = bank.candidateIntid(best);
-    const isEnabled = ((this.#cpu(index).groupEnables >>> group) & 1) === 1;
-    return isEnabled && this.#groupOf(index, intid) === group ? intid : INTID_SPURIOUS;
+    return this.#groupOf(index, intid) === group ? intid : INTID_SPURIOUS;
   }
 
   /** Group of the highest priority pending interrupt if the CPU interface signals it to the CPU. */
@@ -573,7 +585,6 @@ export class Gicv3 implements Snapshottable<Gicv3State>, SystemRegisterPort {
     if (best === NONE) return undefined;
     const cpu = this.#cpu(index);
     const group = this.#groupOf(index, bank.candidateIntid(best));
-    if (((cpu.groupEnables >>> group) & 1) === 0) return undefined;
     const isCommonBpr = this.#isCommonBpr(cpu);
     const level = bank.candidatePriority(best);
     return priority.isSufficient(cpu.priority, group, isCommonBpr, level) ? group : undefined;
@@ -622,9 +633,9 @@ export class Gicv3 implements Snapshottable<Gicv3State>, SystemRegisterPort {
   }
 
   #bankedChanged(cpu: number): void {
-    const { banked } = this.#cpu(cpu);
+    const { banked, groupEnables } = this.#cpu(cpu);
     let best = NONE;
-    let forwarded = bank.forwardedBits(banked, 0, this.#state.ctlr);
+    let forwarded = bank.forwardedBits(banked, 0, this.#state.ctlr & groupEnables);
     while (forwarded !== 0) {
       const intid = lowestSetBit(forwarded);
       forwarded &= forwarded - 1;
@@ -635,7 +646,7 @@ export class Gicv3 implements Snapshottable<Gicv3State>, SystemRegisterPort {
   }
 
   #spisChanged(): void {
-    const { spis, ctlr } = this.#state;
+    const { spis, ctlr, cpus } = this.#state;
     const bestSpi = this.#bestSpi.fill(NONE);
     for (let word = 0; word < spis.enabled.length; word++) {
       let forwarded = bank.forwardedBits(spis, word, ctlr);
@@ -643,11 +654,16 @@ export class Gicv3 implements Snapshottable<Gicv3State>, SystemRegisterPort {
         const spi = word * 32 + lowestSetBit(forwarded);
         forwarded &= forwarded - 1;
         const cpu = this.#routedTo[spi]!;
-        const found = bank.candidate(spis.priority[spi]!, 32 + spi);
-        if (cpu >= 0 && found < bestSpi[cpu]!) bestSpi[cpu] = found;
+        if (cpu < 0 || ((cpus[cpu]!.groupEnables >>> bank.groupOf(spis, spi)) & 1) === 0) continue;
+        bestSpi[cpu] = Math.min(bestSpi[cpu]!, bank.candidate(spis.priority[spi]!, 32 + spi));
       }
     }
     for (let cpu = 0; cpu < this.#cpus.length; cpu++) this.#updateIrq(cpu);
+  }
+
+  #groupEnablesChanged(cpu: number): void {
+    this.#bankedChanged(cpu);
+    this.#spisChanged();
   }
 
   #routesChanged(): void {

@@ -59,7 +59,7 @@ export function resetBank(fresh: InterruptBank, wired: InterruptBank): Interrupt
 }
 
 /** Which interrupts of `word` are pending; a level-sensitive one also while its line is high. */
-export function pendingBits(bank: InterruptBank, word: number): number {
+function pendingBits(bank: InterruptBank, word: number): number {
   return (bank.latched[word]! | (bank.level[word]! & ~bank.edge[word]!)) >>> 0;
 }
 

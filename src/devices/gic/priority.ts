@@ -48,7 +48,7 @@ function groupPriority(state: PriorityState, group: 0 | 1, isCommonBpr: boolean,
 }
 
 /** The highest active group priority, or `IDLE_PRIORITY`. */
-export function runningPriority(state: PriorityState): number {
+function runningPriority(state: PriorityState): number {
   const active = state.apr0 | state.apr1;
   return active === 0 ? IDLE_PRIORITY : lowestSetBit(active) << (8 - PRIORITY_BITS);
 }
@@ -65,7 +65,10 @@ export function isSufficient(
   isCommonBpr: boolean,
   priority: number,
 ): boolean {
-  return priority < state.mask && groupPriority(state, group, isCommonBpr, priority) < runningPriority(state);
+  if (priority >= state.mask) return false;
+  // Both sides by the pending interrupt's binary point, or a coarse one would let it preempt higher priorities.
+  const running = groupPriority(state, group, isCommonBpr, runningPriority(state));
+  return groupPriority(state, group, isCommonBpr, priority) < running;
 }
 
 /** An interrupt is acknowledged: its group priority becomes active. */

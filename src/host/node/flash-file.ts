@@ -15,14 +15,7 @@ import { dirname } from 'node:path';
 import { KIB, UserError } from '../../base/index.js';
 import type { FlashRange, FlashStorage } from '../../bus/index.js';
 import { claimFile, ClaimedError } from './file-claim.js';
-import {
-  decodeJournal,
-  encodeJournal,
-  SECTOR_BYTES,
-  sectorChecksums,
-  type Journal,
-  type JournalRange,
-} from './flash-journal.js';
+import { decodeJournal, encodeJournal, type Journal, type JournalRange } from './flash-journal.js';
 import {
   loadImage,
   openImage,
@@ -32,6 +25,9 @@ import {
   type HostFiles,
   type ImageKind,
 } from './image-file.js';
+
+/** What is compared and written at least: disks write no less. */
+const SECTOR_BYTES = 512;
 
 const FLASH: ImageKind = {
   code: 'flash',
@@ -320,7 +316,7 @@ class NodeFlashFile implements FlashFile {
           offset: offset + start,
           // A copy: the guest goes on writing while a failed commit waits to be finished.
           bytes: bytes.slice(start, at),
-          before: sectorChecksums(stored.subarray(start, at)),
+          before: stored.subarray(start, at),
         });
         start = -1;
       }
@@ -413,19 +409,14 @@ class NodeFlashFile implements FlashFile {
     this.#files.unlinkSync(this.#journalPath);
   }
 
-  /** True where each sector of the image is as it was before the commit or as it was to be after it. */
+  /** True where each byte of the image is as it was before the commit or as it was to be after it. */
   #belongs({ imageBytes, ranges }: Journal): boolean {
     if (imageBytes !== this.#open.fileBytes) return false;
     return ranges.every(({ offset, bytes, before }) => {
       if (offset < 0 || offset + bytes.length > this.sizeBytes) return false;
       const stored = new Uint8Array(bytes.length);
       readFully(this.#files, this.#open.fd, stored, offset);
-      return sectorChecksums(stored).every((checksum, sector) => {
-        const at = sector * SECTOR_BYTES;
-        const isNew =
-          Buffer.compare(stored.subarray(at, at + SECTOR_BYTES), bytes.subarray(at, at + SECTOR_BYTES)) === 0;
-        return isNew || checksum === before[sector];
-      });
+      return stored.every((byte, index) => byte === bytes[index] || byte === before[index]);
     });
   }
 }

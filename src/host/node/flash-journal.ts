@@ -1,26 +1,22 @@
 /**
  * The journal of one commit: what is about to be written over an image, complete in itself or worthless.
  *
- * Layout: magic, length of the header (u32, little-endian), header (JSON), the ranges' new bytes one after the
- * other, SHA-256 of everything before it. A journal that was cut off anywhere fails its checksum, so it needs no
- * further care while it is written.
+ * Layout: magic, length of the header (u32, little-endian), header (JSON), for each range its new bytes and the
+ * bytes they replace, SHA-256 of everything before it. A journal that was cut off anywhere fails its checksum, so
+ * it needs no further care while it is written.
  *
- * The header also holds a CRC of each sector as it was. A complete journal whose image has since been written by
- * another program must not be replayed over it: then a sector is neither what it was nor what it was to become.
+ * The replaced bytes are there for one question: whether the image is still as a killed commit can have left it.
+ * A complete journal must not be replayed over what another program has written since.
  */
 import { createHash } from 'node:crypto';
-import { crc32 } from 'node:zlib';
 import type { FlashRange } from '../../bus/index.js';
-
-/** What host storage writes whole even when the power fails. Ranges start and end on sectors. */
-export const SECTOR_BYTES = 512;
 
 const MAGIC = Buffer.from('v8a flash journal 1\n', 'latin1');
 const CHECKSUM_BYTES = 32;
 
 export interface JournalRange extends FlashRange {
-  /** CRC-32 of each sector before the change. */
-  readonly before: readonly number[];
+  /** What `bytes` replaces; as long. */
+  readonly before: Uint8Array;
 }
 
 export interface Journal {
@@ -31,29 +27,23 @@ export interface Journal {
 
 interface Header {
   readonly imageBytes: number;
-  readonly ranges: readonly { readonly offset: number; readonly length: number; readonly before: number[] }[];
-}
-
-export function sectorChecksums(bytes: Uint8Array): number[] {
-  const checksums: number[] = [];
-  for (let at = 0; at < bytes.length; at += SECTOR_BYTES)
-    checksums.push(crc32(bytes.subarray(at, at + SECTOR_BYTES)));
-  return checksums;
+  readonly ranges: readonly { readonly offset: number; readonly length: number }[];
 }
 
 export function encodeJournal({ imageBytes, ranges }: Journal): Uint8Array {
   const header: Header = {
     imageBytes,
-    ranges: ranges.map(({ offset, bytes, before }) => ({
-      offset,
-      length: bytes.length,
-      before: [...before],
-    })),
+    ranges: ranges.map(({ offset, bytes }) => ({ offset, length: bytes.length })),
   };
   const headerBytes = Buffer.from(JSON.stringify(header), 'latin1');
   const headerLength = Buffer.alloc(4);
   headerLength.writeUInt32LE(headerBytes.length);
-  const body = Buffer.concat([MAGIC, headerLength, headerBytes, ...ranges.map(({ bytes }) => bytes)]);
+  const body = Buffer.concat([
+    MAGIC,
+    headerLength,
+    headerBytes,
+    ...ranges.flatMap(({ bytes, before }) => [bytes, before]),
+  ]);
   return Buffer.concat([body, createHash('sha256').update(body).digest()]);
 }
 
@@ -69,10 +59,11 @@ export function decodeJournal(file: Buffer): Journal | undefined {
   const dataAt = headerAt + body.readUInt32LE(MAGIC.length);
   const header = JSON.parse(body.toString('latin1', headerAt, dataAt)) as Header;
   let at = dataAt;
-  const ranges = header.ranges.map(({ offset, length, before }) => {
-    const bytes = body.subarray(at, at + length);
-    at += length;
-    return { offset, bytes, before };
-  });
+  const take = (length: number): Uint8Array => body.subarray(at, (at += length));
+  const ranges = header.ranges.map(({ offset, length }) => ({
+    offset,
+    bytes: take(length),
+    before: take(length),
+  }));
   return { imageBytes: header.imageBytes, ranges };
 }

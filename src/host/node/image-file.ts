@@ -59,8 +59,8 @@ export function reasonOf(error: unknown): string {
 
 /** Opens a regular file with at least one byte in it, or throws the `UserError` that says what is wrong. */
 export function openImage(files: HostFiles, kind: ImageKind, path: string, isWritable: boolean): OpenImage {
-  const fail = (what: string, text: string): never => {
-    throw new UserError(`${kind.code}-${what}`, `${kind.noun} ${path}: ${text}`);
+  const fail = (what: string, text: string, cause?: unknown): never => {
+    throw new UserError(`${kind.code}-${what}`, `${kind.noun} ${path}: ${text}`, { cause });
   };
   let realPath = '';
   let stat: fs.Stats | undefined;
@@ -69,8 +69,9 @@ export function openImage(files: HostFiles, kind: ImageKind, path: string, isWri
     stat = files.statSync(realPath);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : '';
-    if (code === 'ENOENT' || code === 'ENOTDIR') return fail('missing', `does not exist; ${kind.advice}`);
-    return fail('unreadable', `cannot be opened: ${reasonOf(error)}`);
+    if (code === 'ENOENT' || code === 'ENOTDIR')
+      return fail('missing', `does not exist; ${kind.advice}`, error);
+    return fail('unreadable', `cannot be opened: ${reasonOf(error)}`, error);
   }
   if (stat.isDirectory()) return fail('directory', 'is a directory, not a file');
   if (!stat.isFile()) return fail('not-a-file', 'is not a regular file');
@@ -85,7 +86,7 @@ export function openImage(files: HostFiles, kind: ImageKind, path: string, isWri
         `cannot be written: ${reasonOf(error)}; make it writable or give a copy of it`,
       );
     }
-    return fail('unreadable', `cannot be opened: ${reasonOf(error)}`);
+    return fail('unreadable', `cannot be opened: ${reasonOf(error)}`, error);
   }
   return { fd, realPath, sizeBytes: files.fstatSync(fd).size };
 }

@@ -1,0 +1,176 @@
+/**
+ * Fetches the firmware that the demo, the end-to-end tests and the benchmarks run, from Debian packages by
+ * name and without root. What the machine has installed is used where it is; the rest goes into a cache
+ * outside the source tree: `$V8A_CACHE`, else `~/.cache/v8a-guests`.
+ *
+ * As a command (`npm run guests`) it prints one `name<TAB>path` line per file on stdout. `--download` fetches
+ * packages into the cache even when they are installed.
+ */
+import { spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** Where each file is inside the package that brings it, without the leading slash. */
+const PACKAGES = {
+  'qemu-efi-aarch64': {
+    'AAVMF_CODE.fd': 'usr/share/AAVMF/AAVMF_CODE.fd',
+    'AAVMF_VARS.fd': 'usr/share/AAVMF/AAVMF_VARS.fd',
+    'QEMU_EFI.fd': 'usr/share/qemu-efi-aarch64/QEMU_EFI.fd',
+  },
+  'u-boot-qemu': {
+    'u-boot.bin': 'usr/lib/u-boot/qemu_arm64/u-boot.bin',
+  },
+} as const;
+
+type GuestPackage = keyof typeof PACKAGES;
+export type GuestFile = { [P in GuestPackage]: keyof (typeof PACKAGES)[P] }[GuestPackage];
+
+/** The same table, flat. */
+const FILES = Object.entries(PACKAGES).flatMap(([packageName, files]) =>
+  Object.entries(files).map(([name, path]) => ({
+    name: name as GuestFile,
+    packageName: packageName as GuestPackage,
+    path: path,
+  })),
+);
+
+/** The cache directory; it need not exist. */
+export function guestCache(): string {
+  const configured = process.env['V8A_CACHE'];
+  return configured !== undefined && configured !== '' ? configured : join(homedir(), '.cache', 'v8a-guests');
+}
+
+/** The path of a guest file, or undefined where it is neither in the cache nor installed. Never downloads. */
+export function guestFile(name: GuestFile): string | undefined {
+  for (const file of FILES) {
+    if (file.name !== name) continue;
+    for (const path of [join(guestCache(), file.packageName, name), `/${file.path}`]) {
+      if (existsSync(path)) return path;
+    }
+  }
+  return undefined;
+}
+
+/**
+ * Makes every file of the table available. Quick when they are. Returns the reasons, one line each, for what
+ * could not be had: no apt on this machine, no network, a package that the archive does not have.
+ */
+export function fetchGuests(options: { download?: boolean } = {}): string[] {
+  const missing = new Set<GuestPackage>();
+  for (const { name, packageName } of FILES) {
+    const isHere =
+      options.download === true
+        ? existsSync(join(guestCache(), packageName, name))
+        : guestFile(name) !== undefined;
+    if (!isHere) missing.add(packageName);
+  }
+  if (missing.size === 0) return [];
+
+  for (const tool of ['apt-get', 'dpkg-deb']) {
+    if (spawnSync(tool, ['--version'], { stdio: 'ignore' }).error === undefined) continue;
+    return [
+      `${tool} is not on this machine, so ${[...missing].join(' and ')} cannot be fetched; ` +
+        `put their files into ${join(guestCache(), 'PACKAGE')} by hand`,
+    ];
+  }
+  return [...missing].flatMap((packageName) => {
+    try {
+      fetchPackage(packageName);
+      return [];
+    } catch (error) {
+      return [`${packageName}: ${error instanceof Error ? error.message : String(error)}`];
+    }
+  });
+}
+
+/** Downloads and unpacks beside the final place and renames, so that another process never sees half of it. */
+function fetchPackage(packageName: GuestPackage): void {
+  mkdirSync(guestCache(), { recursive: true });
+  const work = mkdtempSync(join(guestCache(), '.fetch-'));
+  try {
+    console.error(`fetching ${packageName} into ${guestCache()}`);
+    downloadPackage(packageName, work);
+    const archive = readdirSync(work).find((name) => name.endsWith('.deb'));
+    if (archive === undefined) throw new Error('apt-get left no package file');
+    run('dpkg-deb', ['-x', join(work, archive), join(work, 'root')], work);
+
+    const ready = join(work, 'ready');
+    mkdirSync(ready);
+    for (const file of FILES) {
+      if (file.packageName !== packageName) continue;
+      // Debian spells some of these as symbolic links.
+      renameSync(realpathSync(join(work, 'root', file.path)), join(ready, file.name));
+    }
+    writeFileSync(join(ready, 'package.txt'), `${decodeURIComponent(archive)}\n`);
+    const final = join(guestCache(), packageName);
+    try {
+      renameSync(ready, final);
+    } catch (error) {
+      // Somebody else was faster, and theirs is as good.
+      if (!existsSync(final)) throw error;
+    }
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** `apt-get download`, with the machine's package lists or, where those are missing or stale, with our own. */
+function downloadPackage(packageName: string, into: string): void {
+  const options = ['-q', '-o', 'Acquire::Retries=2', '-o', 'Acquire::http::Timeout=30'];
+  // As root, apt would switch to a user who may not write here, and warn.
+  if (process.geteuid?.() === 0) options.push('-o', 'APT::Sandbox::User=root');
+  try {
+    run('apt-get', [...options, 'download', packageName], into);
+    return;
+  } catch {
+    // Falls through to lists of our own.
+  }
+  const apt = join(guestCache(), 'apt');
+  mkdirSync(join(apt, 'lists', 'partial'), { recursive: true });
+  mkdirSync(join(apt, 'archives', 'partial'), { recursive: true });
+  options.push(
+    ...['-o', `Dir::State::Lists=${join(apt, 'lists')}`],
+    ...['-o', `Dir::Cache=${apt}`, '-o', `Dir::Cache::Archives=${join(apt, 'archives')}`],
+    // Without it, an unreachable archive is only a warning, and the download's complaint misleads.
+    ...['-o', 'APT::Update::Error-Mode=any'],
+    // A post-update hook of the distribution would need root.
+    ...['-o', 'APT::Update::Post-Invoke-Success::=true', '-o', 'APT::Update::Post-Invoke::=true'],
+  );
+  run('apt-get', [...options, 'update'], into);
+  run('apt-get', [...options, 'download', packageName], into);
+}
+
+/** Runs to the end, quietly; throws the last line that the program wrote when it fails. */
+function run(program: string, args: readonly string[], cwd: string): void {
+  const result = spawnSync(program, args, {
+    cwd,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    encoding: 'utf8',
+    env: { ...process.env, LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' },
+  });
+  if (result.status === 0) return;
+  const lines = `${result.stdout}\n${result.stderr}`.split('\n').filter((line) => line.trim() !== '');
+  throw new Error(`${program} ${args.at(-1) ?? ''} failed: ${lines.at(-1) ?? String(result.error)}`);
+}
+
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  for (const problem of fetchGuests({ download: process.argv.includes('--download') })) {
+    console.error(`fetch-guests: ${problem}`);
+    process.exitCode = 1;
+  }
+  for (const { name } of FILES) {
+    const path = guestFile(name);
+    if (path !== undefined) console.log(`${name}\t${path}`);
+  }
+}

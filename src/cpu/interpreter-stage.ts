@@ -1,0 +1,1048 @@
+/**
+ * `Stage` for the interpreter: one handler per row and combination of static fields. Dynamic fields are extracted from
+ * the instruction word at run time.
+ *
+ * A hot handler is a case of the interpreter's one function and leaves by branching to its labels; a cold handler is a
+ * function of its own that returns what the loop shall do next.
+ */
+import { invariant } from '../base/index.js';
+import type { DynamicField, FieldLayout, ImmField, LabelField, RegField, Row, VecField } from '../isa/row.js';
+import type { AccessOptions, Hint, SizeLog2, Stage } from '../isa/stage.js';
+import type { SystemOperation, SystemRegister } from '../isa/system-registers.js';
+import { SYSTEM_REGISTERS } from '../isa/system-registers.js';
+import type { Expr, Freshness, I32, I64, Int, LoadKind, StoreKind, V128, ValType } from '../wasm/expr.js';
+import {
+  add, and, eq, eqz, extS, extU, i32, i64, load, leS, ltU, ne, or, select, shl, shrS, shrU, signExtend, wrap, xor,
+} from '../wasm/expr.js'; // prettier-ignore
+import type { FunctionBuilder, Label, Local } from '../wasm/function-builder.js';
+import type { FunctionRef } from '../wasm/module-builder.js';
+import { call } from '../wasm/module-builder.js';
+import { extractLane } from '../wasm/simd.js';
+import type { ExceptionFunctions } from './exceptions.js';
+import { EC, syndrome } from './exceptions.js';
+import { FLAG_KIND, conditionOfPacked, conditionOfSub, flagOperand } from './flags.js';
+import { EXIT, LOOKUP_BASE, LOOKUP_SIZE, MODE, PAGE_SHIFT, STATE, TLB, tlbOfMode } from './layout.js';
+import type { MmuFunctions } from './mmu.js';
+import { ACCESS, REQUEST } from './mmu.js';
+import type { CpuModel } from './models.js';
+import { field32, field64, setField32, setField64, setSysreg, sysreg, sysregAddress } from './state.js';
+
+/** What a cold handler returns. */
+export const NEXT = { instruction: 0, refetch: 1, exit: 2 } as const;
+
+/** Functions of the core module and of the host that handlers call. */
+export interface CoreFunctions {
+  readonly exceptions: ExceptionFunctions;
+  readonly mmu: MmuFunctions;
+  /** `(index in SYSTEM_REGISTERS)`: value in EXCHANGE; non-zero where the machine has no such register. */
+  readonly externalRead: FunctionRef<'i32'>;
+  readonly externalWrite: FunctionRef<'i32'>;
+  /** `(0 HVC | 1 SMC, immediate)`: a firmware call; returns a value of NEXT, or −1 where it is undefined. */
+  readonly firmwareCall: FunctionRef<'i32'>;
+  readonly model: CpuModel;
+}
+
+/** Tables of `Stage.lookup`; they become data of the core module. */
+export class LookupTables {
+  readonly tables: { readonly name: string; readonly at: number; readonly values: BigUint64Array }[] = [];
+  #next = LOOKUP_BASE;
+
+  /** Address of the table. */
+  add(name: string, bits: number, table: (index: number) => bigint): number {
+    const known = this.tables.find((entry) => entry.name === name);
+    if (known) return known.at;
+    const values = BigUint64Array.from({ length: 1 << bits }, (_, index) => BigInt.asUintN(64, table(index)));
+    const at = this.#next;
+    this.#next += values.byteLength;
+    invariant(this.#next <= LOOKUP_BASE + LOOKUP_SIZE, 'lookup tables outgrew their area');
+    this.tables.push({ name, at, values });
+    return at;
+  }
+}
+
+/** Locals and labels of the interpreter's one function. */
+export interface HotFrame {
+  readonly p: Local<'i32'>;
+  readonly n: Local<'i32'>;
+  readonly tlb: Local<'i32'>;
+  readonly word: Local<'i32'>;
+  readonly flagA: Local<'i64'>;
+  readonly flagB: Local<'i64'>;
+  readonly target: Local<'i64'>;
+  /** Next instruction at `p`. */
+  readonly dispatch: Label;
+  /** Branch to the virtual address in `target`. */
+  readonly jump: Label;
+  /** PC holds the next address; flags and budget are in memory. */
+  readonly refetch: Label;
+  /** The budget is used up, `p` is the next instruction. */
+  readonly outOfBudget: Label;
+}
+
+/** Which of several handlers for the same static fields this is. Only hot handlers have variants. */
+export interface Variant {
+  /** Names of register fields that are 31. */
+  readonly is31: ReadonlySet<string>;
+  /** The branch target lies outside the page. */
+  readonly isFar: boolean;
+}
+
+const LOADS_U: readonly LoadKind[] = ['i64_8u', 'i64_16u', 'i64_32u', 'i64'];
+const LOADS_S: readonly LoadKind[] = ['i64_8s', 'i64_16s', 'i64_32s', 'i64'];
+const STORES: readonly StoreKind[] = ['i64_8', 'i64_16', 'i64_32', 'i64'];
+const ALL_ONES = i64(-1);
+
+export class InterpreterStage implements Stage {
+  readonly #fb: FunctionBuilder;
+  readonly #core: CoreFunctions;
+  readonly #lookups: LookupTables;
+  readonly #row: Row;
+  readonly #variant: Variant;
+  readonly #hot: HotFrame | undefined;
+  readonly #p: Local<'i32'>;
+  readonly #word: Local<'i32'>;
+  #freshness: Freshness = { isStale: false };
+  #flagsFreshness: Freshness = { isStale: false };
+  /** Register fields that were written, with the zero register view. */
+  readonly written = new Set<string>();
+  /** Register fields that were used with the stack pointer view. */
+  readonly stackPointerFields = new Set<string>();
+  usesLabel = false;
+
+  constructor(
+    fb: FunctionBuilder,
+    core: CoreFunctions,
+    lookups: LookupTables,
+    row: Row,
+    variant: Variant,
+    hot: HotFrame | undefined,
+  ) {
+    this.#fb = fb;
+    this.#core = core;
+    this.#lookups = lookups;
+    this.#row = row;
+    this.#variant = variant;
+    this.#hot = hot;
+    this.#p = hot?.p ?? fb.param(0, 'i32');
+    this.#word = hot?.word ?? fb.local('i32');
+  }
+
+  /** Generates the whole handler, for these values of static fields and splits. */
+  generate(statics: Readonly<Record<string, number>>, splits: Readonly<Record<string, number>>): void {
+    if (this.#row.fields.some((field) => !field.isStatic))
+      this.#fb.set(this.#word, load('i32', this.#fb.get(this.#p)));
+    if (this.#row.simd)
+      this.if(field32('SIMD_TRAP'), () => {
+        // ISS: CV and COND, always 1 and 14 from AArch64.
+        this.#raise(EC.simdAccess, i32(0x1e0_0000));
+      });
+    const fields: Record<string, number | FieldLayout> = {};
+    for (const field of this.#row.fields)
+      fields[field.name] = field.isStatic ? (statics[field.name] ?? 0) : field;
+    this.#row.exec(this, fields, splits);
+    this.#next();
+  }
+
+  // ---- leaving the handler
+
+  #next(): void {
+    if (this.#hot) {
+      this.#fb.set(this.#hot.p, add(this.#fb.get(this.#hot.p), i32(4)));
+      this.#fb.br(this.#hot.dispatch);
+    } else {
+      this.#fb.return(i32(NEXT.instruction));
+    }
+  }
+
+  /** PC holds where to go on. In hot handlers `#spill` came first. */
+  #refetch(): void {
+    if (this.#hot) this.#fb.br(this.#hot.refetch);
+    else this.#fb.return(i32(NEXT.refetch));
+  }
+
+  #nextPc(): I64 {
+    return add(this.pc(), i64(4));
+  }
+
+  #refetchAtNext(): void {
+    invariant(!this.#hot, 'a hot handler spills first');
+    setField64(this.#fb, 'PC', this.#nextPc());
+    this.#fb.return(i32(NEXT.refetch));
+  }
+
+  /** Puts what the hot function keeps in locals where slow paths and exceptions find it. */
+  #spill(): void {
+    if (!this.#hot) return;
+    setField32(this.#fb, 'BUDGET', this.#fb.get(this.#hot.n));
+    setField64(this.#fb, 'FLAG_A', this.#fb.get(this.#hot.flagA));
+    setField64(this.#fb, 'FLAG_B', this.#fb.get(this.#hot.flagB));
+  }
+
+  /** After a slow path: leaves if it faulted. */
+  #afterSlowPath(): void {
+    if (this.#hot) {
+      this.#fb.set(this.#hot.n, field32('BUDGET'));
+      this.#fb.brIf(this.#hot.refetch, field32('FAULT'));
+    } else {
+      this.#fb.if(field32('FAULT'), () => {
+        this.#fb.return(i32(NEXT.refetch));
+      });
+    }
+  }
+
+  #raise(ec: number, iss: I32 = i32(0), returnAddress: I64 = this.pc()): void {
+    this.#spill();
+    this.#fb.call(this.#core.exceptions.raise.index, syndrome(ec, iss), i64(0), i32(0), returnAddress);
+    this.#refetch();
+  }
+
+  // ---- fields
+
+  #layout(field: DynamicField): FieldLayout {
+    return field as unknown as FieldLayout;
+  }
+
+  /** The field times 2^`shift`. */
+  #extract(layout: FieldLayout, shift = 0): I32 {
+    const word = this.#fb.get(this.#word);
+    const mask = i32((2 ** layout.width - 1) << shift);
+    const distance = layout.low - shift;
+    return and(distance >= 0 ? shrU(word, i32(distance)) : shl(word, i32(-distance)), mask);
+  }
+
+  imm(field: ImmField): I32 {
+    return this.#extract(this.#layout(field));
+  }
+
+  imm64(field: ImmField): I64 {
+    return extU(this.imm(field));
+  }
+
+  #signed(layout: FieldLayout, shift: number): I32 {
+    const word = this.#fb.get(this.#word);
+    return shl(shrS(shl(word, i32(32 - layout.low - layout.width)), i32(32 - layout.width)), i32(shift));
+  }
+
+  simm64(field: ImmField, shift = 0): I64 {
+    // Shifted as 64 bits: ADRP's distance has 33.
+    return shl(extS(this.#signed(this.#layout(field), 0)), i64(shift));
+  }
+
+  lookup(name: string, fields: readonly ImmField[], table: (index: number) => bigint): I64 {
+    const layouts = fields.map((field) => this.#layout(field));
+    const bits = layouts.reduce((sum, layout) => sum + layout.width, 0);
+    const at = this.#lookups.add(name, bits, table);
+    let index: I32 = i32(0);
+    let shift = bits;
+    for (const layout of layouts) {
+      shift -= layout.width;
+      index = or(index, this.#extract(layout, shift));
+    }
+    return load('i64', shl(index, i32(3)), at);
+  }
+
+  // ---- general registers
+
+  /** Host address of a register's cell: index expression and constant offset. */
+  #slot(register: RegField): [I32, number] {
+    const layout = this.#layout(register);
+    if (layout.kind === 'register-or-sp') {
+      this.stackPointerFields.add(layout.name);
+      if (this.#hot)
+        return this.#variant.is31.has(layout.name) ? [i32(0), STATE.SP.at] : [this.#extract(layout, 3), 0];
+      const slot = this.#extract(layout, 3);
+      return [select(eq(slot, i32(31 * 8)), i32(STATE.SP.at), slot), 0];
+    }
+    return [this.#extract(layout, 3), STATE.X.at];
+  }
+
+  x(register: RegField): I64 {
+    return load('i64', ...this.#slot(register), this.#freshness);
+  }
+
+  w(register: RegField): I32 {
+    return load('i32', ...this.#slot(register), this.#freshness);
+  }
+
+  r(sf: number, register: RegField): Int {
+    return sf === 1 ? this.x(register) : this.w(register);
+  }
+
+  #registerWritten(): void {
+    this.#freshness.isStale = true;
+    this.#freshness = { isStale: false };
+  }
+
+  setX(register: RegField, value: I64): void {
+    const layout = this.#layout(register);
+    if (layout.kind !== 'register-or-sp') {
+      this.written.add(layout.name);
+      if (this.#hot && this.#variant.is31.has(layout.name)) return;
+    }
+    this.#fb.store('i64', ...this.#slot(register), value);
+    // A cold handler has no variant for the zero register: write it like any other, then zero it.
+    if (!this.#hot && layout.kind !== 'register-or-sp') setField64(this.#fb, 'X', i64(0), 31);
+    this.#registerWritten();
+  }
+
+  setW(register: RegField, value: I32): void {
+    this.setX(register, extU(value));
+  }
+
+  setR(register: RegField, value: Int): void {
+    if (value.type === 'i64') this.setX(register, value as I64);
+    else this.setW(register, value as I32);
+  }
+
+  setLinkRegister(value: I64): void {
+    setField64(this.#fb, 'X', value, 30);
+    this.#registerWritten();
+  }
+
+  // ---- vector registers
+
+  #vectorSlot(register: VecField, offset = 0): I32 {
+    const layout = this.#layout(register);
+    if (offset === 0) return this.#extract(layout, 4);
+    return and(add(this.#extract(layout, 4), i32(offset << 4)), i32(0x1f0));
+  }
+
+  v(register: VecField): V128 {
+    return this.vAt(register, 0);
+  }
+
+  vAt(register: VecField, offset: number): V128 {
+    return load('v128', this.#vectorSlot(register, offset), STATE.V.at, this.#freshness);
+  }
+
+  d(register: VecField): I64 {
+    return load('i64', this.#vectorSlot(register), STATE.V.at, this.#freshness);
+  }
+
+  s(register: VecField): I32 {
+    return load('i32', this.#vectorSlot(register), STATE.V.at, this.#freshness);
+  }
+
+  setV(register: VecField, value: V128): void {
+    this.setVAt(register, 0, value);
+  }
+
+  setVAt(register: VecField, offset: number, value: V128): void {
+    this.#fb.store('v128', this.#vectorSlot(register, offset), STATE.V.at, value);
+    this.#registerWritten();
+  }
+
+  setD(register: VecField, value: I64): void {
+    this.#fb.store('i64', this.#vectorSlot(register), STATE.V.at, value);
+    this.#fb.store('i64', this.#vectorSlot(register), STATE.V.at + 8, i64(0));
+    this.#registerWritten();
+  }
+
+  setS(register: VecField, value: I32): void {
+    this.setD(register, extU(value));
+  }
+
+  /** Address of an element of a vector register, to be used with offset STATE.V.at. */
+  #laneSlot(register: VecField, size: SizeLog2, index: I32, offset: number): I32 {
+    return add(this.#vectorSlot(register, offset), shl(index, i32(size)));
+  }
+
+  lane(register: VecField, size: SizeLog2, index: I32, offset = 0): I64 {
+    const slot = this.#laneSlot(register, size, index, offset);
+    return load(LOADS_U[size] ?? 'i64', slot, STATE.V.at, this.#freshness) as I64;
+  }
+
+  setLane(register: VecField, size: SizeLog2, index: I32, value: I64, offset = 0): void {
+    this.#fb.store(STORES[size] ?? 'i64', this.#laneSlot(register, size, index, offset), STATE.V.at, value);
+    this.#registerWritten();
+  }
+
+  orFpsr(bits: I32): void {
+    setSysreg(this.#fb, 'FPSR', or(sysreg('FPSR'), extU(bits)));
+  }
+
+  // ---- values and control
+
+  let<T extends ValType>(value: Expr<T>): Expr<T> {
+    return this.#fb.let(value);
+  }
+
+  if(condition: I32, then: () => void, otherwise?: () => void): void {
+    this.#fb.if(condition, then, otherwise);
+  }
+
+  ifValue<T extends ValType>(
+    condition: I32,
+    then: () => Expr<T>,
+    otherwise: () => Expr<T>,
+    type: T,
+  ): Expr<T> {
+    return this.#fb.ifValue(condition, then, otherwise, type);
+  }
+
+  // ---- condition flags
+
+  #flagA(): I64 {
+    return this.#hot
+      ? this.#fb.get(this.#hot.flagA)
+      : load('i64', i32(0), STATE.FLAG_A.at, this.#flagsFreshness);
+  }
+
+  #flagB(): I64 {
+    return this.#hot
+      ? this.#fb.get(this.#hot.flagB)
+      : load('i64', i32(0), STATE.FLAG_B.at, this.#flagsFreshness);
+  }
+
+  #setFlags(kind: number, a: I64, b: I64 | undefined): void {
+    if (this.#hot) {
+      this.#fb.set(this.#hot.flagA, a);
+      if (b) this.#fb.set(this.#hot.flagB, b);
+    } else {
+      setField64(this.#fb, 'FLAG_A', a);
+      if (b) setField64(this.#fb, 'FLAG_B', b);
+    }
+    setField32(this.#fb, 'FLAG_KIND', i32(kind));
+    this.#flagsFreshness.isStale = true;
+    this.#flagsFreshness = { isStale: false };
+  }
+
+  setFlagsAdd(a: Int, b: Int): void {
+    this.#setFlags(FLAG_KIND.add, flagOperand(a), flagOperand(b));
+  }
+
+  setFlagsSub(a: Int, b: Int): void {
+    this.#setFlags(FLAG_KIND.sub, flagOperand(a), flagOperand(b));
+  }
+
+  setFlagsLogical(result: Int): void {
+    this.#setFlags(FLAG_KIND.add, flagOperand(result), i64(0));
+  }
+
+  setNZCV(nzcv: I32): void {
+    this.#setFlags(FLAG_KIND.packed, extU(nzcv), undefined);
+  }
+
+  nzcv(): I32 {
+    return this.#fb.let(
+      call(this.#core.exceptions.packFlags, field32('FLAG_KIND'), this.#flagA(), this.#flagB()),
+    );
+  }
+
+  carry(): I32 {
+    return this.condition(2);
+  }
+
+  condition(condition: number): I32 {
+    if (condition >= 14) return i32(1);
+    return this.#fb.ifValue(
+      eqz(field32('FLAG_KIND')),
+      () => conditionOfSub(condition, this.#flagA(), this.#flagB()),
+      () => conditionOfPacked(condition, this.nzcv()),
+      'i32',
+    );
+  }
+
+  // ---- program counter and branches
+
+  pc(): I64 {
+    return add(field64('DELTA'), extU(this.#fb.get(this.#p)));
+  }
+
+  branch(target: LabelField): void {
+    this.usesLabel = true;
+    const layout = this.#layout(target);
+    if (this.#hot && !this.#variant.isFar) {
+      const { p, n, dispatch, outOfBudget } = this.#hot;
+      this.#fb.set(p, add(this.#fb.get(p), this.#signed(layout, 2)));
+      this.#fb.brIf(outOfBudget, this.#isOutOfBudget(n));
+      this.#fb.br(dispatch);
+      return;
+    }
+    this.branchTo(add(this.pc(), extS(this.#signed(layout, 2))));
+  }
+
+  #isOutOfBudget(n: Local<'i32'>): I32 {
+    return leS(this.#fb.get(n), i32(0));
+  }
+
+  branchIf(condition: I32, target: LabelField): void {
+    this.#fb.if(condition, () => {
+      this.branch(target);
+    });
+  }
+
+  branchTo(target: I64): void {
+    if (this.#hot) {
+      this.#fb.set(this.#hot.target, target);
+      this.#fb.br(this.#hot.jump);
+      return;
+    }
+    setField64(this.#fb, 'PC', target);
+    this.#fb.return(i32(NEXT.refetch));
+  }
+
+  // ---- memory
+
+  /** The fast path's test for `bytes` at `va`: the condition, and the host address where it holds. */
+  #fastPath(
+    va: I64,
+    bytes: number,
+    tag: number,
+    options: AccessOptions | undefined,
+  ): { isFast: I32; host: () => I32 } {
+    const base = options?.unprivileged
+      ? i32(tlbOfMode(MODE.el0))
+      : this.#hot
+        ? this.#fb.get(this.#hot.tlb)
+        : field32('TLB');
+    const entry = this.#fb.let(
+      add(base, and(wrap(shrU(va, i64(PAGE_SHIFT - 5))), i32((TLB.entries - 1) * TLB.stride))),
+    );
+    const offset = this.#fb.let(xor(va, load('i64', entry, tag)));
+    return {
+      isFast: ltU(offset, i64(4097 - bytes)),
+      host: () => add(load('i32', entry, TLB.host), wrap(offset)),
+    };
+  }
+
+  #request(size: number, options: AccessOptions | undefined): I32 {
+    const fixed =
+      size | (options?.unprivileged ? REQUEST.unprivileged : 0) | (options?.aligned ? REQUEST.aligned : 0);
+    return or(i32(fixed), shl(options?.element ?? i32(size), i32(REQUEST.alignmentShift)));
+  }
+
+  #slowLoad(va: I64, size: number, options: AccessOptions | undefined): I64 {
+    this.#spill();
+    const value = this.#fb.let(call(this.#core.mmu.slowLoad, va, this.#request(size, options), this.pc()));
+    this.#afterSlowPath();
+    return value;
+  }
+
+  #slowStore(va: I64, size: number, value: I64, options?: AccessOptions): void {
+    this.#spill();
+    this.#fb.call(this.#core.mmu.slowStore.index, va, this.#request(size, options), value, this.pc());
+    this.#afterSlowPath();
+  }
+
+  load(address: I64, size: SizeLog2, signed = false, options?: AccessOptions): I64 {
+    const va = this.let(address);
+    const slow = (): I64 => {
+      const value = this.#slowLoad(va, size, options);
+      return signed && size < 3 ? signExtend(value, (8 << size) as 8 | 16 | 32) : value;
+    };
+    // What must be aligned can't take the fast path, which doesn't look.
+    if (options?.aligned) return this.let(slow());
+    const { isFast, host } = this.#fastPath(va, 1 << size, TLB.read, options);
+    const kind = (signed ? LOADS_S : LOADS_U)[size] ?? 'i64';
+    return this.ifValue(isFast, () => load(kind, host()) as I64, slow, 'i64');
+  }
+
+  store(address: I64, size: SizeLog2, value: I64, options?: AccessOptions): void {
+    const va = this.let(address);
+    const data = this.let(value);
+    const slow = (): void => {
+      this.#slowStore(va, size, data, options);
+    };
+    if (options?.aligned) {
+      slow();
+      return;
+    }
+    const { isFast, host } = this.#fastPath(va, 1 << size, TLB.write, options);
+    this.if(
+      isFast,
+      () => {
+        this.#fb.store(STORES[size] ?? 'i64', host(), 0, data);
+      },
+      slow,
+    );
+  }
+
+  loadPair(address: I64, size: SizeLog2, signed = false, options?: AccessOptions): [I64, I64] {
+    const va = this.let(address);
+    const bytes = 1 << size;
+    const first = this.#fb.temp('i64');
+    const second = this.#fb.temp('i64');
+    const { isFast, host } = this.#fastPath(va, 2 * bytes, TLB.read, options);
+    const kind = (signed ? LOADS_S : LOADS_U)[size] ?? 'i64';
+    const extend = (value: I64): I64 => (signed && size < 3 ? signExtend(value, 32) : value);
+    this.if(
+      isFast,
+      () => {
+        const at = this.let(host());
+        this.#fb.set(first, load(kind, at) as I64);
+        this.#fb.set(second, load(kind, at, bytes) as I64);
+      },
+      () => {
+        this.#fb.set(first, extend(this.#slowLoad(va, size, options)));
+        this.#fb.set(second, extend(this.#slowLoad(add(va, i64(bytes)), size, options)));
+      },
+    );
+    return [this.#fb.get(first), this.#fb.get(second)];
+  }
+
+  storePair(address: I64, size: SizeLog2, first: I64, second: I64, options?: AccessOptions): void {
+    const va = this.let(address);
+    const a = this.let(first);
+    const b = this.let(second);
+    const bytes = 1 << size;
+    const { isFast, host } = this.#fastPath(va, 2 * bytes, TLB.write, options);
+    this.if(
+      isFast,
+      () => {
+        const at = this.let(host());
+        this.#fb.store(STORES[size] ?? 'i64', at, 0, a);
+        this.#fb.store(STORES[size] ?? 'i64', at, bytes, b);
+      },
+      () => {
+        this.#slowStore(va, size, a, options);
+        this.#slowStore(add(va, i64(bytes)), size, b, options);
+      },
+    );
+  }
+
+  #slowLoadV(va: I64, options: AccessOptions | undefined): V128 {
+    this.#fb.drop(this.#slowLoad(va, 4, options));
+    return load('v128', i32(0), STATE.EXCHANGE.at);
+  }
+
+  #slowStoreV(va: I64, value: V128, options: AccessOptions | undefined): void {
+    this.#fb.store('v128', i32(0), STATE.EXCHANGE.at, value);
+    this.#slowStore(va, 4, extractLane('i64x2.extract_lane', value, 0), options);
+  }
+
+  loadV(address: I64, options?: AccessOptions): V128 {
+    const va = this.let(address);
+    if (options?.aligned) return this.let(this.#slowLoadV(va, options));
+    const { isFast, host } = this.#fastPath(va, 16, TLB.read, undefined);
+    return this.ifValue(
+      isFast,
+      () => load('v128', host()),
+      () => this.#slowLoadV(va, options),
+      'v128',
+    );
+  }
+
+  storeV(address: I64, value: V128, options?: AccessOptions): void {
+    const va = this.let(address);
+    const data = this.let(value);
+    const { isFast, host } = this.#fastPath(va, 16, TLB.write, undefined);
+    this.if(
+      isFast,
+      () => {
+        this.#fb.store('v128', host(), 0, data);
+      },
+      () => {
+        this.#slowStoreV(va, data, options);
+      },
+    );
+  }
+
+  loadPairV(address: I64): [V128, V128] {
+    const va = this.let(address);
+    const first = this.loadV(va);
+    const second = this.loadV(add(va, i64(16)));
+    return [first, second];
+  }
+
+  storePairV(address: I64, first: V128, second: V128): void {
+    const va = this.let(address);
+    const b = this.let(second);
+    this.storeV(va, first);
+    this.storeV(add(va, i64(16)), b);
+  }
+
+  checkStackAlignment(register: RegField): void {
+    const layout = this.#layout(register);
+    if (layout.kind !== 'register-or-sp') return;
+    this.stackPointerFields.add(layout.name);
+    if (this.#hot && !this.#variant.is31.has(layout.name)) return;
+    const misaligned = ne(and(load('i32', i32(0), STATE.SP.at), i32(15)), i32(0));
+    const isStack = this.#hot ? i32(1) : eq(this.#extract(layout), i32(31));
+    this.if(and(isStack, misaligned), () => {
+      // SCTLR_EL1.SA is bit 3, SA0 bit 4.
+      this.if(
+        and(wrap(shrU(sysreg('SCTLR_EL1'), extU(select(field32('EL'), i32(3), i32(4))))), i32(1)),
+        () => {
+          this.#raise(EC.spAlignment);
+        },
+      );
+    });
+  }
+
+  markExclusive(address: I64, size: SizeLog2 | 4, low: I64, high?: I64): void {
+    setField64(this.#fb, 'EXCLUSIVE_ADDRESS', address);
+    setField32(this.#fb, 'EXCLUSIVE_SIZE', i32(size));
+    setField64(this.#fb, 'EXCLUSIVE_LOW', low);
+    if (high) setField64(this.#fb, 'EXCLUSIVE_HIGH', high);
+  }
+
+  /**
+   * The monitor remembers the value loaded: the store happens if memory still holds it. A store by somebody else of
+   * the same value in between goes unnoticed.
+   */
+  storeExclusive(address: I64, size: SizeLog2 | 4, low: I64, high?: I64): I32 {
+    const fb = this.#fb;
+    const va = this.let(address);
+    const status = fb.temp('i32');
+    fb.set(status, i32(1));
+    const half = size === 4 ? 3 : size;
+    this.if(and(eq(field64('EXCLUSIVE_ADDRESS'), va), eq(field32('EXCLUSIVE_SIZE'), i32(size))), () => {
+      const isSame = fb.temp('i32');
+      fb.set(isSame, eq(this.load(va, half, false, { aligned: true }), field64('EXCLUSIVE_LOW')));
+      if (high)
+        fb.set(
+          isSame,
+          and(
+            fb.get(isSame),
+            eq(this.load(add(va, i64(1 << half)), half, false, { aligned: true }), field64('EXCLUSIVE_HIGH')),
+          ),
+        );
+      this.if(fb.get(isSame), () => {
+        if (high) this.storePair(va, half, low, high);
+        else this.store(va, half, low, { aligned: true });
+        fb.set(status, i32(0));
+      });
+    });
+    this.clearExclusive();
+    return fb.get(status);
+  }
+
+  clearExclusive(): void {
+    setField64(this.#fb, 'EXCLUSIVE_ADDRESS', ALL_ONES);
+  }
+
+  // ---- system
+
+  undefined(): void {
+    this.#raise(EC.unknown);
+  }
+
+  svc(imm16: I32): void {
+    this.#raise(EC.svc, imm16, this.#nextPc());
+  }
+
+  brk(imm16: I32): void {
+    this.#raise(EC.brk, imm16);
+  }
+
+  /** Halting debug isn't there: undefined. */
+  hlt(): void {
+    this.undefined();
+  }
+
+  #firmwareCall(conduit: number, imm16: I32): void {
+    invariant(!this.#hot, 'firmware calls are cold');
+    this.if(eqz(field32('EL')), () => {
+      this.undefined();
+    });
+    setField64(this.#fb, 'PC', this.#nextPc());
+    const result = this.let(call(this.#core.firmwareCall, i32(conduit), imm16));
+    this.if(eq(result, i32(-1)), () => {
+      this.undefined();
+    });
+    this.#fb.return(result);
+  }
+
+  hvc(imm16: I32): void {
+    this.#firmwareCall(0, imm16);
+  }
+
+  smc(imm16: I32): void {
+    this.#firmwareCall(1, imm16);
+  }
+
+  eret(): void {
+    invariant(!this.#hot, 'ERET is cold');
+    this.if(eqz(field32('EL')), () => {
+      this.undefined();
+    });
+    this.#fb.call(this.#core.exceptions.exceptionReturn.index);
+    this.#fb.return(i32(NEXT.refetch));
+  }
+
+  hint(hint: Hint): void {
+    invariant(!this.#hot, 'hints that do something are cold');
+    const fb = this.#fb;
+    switch (hint) {
+      case 'sev':
+      case 'sevl':
+        setField32(fb, 'EVENT', i32(1));
+        return;
+      case 'yield':
+        return;
+      case 'wfi':
+      case 'wfe': {
+        const isWfe = hint === 'wfe';
+        // SCTLR_EL1.nTWI is bit 16, nTWE bit 18: clear traps EL0. ISS.TI tells which.
+        this.if(
+          and(eqz(field32('EL')), eqz(and(wrap(sysreg('SCTLR_EL1')), i32(1 << (isWfe ? 18 : 16))))),
+          () => {
+            this.#raise(EC.wfx, i32((isWfe ? 1 : 0) | 0x1e0_0000));
+          },
+        );
+        if (isWfe)
+          this.if(field32('EVENT'), () => {
+            setField32(fb, 'EVENT', i32(0));
+            fb.return(i32(NEXT.instruction));
+          });
+        this.if(eqz(field32('PENDING')), () => {
+          setField64(fb, 'PC', this.#nextPc());
+          setField32(fb, 'EXIT', i32(isWfe ? EXIT.waitForEvent : EXIT.waitForInterrupt));
+          fb.return(i32(NEXT.exit));
+        });
+        return;
+      }
+    }
+  }
+
+  isb(): void {
+    this.#refetchAtNext();
+  }
+
+  /** Memory is sequentially consistent here. */
+  barrier(): void {
+    return;
+  }
+
+  /** ISS of a trapped MSR, MRS or SYS. DDI0487 D19.2.37, ISS encoding for EC 0x18. */
+  #trapSystem(encoding: number, register: RegField, isRead: boolean): void {
+    const op0 = (encoding >> 14) & 3;
+    const op1 = (encoding >> 11) & 7;
+    const crn = (encoding >> 7) & 15;
+    const crm = (encoding >> 3) & 15;
+    const op2 = encoding & 7;
+    const fixed = (op0 << 20) | (op2 << 17) | (op1 << 14) | (crn << 10) | (crm << 1) | (isRead ? 1 : 0);
+    this.#raise(EC.systemRegister, or(i32(fixed), this.#extract(this.#layout(register), 5)));
+  }
+
+  /** Undefined or trapped for EL0, as the register's row says. */
+  #checkSystemAccess(row: SystemRegister | SystemOperation, register: RegField, isRead: boolean): void {
+    if (row.minEl === 1) {
+      this.if(eqz(field32('EL')), () => {
+        this.undefined();
+      });
+      return;
+    }
+    const { el0 } = row;
+    if (el0 === undefined) return;
+    if (el0 === 'read-only') {
+      if (!isRead)
+        this.if(eqz(field32('EL')), () => {
+          this.undefined();
+        });
+      return;
+    }
+    this.if(and(eqz(field32('EL')), eqz(wrap(and(shrU(sysreg(el0.register), i64(el0.bit)), i64(1))))), () => {
+      this.#trapSystem(row.encoding, register, isRead);
+    });
+  }
+
+  readSystemRegister(register: SystemRegister | undefined, target: RegField): void {
+    if (!register || register.access === 'wo') {
+      this.undefined();
+      return;
+    }
+    this.#checkSystemAccess(register, target, true);
+    const { behind, name } = register;
+    switch (behind.kind) {
+      case 'storage':
+        this.setX(target, load('i64', i32(0), sysregAddress(name)));
+        return;
+      case 'zero':
+        this.setX(target, i64(0));
+        return;
+      case 'identification':
+        this.setX(target, this.#identification(name));
+        return;
+      case 'pstate':
+        this.setX(target, this.#readPstate(name));
+        return;
+      case 'external':
+        this.if(call(this.#core.externalRead, i32(SYSTEM_REGISTERS.indexOf(register))), () => {
+          this.undefined();
+        });
+        this.setX(target, load('i64', i32(0), STATE.EXCHANGE.at));
+        return;
+    }
+  }
+
+  #identification(name: string): I64 {
+    const { model } = this.#core;
+    if (name === 'MPIDR_EL1') return field64('MPIDR');
+    if (name === 'CCSIDR_EL1') {
+      const selected = wrap(sysreg('CSSELR_EL1'));
+      return select(
+        eq(selected, i32(0)),
+        i64(model.ccsidr[0]),
+        select(
+          eq(selected, i32(1)),
+          i64(model.ccsidr[1]),
+          select(eq(selected, i32(2)), i64(model.ccsidr[2]), i64(0)),
+        ),
+      );
+    }
+    return i64(model.identification[name] ?? 0n);
+  }
+
+  #readPstate(name: string): I64 {
+    switch (name) {
+      case 'NZCV':
+        return shl(extU(this.nzcv()), i64(28));
+      case 'DAIF':
+        return shl(extU(field32('DAIF')), i64(6));
+      case 'CurrentEL':
+        return shl(extU(field32('EL')), i64(2));
+      case 'SPSel':
+        return extU(field32('SPSEL'));
+      case 'ISR_EL1':
+        return shl(extU(field32('PENDING')), i64(6));
+      case 'SP_EL0':
+        // Undefined where it is the stack pointer in use.
+        this.if(eqz(field32('SPSEL')), () => {
+          this.undefined();
+        });
+        return field64('SP_BANK', 0);
+      default:
+        invariant(false, `no such part of PSTATE: ${name}`);
+    }
+  }
+
+  writeSystemRegister(register: SystemRegister | undefined, source: RegField): void {
+    if (!register || register.access === 'ro') {
+      this.undefined();
+      return;
+    }
+    this.#checkSystemAccess(register, source, false);
+    const { behind, name } = register;
+    switch (behind.kind) {
+      case 'storage': {
+        const value = or(and(this.x(source), i64(behind.writable)), i64(behind.reset & ~behind.writable));
+        setSysreg(this.#fb, name, value);
+        if (behind.invalidates) {
+          const { mmu } = this.#core;
+          this.#fb.call((behind.invalidates === 'translations' ? mmu.flushAll : mmu.flushAddressSpace).index);
+          this.#refetchAtNext();
+        } else if (name === 'CPACR_EL1') {
+          this.#fb.call(this.#core.exceptions.pstateChanged.index);
+        }
+        return;
+      }
+      case 'zero':
+      case 'identification':
+        return;
+      case 'pstate':
+        this.#writePstateRegister(name, source);
+        return;
+      case 'external':
+        this.#fb.store('i64', i32(0), STATE.EXCHANGE.at, this.x(source));
+        this.if(call(this.#core.externalWrite, i32(SYSTEM_REGISTERS.indexOf(register))), () => {
+          this.undefined();
+        });
+        // The write may have raised or taken away an interrupt.
+        this.#refetchAtNext();
+        return;
+    }
+  }
+
+  #writePstateRegister(name: string, source: RegField): void {
+    switch (name) {
+      case 'NZCV':
+        this.setNZCV(and(shrU(this.w(source), i32(28)), i32(15)));
+        return;
+      case 'DAIF':
+        setField32(this.#fb, 'DAIF', and(shrU(this.w(source), i32(6)), i32(15)));
+        this.#refetchAtNext();
+        return;
+      case 'SPSel':
+        this.#fb.call(this.#core.exceptions.selectStackPointer.index, and(this.w(source), i32(1)));
+        return;
+      case 'SP_EL0':
+        this.if(eqz(field32('SPSEL')), () => {
+          this.undefined();
+        });
+        setField64(this.#fb, 'SP_BANK', this.x(source), 0);
+        return;
+      default:
+        invariant(false, `no such part of PSTATE: ${name}`);
+    }
+  }
+
+  systemOperation(operation: SystemOperation | undefined, source: RegField): void {
+    if (!operation) {
+      this.undefined();
+      return;
+    }
+    this.#checkSystemAccess(operation, source, false);
+    const { mmu } = this.#core;
+    const va = (): I64 => this.x(source);
+    switch (operation.effect) {
+      case 'none':
+      case 'invalidate instructions':
+      case 'invalidate instructions by address':
+        // Stores drop the decoded instructions they overwrite, so there is nothing stale to invalidate.
+        return;
+      case 'zero block': {
+        this.#fb.call(mmu.zeroBlock.index, va(), this.pc());
+        this.#afterSlowPath();
+        return;
+      }
+      case 'invalidate translations':
+        this.#fb.call(mmu.flushAll.index);
+        this.#refetchAtNext();
+        return;
+      case 'invalidate translations by address':
+        // Bits 43:0 of the operand are the address's bits 55:12.
+        this.#fb.call(mmu.flushAddress.index, shrS(shl(va(), i64(20)), i64(8)));
+        this.#refetchAtNext();
+        return;
+      case 'translate': {
+        const isWrite = operation.name.endsWith('W');
+        const mode = operation.name.includes('E0') ? MODE.el0 : MODE.el1;
+        this.#fb.call(mmu.translate.index, va(), i32(isWrite ? ACCESS.write : ACCESS.read), i32(mode));
+        return;
+      }
+    }
+  }
+
+  writePstate(op1: number, op2: number, imm4: number): void {
+    const fb = this.#fb;
+    switch ((op1 << 3) | op2) {
+      case 0b000_100: // PAN
+        if (!this.#core.model.hasPan) break;
+        this.if(eqz(field32('EL')), () => {
+          this.undefined();
+        });
+        setField32(fb, 'PAN', i32(imm4 & 1));
+        fb.call(this.#core.exceptions.pstateChanged.index);
+        this.#refetchAtNext();
+        return;
+      case 0b000_101: // SPSel
+        this.if(eqz(field32('EL')), () => {
+          this.undefined();
+        });
+        fb.call(this.#core.exceptions.selectStackPointer.index, i32(imm4 & 1));
+        return;
+      case 0b011_110: // DAIFSet
+      case 0b011_111: {
+        // DAIFClr
+        // SCTLR_EL1.UMA, bit 9, lets EL0 in.
+        this.if(and(eqz(field32('EL')), eqz(and(wrap(sysreg('SCTLR_EL1')), i32(1 << 9)))), () => {
+          // As a trapped system register access with Rt 31.
+          const fixed = (op2 << 17) | (op1 << 14) | (4 << 10) | (31 << 5) | (imm4 << 1);
+          this.#raise(EC.systemRegister, i32(fixed));
+        });
+        if (op2 === 6) {
+          setField32(fb, 'DAIF', or(field32('DAIF'), i32(imm4)));
+          return;
+        }
+        setField32(fb, 'DAIF', and(field32('DAIF'), i32(~imm4)));
+        this.#refetchAtNext();
+        return;
+      }
+      default:
+        break;
+    }
+    this.undefined();
+  }
+}

@@ -1,0 +1,430 @@
+/**
+ * The core module: the interpreter's one function, the MMU and exceptions, as WebAssembly.
+ *
+ * Dispatch is a `br_table` on a 16-bit handler index kept beside each code word (docs/ARCHITECTURE.md, "From a row to a
+ * handler"). Index 0 decodes the word and stores its handler; index 1 stands behind the last word of a page.
+ */
+import { invariant } from '../base/index.js';
+import type { Decoder } from '../isa/decoder.js';
+import type { Row } from '../isa/row.js';
+import { fieldValue } from '../isa/row.js';
+import type { I32 } from '../wasm/expr.js';
+import {
+  add,
+  and,
+  callIndirect,
+  eq,
+  eqz,
+  extU,
+  i32,
+  i64,
+  leS,
+  load,
+  ne,
+  not,
+  select,
+  shrU,
+  sub,
+  wrap,
+  xor,
+} from '../wasm/expr.js';
+import { FunctionBuilder } from '../wasm/function-builder.js';
+import type { FunctionRef } from '../wasm/module-builder.js';
+import { ModuleBuilder, call } from '../wasm/module-builder.js';
+import { EC, VECTOR, defineExceptions, syndrome } from './exceptions.js';
+import type { CoreFunctions, HotFrame, Variant } from './interpreter-stage.js';
+import { InterpreterStage, LookupTables, NEXT } from './interpreter-stage.js';
+import { CODE_TLB, CODE_TLB_OFFSET, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, SIDE_TABLE } from './layout.js';
+import { defineMmu } from './mmu.js';
+import type { CpuModel } from './models.js';
+import { field32, field64, setField32, setField64 } from './state.js';
+
+/** Handlers that belong to no row. */
+export const HANDLER = { decode: 0, pageEnd: 1, undefined: 2 } as const;
+
+const PLAIN: Variant = { is31: new Set(), isFar: false };
+
+/** What is imported from TypeScript. i64 values travel through the EXCHANGE cell. */
+export interface HostImports {
+  /** Stores the handler index of the word at host address `p`. */
+  decode(p: number): void;
+  deviceRead(address: number, bytes: number): number;
+  deviceWrite(address: number, bytes: number): number;
+  makeCodePage(hostPage: number): number;
+  externalRead(index: number): number;
+  externalWrite(index: number): number;
+  firmwareCall(conduit: number, immediate: number): number;
+  traceException(vector: number): void;
+}
+
+interface Handler {
+  readonly row: Row;
+  readonly statics: Readonly<Record<string, number>>;
+  readonly splits: Readonly<Record<string, number>>;
+  readonly variant: Variant;
+}
+
+/** Handlers of a group on their way to a `HandlerGroup`. */
+interface Group {
+  readonly key: string;
+  readonly isHot: boolean;
+  readonly registers: readonly string[];
+  readonly label: string | undefined;
+  /** In the order of variants. */
+  readonly handlers: readonly Handler[];
+}
+
+/** The handlers of one row with the same static fields and splits, which differ by variant. */
+interface HandlerGroup {
+  /** Names of register fields for which 31 is a handler of its own. */
+  readonly registers: readonly string[];
+  /** The field whose target may lie in the page or outside. */
+  readonly label: string | undefined;
+  /** Handler by variant: bit `i` for `registers[i]` being 31, the next one for a target outside the page. */
+  readonly handlers: readonly number[];
+}
+
+/** What decoding needs to know of the core module: groups by row, static fields and splits. Plain data. */
+export type HandlerIndex = Readonly<Record<string, HandlerGroup>>;
+
+function groupKey(row: Row, statics: readonly number[], splits: readonly number[]): string {
+  return `${row.name}/${statics.join()}/${splits.join()}`;
+}
+
+/** Finds the handler of a word. */
+export class HandlerFinder {
+  readonly #decoder: Decoder;
+  readonly #groups: ReadonlyMap<string, HandlerGroup>;
+
+  constructor(decoder: Decoder, index: HandlerIndex) {
+    this.#decoder = decoder;
+    this.#groups = new Map(Object.entries(index));
+  }
+
+  /** Row and handler of `word` at `offset` bytes into its page. */
+  find(word: number, offset: number): { readonly row: Row | undefined; readonly handler: number } {
+    const row = this.#decoder.decode(word);
+    if (!row || row.status === 'unimplemented') return { row, handler: HANDLER.undefined };
+    const group = this.#groups.get(
+      groupKey(
+        row,
+        row.staticFields.map((field) => fieldValue(word, field)),
+        row.splitValues(word),
+      ),
+    );
+    invariant(group !== undefined, `${row.name} has no handler for 0x${word.toString(16)}`);
+    let variant = 0;
+    group.registers.forEach((name, i) => {
+      const field = row.fields.find((f) => f.name === name);
+      if (field && fieldValue(word, field) === 31) variant |= 1 << i;
+    });
+    const label = row.fields.find((f) => f.name === group.label);
+    if (label) {
+      const shift = 32 - label.width;
+      const destination = offset + ((fieldValue(word, label) << shift) >> shift) * 4;
+      if (destination < 0 || destination >= PAGE_SIZE) variant |= 1 << group.registers.length;
+    }
+    const handler = group.handlers[variant];
+    invariant(handler !== undefined, `${row.name} has no handler for 0x${word.toString(16)}`);
+    return { row, handler };
+  }
+}
+
+/** All combinations of values below the given counts. */
+function* combinations(counts: readonly number[]): Generator<number[]> {
+  const values = counts.map(() => 0);
+  for (;;) {
+    yield [...values];
+    let i = values.length - 1;
+    for (; i >= 0; i--) {
+      const value = (values[i] ?? 0) + 1;
+      if (value < (counts[i] ?? 0)) {
+        values[i] = value;
+        break;
+      }
+      values[i] = 0;
+    }
+    if (i < 0) return;
+  }
+}
+
+function named(
+  names: readonly { readonly name: string }[],
+  values: readonly number[],
+): Record<string, number> {
+  return Object.fromEntries(names.map(({ name }, i) => [name, values[i] ?? 0]));
+}
+
+function enumerateGroups(rows: readonly Row[], core: CoreFunctions, lookups: LookupTables): Group[] {
+  const groups: Group[] = [];
+  for (const row of rows) {
+    if (row.status === 'unimplemented') continue;
+    for (const staticValues of combinations(row.staticFields.map((field) => 2 ** field.width))) {
+      const statics = named(row.staticFields, staticValues);
+      if (!row.isAllocated(statics)) continue;
+      for (const splitValues of combinations(row.splits.map((split) => split.count))) {
+        const splits = named(row.splits, splitValues);
+        const key = groupKey(row, staticValues, splitValues);
+        if (!row.isHot(statics)) {
+          const handlers = [{ row, statics, splits, variant: PLAIN }];
+          groups.push({ key, isHot: false, registers: [], label: undefined, handlers });
+          continue;
+        }
+        // A trial run shows which register fields are written or may be the stack pointer.
+        const trial = new InterpreterStage(
+          new FunctionBuilder(['i32'], ['i32']),
+          core,
+          lookups,
+          row,
+          PLAIN,
+          undefined,
+        );
+        trial.generate(statics, splits);
+        const registers = row.fields
+          .map((field) => field.name)
+          .filter((name) => trial.written.has(name) || trial.stackPointerFields.has(name));
+        const label = trial.usesLabel ? row.fields.find((field) => field.kind === 'label')?.name : undefined;
+        const handlers: Handler[] = [];
+        for (let variant = 0; variant < 2 ** (registers.length + (label === undefined ? 0 : 1)); variant++)
+          handlers.push({
+            row,
+            statics,
+            splits,
+            variant: {
+              is31: new Set(registers.filter((_, i) => ((variant >> i) & 1) === 1)),
+              isFar: variant >> registers.length === 1,
+            },
+          });
+        groups.push({ key, isHot: true, registers, label, handlers });
+      }
+    }
+  }
+  return groups;
+}
+
+/** The core module and what TypeScript must know of it. Plain data: it can be made when v8a is built. */
+export interface CoreImage {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly handlers: HandlerIndex;
+}
+
+/** Functions that the module exports. */
+export interface CoreExports {
+  /** Executes about `budget` instructions; the EXIT cell says why it came back. */
+  run(budget: number): void;
+  flushAll(): void;
+  pstateChanged(): void;
+}
+
+/** Generates the core module for the instructions of `decoder` and the CPU `model`. */
+export function generateCore(decoder: Decoder, model: CpuModel): CoreImage {
+  const mb = new ModuleBuilder();
+  mb.importMemory('env', 'memory', Math.ceil(PAGE_MAP_BASE / 0x1_0000));
+  const imported = <R extends 'i32' | 'none'>(
+    name: keyof HostImports,
+    params: readonly ('i32' | 'f64')[],
+    result: R,
+  ): FunctionRef<R> => mb.importFunction('env', name, params, result);
+  const decode = imported('decode', ['i32'], 'none');
+  const deviceRead = imported('deviceRead', ['f64', 'i32'], 'i32');
+  const deviceWrite = imported('deviceWrite', ['f64', 'i32'], 'i32');
+  const makeCodePage = imported('makeCodePage', ['i32'], 'i32');
+  const externalRead = imported('externalRead', ['i32'], 'i32');
+  const externalWrite = imported('externalWrite', ['i32'], 'i32');
+  const firmwareCall = imported('firmwareCall', ['i32', 'i32'], 'i32');
+  const traceException = imported('traceException', ['i32'], 'none');
+
+  const exceptions = defineExceptions(mb, traceException);
+  const mmu = defineMmu(mb, exceptions, { deviceRead, deviceWrite, makeCodePage });
+  const core: CoreFunctions = { exceptions, mmu, externalRead, externalWrite, firmwareCall, model };
+  const lookups = new LookupTables();
+  const groups = enumerateGroups(decoder.rows, core, lookups);
+  /** Handler index of each handler. */
+  const indices = new Map<Handler, number>();
+
+  // Cold handlers are functions of their own, in the module's table; hot ones come inside `run`.
+  const coldType = mb.typeIndex(['i32'], 'i32');
+  const coldHandlers: Handler[] = groups.filter(({ isHot }) => !isHot).flatMap(({ handlers }) => handlers);
+  for (const handler of coldHandlers)
+    mb.addToTable(
+      mb.function(handler.row.name.replace(/[^\x20-\x7e]/g, '?'), ['i32'], 'i32', (fb) => {
+        new InterpreterStage(fb, core, lookups, handler.row, handler.variant, undefined).generate(
+          handler.statics,
+          handler.splits,
+        );
+        fb.unreachable();
+      }),
+    );
+
+  const run = mb.function('run', ['i32'], 'none', (fb) => {
+    const n = fb.param(0, 'i32');
+    const p = fb.local('i32');
+    const side = fb.local('i32');
+    const tlb = fb.local('i32');
+    const word = fb.local('i32');
+    const entry = fb.local('i32');
+    const index = fb.local('i32');
+    const flagA = fb.local('i64');
+    const flagB = fb.local('i64');
+    const target = fb.local('i64');
+    const offset = fb.local('i64');
+    const isOutOfBudget = (): I32 => leS(fb.get(n), i32(0));
+    const spillFlags = (): void => {
+      setField64(fb, 'FLAG_A', fb.get(flagA));
+      setField64(fb, 'FLAG_B', fb.get(flagB));
+    };
+    const reloadFlags = (): void => {
+      fb.set(flagA, field64('FLAG_A'));
+      fb.set(flagB, field64('FLAG_B'));
+    };
+
+    fb.block('exit', (exit) => {
+      fb.loop('refetch', (refetch) => {
+        setField32(fb, 'FAULT', i32(0));
+        const pending = fb.let(and(field32('PENDING'), not(field32('DAIF'))));
+        fb.if(and(pending, i32(7)), () => {
+          // SError before FIQ before IRQ: the order among them is ours to choose. DDI0487 D1.3.5.
+          fb.call(
+            exceptions.interrupt.index,
+            select(
+              and(pending, i32(4)),
+              i32(VECTOR.serror),
+              select(and(pending, i32(1)), i32(VECTOR.fiq), i32(VECTOR.irq)),
+            ),
+          );
+          fb.br(refetch);
+        });
+        fb.if(field32('IL'), () => {
+          fb.call(exceptions.raise.index, syndrome(EC.illegalState), i64(0), i32(0), field64('PC'));
+          fb.br(refetch);
+        });
+        reloadFlags();
+        fb.set(tlb, field32('TLB'));
+        fb.set(target, field64('PC'));
+        fb.loop('jump', (jump) => {
+          fb.if(isOutOfBudget(), () => {
+            setField64(fb, 'PC', fb.get(target));
+            spillFlags();
+            setField32(fb, 'EXIT', i32(0));
+            fb.br(exit);
+          });
+          fb.set(
+            entry,
+            add(
+              add(fb.get(tlb), i32(CODE_TLB_OFFSET)),
+              and(
+                wrap(shrU(fb.get(target), i64(PAGE_SHIFT - 4))),
+                i32((CODE_TLB.entries - 1) * CODE_TLB.stride),
+              ),
+            ),
+          );
+          fb.set(offset, xor(fb.get(target), load('i64', fb.get(entry), CODE_TLB.tag)));
+          // Another page, or not a multiple of 4.
+          fb.if(ne(and(fb.get(offset), i64(~0xffcn)), i64(0)), () => {
+            setField64(fb, 'PC', fb.get(target));
+            setField32(fb, 'BUDGET', fb.get(n));
+            spillFlags();
+            fb.brIf(refetch, eqz(call(mmu.fetch, fb.get(target))));
+            fb.br(jump);
+          });
+          fb.set(p, add(load('i32', fb.get(entry), CODE_TLB.host), wrap(fb.get(offset))));
+          fb.set(side, load('i32', fb.get(entry), CODE_TLB.side));
+          setField64(fb, 'DELTA', sub(fb.get(target), extU(fb.get(p))));
+          fb.block('outOfBudget', (outOfBudget) => {
+            fb.loop('dispatch', (dispatch) => {
+              fb.set(n, sub(fb.get(n), i32(1)));
+              const frame: HotFrame = {
+                p,
+                n,
+                tlb,
+                word,
+                flagA,
+                flagB,
+                target,
+                dispatch,
+                jump,
+                refetch,
+                outOfBudget,
+              };
+              const notAnInstruction = (): void => {
+                fb.set(n, add(fb.get(n), i32(1)));
+              };
+              const cases: (() => void)[] = [
+                () => {
+                  notAnInstruction();
+                  fb.call(decode.index, fb.get(p));
+                  fb.br(dispatch);
+                },
+                () => {
+                  notAnInstruction();
+                  fb.set(target, add(field64('DELTA'), extU(fb.get(p))));
+                  fb.br(jump);
+                },
+                () => {
+                  spillFlags();
+                  fb.call(
+                    exceptions.raise.index,
+                    syndrome(EC.unknown),
+                    i64(0),
+                    i32(0),
+                    add(field64('DELTA'), extU(fb.get(p))),
+                  );
+                  fb.br(refetch);
+                },
+              ];
+              for (const handler of groups.flatMap((group) => (group.isHot ? group.handlers : []))) {
+                indices.set(handler, cases.length);
+                cases.push(() => {
+                  fb.scope(() => {
+                    new InterpreterStage(fb, core, lookups, handler.row, handler.variant, frame).generate(
+                      handler.statics,
+                      handler.splits,
+                    );
+                  });
+                });
+              }
+              // All others: a call through the table.
+              const firstCold = cases.length;
+              coldHandlers.forEach((handler, position) => indices.set(handler, firstCold + position));
+              cases.push(() => {
+                setField32(fb, 'BUDGET', fb.get(n));
+                spillFlags();
+                fb.set(index, callIndirect('i32', coldType, sub(fb.get(index), i32(firstCold)), [fb.get(p)]));
+                fb.set(n, field32('BUDGET'));
+                fb.if(fb.get(index), () => {
+                  fb.brIf(refetch, eq(fb.get(index), i32(NEXT.refetch)));
+                  fb.br(exit);
+                });
+                reloadFlags();
+                fb.set(p, add(fb.get(p), i32(4)));
+                fb.br(dispatch);
+              });
+              fb.set(index, load('i32_16u', add(shrU(fb.get(p), i32(1)), fb.get(side))));
+              fb.switch(fb.get(index), cases);
+            });
+          });
+          setField64(fb, 'PC', add(field64('DELTA'), extU(fb.get(p))));
+          spillFlags();
+          setField32(fb, 'EXIT', i32(0));
+          fb.br(exit);
+        });
+      });
+    });
+    setField32(fb, 'BUDGET', fb.get(n));
+  });
+
+  mb.export('run', run);
+  mb.export('flushAll', mmu.flushAll);
+  mb.export('pstateChanged', exceptions.pstateChanged);
+  for (const { at, values } of lookups.tables) mb.addData(at, new Uint8Array(values.buffer));
+  invariant(indices.size < 0x10000 - 3, 'handler indices have 16 bits');
+  const handlers = Object.fromEntries(
+    groups.map(({ key, registers, label, handlers: members }) => [
+      key,
+      { registers, label, handlers: members.map((handler) => indices.get(handler) ?? HANDLER.undefined) },
+    ]),
+  );
+  return { bytes: mb.build(), handlers };
+}
+
+invariant(SIDE_TABLE.words * 4 === PAGE_SIZE, 'a handler table covers a page');

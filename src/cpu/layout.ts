@@ -1,0 +1,202 @@
+/**
+ * The WebAssembly memory of a machine: CPU state, TLBs, decoder tables, then guest memory. Every address that
+ * generated code and TypeScript share is stated here and nowhere else.
+ *
+ * CPU state stands at fixed addresses, so generated code reaches a register with a constant. Several CPUs on one thread
+ * take turns: what is below `STATE_SIZE` is copied out and in. A CPU on a worker thread gets code generated for
+ * another base.
+ */
+import { KIB } from '../base/index.js';
+
+/** A field of the CPU's state. */
+interface Cell {
+  readonly at: number;
+  readonly width: 4 | 8 | 16;
+}
+
+let next = 0;
+
+function cell(width: 4 | 8 | 16, count = 1): Cell & { readonly count: number } {
+  next = Math.ceil(next / width) * width;
+  const at = next;
+  next += width * count;
+  return { at, width, count };
+}
+
+/** Architectural and engine state of the running CPU. Order matters only for X, which starts at 0. */
+export const STATE = {
+  /** X0 … X30; entry 31 is the zero register and always holds 0. */
+  X: cell(8, 32),
+  /** The stack pointer in use: SP_EL0 or SP_ELx, as PSTATE.SP says. */
+  SP: cell(8),
+  /** Stack pointers not in use; entry `n` is SP_ELn. */
+  SP_BANK: cell(8, 4),
+  V: cell(16, 32),
+  /** Address of the next instruction, valid whenever generated code isn't running. */
+  PC: cell(8),
+  /**
+   * The condition flags, not yet computed: those of FLAG_A − FLAG_B (kind 0), of FLAG_A + FLAG_B (1), or NZCV itself
+   * in the low bits of FLAG_A (2). 32-bit operands are shifted to the top of the word.
+   */
+  FLAG_A: cell(8),
+  FLAG_B: cell(8),
+  FLAG_KIND: cell(4),
+  /** PSTATE.D, A, I, F in bits 3 … 0. */
+  DAIF: cell(4),
+  /** PSTATE.EL. */
+  EL: cell(4),
+  /** PSTATE.SP. */
+  SPSEL: cell(4),
+  /** PSTATE.PAN. */
+  PAN: cell(4),
+  /** PSTATE.IL. */
+  IL: cell(4),
+  /** Virtual address minus host address, for the page that is executing. */
+  DELTA: cell(8),
+  /** Non-zero where Advanced SIMD and FP instructions trap at the current exception level. */
+  SIMD_TRAP: cell(4),
+  /** MPIDR_EL1 of this CPU. */
+  MPIDR: cell(8),
+  /** TLBs of the current translation regime and privilege. */
+  TLB: cell(4),
+  /** Instructions left of the budget; less than or equal to 0 ends the run at the next branch. */
+  BUDGET: cell(4),
+  /** Non-zero after a slow path raised an exception: PC is the handler's address. */
+  FAULT: cell(4),
+  /** Interrupt inputs: bit 0 FIQ, bit 1 IRQ, bit 2 SError, as in DAIF. */
+  PENDING: cell(4),
+  /** Why `run` came back: a value of `EXIT`. */
+  EXIT: cell(4),
+  /** Set by SEV and by interrupts, consumed by WFE. */
+  EVENT: cell(4),
+  /** The exclusive monitor: address (all ones where open), size in bytes, value loaded. */
+  EXCLUSIVE_ADDRESS: cell(8),
+  EXCLUSIVE_SIZE: cell(4),
+  EXCLUSIVE_LOW: cell(8),
+  EXCLUSIVE_HIGH: cell(8),
+  /** Results of a translation table walk. */
+  WALK_PAGE: cell(4),
+  WALK_FLAGS: cell(4),
+  /** Data of accesses and system registers that TypeScript serves, 16 bytes. */
+  EXCHANGE: cell(16),
+  /** Non-zero where the `exceptions` channel is traced. */
+  TRACE_EXCEPTIONS: cell(4),
+  /** Non-zero once a mapping larger than 4 KiB has been cached for the low, the high half of the address space. */
+  LARGE_LOW: cell(4),
+  LARGE_HIGH: cell(4),
+  /** System registers with storage, in the order of `storageIndex`. */
+  SYSREG: cell(8, 192),
+} as const;
+
+export type StateField = keyof typeof STATE;
+
+export const STATE_SIZE = 4 * KIB;
+if (next > STATE_SIZE) throw new Error('CPU state outgrew its page');
+
+/** Values of the EXIT cell. */
+export const EXIT = { budget: 0, waitForInterrupt: 1, waitForEvent: 2, stopped: 3 } as const;
+
+// ---- guest memory regions, as the page walker sees them
+
+/** Direct memory: first page, pages, host address, flags; 4 words each. */
+export const REGIONS = { at: STATE_SIZE, capacity: 32, stride: 16 } as const;
+export const REGION_COUNT = REGIONS.at + REGIONS.capacity * REGIONS.stride;
+/** Flag of a region: stores go to the device. */
+export const REGION_READ_ONLY = 1;
+
+// ---- TLBs
+
+export const PAGE_SHIFT = 12;
+export const PAGE_SIZE = 1 << PAGE_SHIFT;
+
+/**
+ * An entry of the data TLB:
+ *
+ * | at | holds |
+ * |---|---|
+ * | 0 | page address where plain loads may use the entry, else one that never matches |
+ * | 8 | the same for stores |
+ * | 16 | page address where the entry is valid at all |
+ * | 24 | host address of the page, or the physical page number where it isn't direct |
+ * | 28 | flags: `TLB_FLAGS` |
+ */
+export const TLB = { entries: 512, stride: 32, read: 0, write: 8, any: 16, host: 24, flags: 28 } as const;
+/** An entry of the code TLB: page address, host address, distance to the handler table. */
+export const CODE_TLB = { entries: 256, stride: 16, tag: 0, host: 8, side: 12 } as const;
+
+export const TLB_FLAGS = {
+  readable: 0x1,
+  writable: 0x2,
+  executable: 0x4,
+  /** Accesses must be aligned: Device memory, MMU off, SCTLR_EL1.A. */
+  strict: 0x8,
+  device: 0x10,
+  /** Belongs to one address space (nG). */
+  notGlobal: 0x20,
+  /** Backed by host memory: `host` is its address. */
+  direct: 0x40,
+  /** Direct, but stores go to the device. */
+  readOnly: 0x80,
+  /** Holds decoded instructions: a store must drop them. */
+  code: 0x100,
+  /** Cached from a block, or from a granule above 4 KiB. */
+  large: 0x200,
+} as const;
+
+/** Privileges that see different permissions; each has TLBs of its own. Further ones come with EL2. */
+export const MODE = { el0: 0, el1: 1, el1Pan: 2 } as const;
+export const MODES = 3;
+
+const DATA_TLB_SIZE = TLB.entries * TLB.stride;
+/** Distance from a mode's data TLB to its code TLB. */
+export const CODE_TLB_OFFSET = DATA_TLB_SIZE;
+export const MODE_STRIDE = DATA_TLB_SIZE + CODE_TLB.entries * CODE_TLB.stride;
+export const TLB_BASE = 16 * KIB;
+export const TLB_END = TLB_BASE + MODES * MODE_STRIDE;
+
+export function tlbOfMode(mode: number): number {
+  return TLB_BASE + mode * MODE_STRIDE;
+}
+
+// ---- decoder tables
+
+/** Tables of `Stage.lookup`, 8 bytes an entry. */
+export const LOOKUP_BASE = TLB_END;
+export const LOOKUP_SIZE = 320 * KIB;
+
+/**
+ * Handler indices: 16 bits a code word and one more for running off the page's end. Pages get one when code on them is
+ * first executed.
+ */
+export const SIDE_TABLE = { words: PAGE_SIZE / 4, stride: PAGE_SIZE / 2 + 8, capacity: 8192 } as const;
+export const SIDE_BASE = LOOKUP_BASE + LOOKUP_SIZE;
+export const SIDE_END = SIDE_BASE + SIDE_TABLE.capacity * SIDE_TABLE.stride;
+
+/** For each page of the memory itself: the address of its handler table, or 0. */
+export const PAGE_MAP_BASE = Math.ceil(SIDE_END / PAGE_SIZE) * PAGE_SIZE;
+
+const WASM_PAGE = 64 * KIB;
+export const MAX_MEMORY = 2 ** 32;
+
+export interface MemoryPlan {
+  /** Pages of 64 KiB. */
+  readonly wasmPages: number;
+  /** Host address of each block, in the order asked for. */
+  readonly blocks: readonly number[];
+}
+
+/** Places blocks of guest memory (sizes in bytes) behind the tables. Undefined where they don't fit. */
+export function planMemory(sizes: readonly number[]): MemoryPlan | undefined {
+  const guest = sizes.reduce((sum, size) => sum + Math.ceil(size / WASM_PAGE) * WASM_PAGE, 0);
+  const pageMapBytes = ((PAGE_MAP_BASE + guest) / PAGE_SIZE) * 4 + WASM_PAGE;
+  let at = Math.ceil((PAGE_MAP_BASE + pageMapBytes) / WASM_PAGE) * WASM_PAGE;
+  const blocks: number[] = [];
+  for (const size of sizes) {
+    blocks.push(at);
+    at += Math.ceil(size / WASM_PAGE) * WASM_PAGE;
+  }
+  // The last page stays empty, so that no access can run past the end.
+  at += WASM_PAGE;
+  if (at > MAX_MEMORY) return undefined;
+  return { wasmPages: at / WASM_PAGE, blocks };
+}

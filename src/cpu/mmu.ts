@@ -1,0 +1,832 @@
+/**
+ * VMSAv8-64 stage 1 translation, TLB refill and the slow paths of memory accesses, generated. DDI0487 D8.
+ *
+ * Implemented: EL1&0 regime, 4K, 16K and 64K granules, 48-bit addresses, blocks and contiguous entries (cached page by
+ * page), hierarchical permissions, access flag (by software), AP, UXN, PXN, WXN, PAN, top byte ignore, Device and Normal
+ * memory with the alignment faults that follow. Physical addresses have 44 bits (ID_AA64MMFR0_EL1.PARange).
+ */
+import type { I32, I64, LoadKind, StoreKind } from '../wasm/expr.js';
+import {
+  add, and, convert, eq, eqz, extU, gtU, i32, i64, leU, load, ltU, mul, ne, not, op, or, rotl, select, shl, shrS, shrU, sub, wrap, xor,
+} from '../wasm/expr.js'; // prettier-ignore
+import type { FunctionBuilder } from '../wasm/function-builder.js';
+import type { FunctionRef, ModuleBuilder } from '../wasm/module-builder.js';
+import { call } from '../wasm/module-builder.js';
+import type { ExceptionFunctions } from './exceptions.js';
+import { EC, syndrome } from './exceptions.js';
+import {
+  CODE_TLB, CODE_TLB_OFFSET, MODE, MODES, MODE_STRIDE, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY, STATE, TLB,
+  TLB_BASE, TLB_END, TLB_FLAGS, tlbOfMode,
+} from './layout.js'; // prettier-ignore
+import { field32, setField32, setSysreg, sysreg } from './state.js';
+
+/** Kinds of access, as `walk` takes them. */
+export const ACCESS = { read: 0, write: 1, execute: 2 } as const;
+
+/** Fault status codes, the level to be added to those of a walk. DDI0487 D19.2.37, ISS for Data Aborts. */
+const FSC = {
+  addressSize: 0x00,
+  translation: 0x04,
+  accessFlag: 0x08,
+  permission: 0x0c,
+  external: 0x10,
+  externalOnWalk: 0x14,
+  alignment: 0x21,
+} as const;
+/** ISS.WnR of a Data Abort. */
+const ISS_WRITE = 1 << 6;
+/** ISS.CM: a cache maintenance or address translation instruction. */
+const ISS_CACHE = 1 << 8;
+
+/** Bits of a physical address: the TLB keeps page numbers in 32 bits. */
+export const PA_BITS = 44;
+
+/** What a slow path is asked: bits of its `request` operand. */
+export const REQUEST = {
+  /** log2 of the access's bytes, bits 0 … 2; 4 is a vector, as two doublewords. */
+  sizeMask: 7,
+  /** With EL0's permissions. */
+  unprivileged: 8,
+  /** Must be aligned. */
+  aligned: 16,
+  /** A cache maintenance instruction: ISS.CM. */
+  cache: 32,
+  /** log2 of the alignment that is asked for where alignment matters, from this bit up. */
+  alignmentShift: 8,
+} as const;
+
+export interface HostFunctions {
+  /** `(address, bytes)`: reads a device; the data is in EXCHANGE. Non-zero: nothing is there. */
+  readonly deviceRead: FunctionRef<'i32'>;
+  readonly deviceWrite: FunctionRef<'i32'>;
+  /** `(host page)`: makes the page a code page and returns its handler table. */
+  readonly makeCodePage: FunctionRef<'i32'>;
+}
+
+export interface MmuFunctions {
+  /** `(va, request, pc)`: the value, zero-extended; on a fault FAULT is set. 16 bytes come in EXCHANGE. */
+  readonly slowLoad: FunctionRef<'i64'>;
+  /** `(va, request, value, pc)`; 16 bytes are taken from EXCHANGE. */
+  readonly slowStore: FunctionRef<'none'>;
+  /** `(va, pc)`: DC ZVA. */
+  readonly zeroBlock: FunctionRef<'none'>;
+  /** `(va)`: fills the code TLB; 0 where an exception was raised instead. */
+  readonly fetch: FunctionRef<'i32'>;
+  /** Forgets all translations. */
+  readonly flushAll: FunctionRef<'none'>;
+  /** `(va)`: forgets what covers the page. */
+  readonly flushAddress: FunctionRef<'none'>;
+  /** Forgets what isn't global. */
+  readonly flushAddressSpace: FunctionRef<'none'>;
+  /** `(va, access, mode)`: AT; writes PAR_EL1. */
+  readonly translate: FunctionRef<'none'>;
+}
+
+/** Loads by size, zero-extended to 64 bits. */
+const LOAD_KINDS: readonly LoadKind[] = ['i64_8u', 'i64_16u', 'i64_32u', 'i64'];
+const STORE_KINDS: readonly StoreKind[] = ['i64_8', 'i64_16', 'i64_32', 'i64'];
+
+export function defineMmu(
+  mb: ModuleBuilder,
+  exceptions: ExceptionFunctions,
+  host: HostFunctions,
+): MmuFunctions {
+  const bit = (value: I64, n: I64): I64 => and(shrU(value, n), i64(1));
+
+  /** Host address of the physical page, or 0; the region's flags in EXCHANGE+8. */
+  const hostPage = mb.function('hostPage', ['i32'], 'i32', (fb) => {
+    const page = fb.param(0, 'i32');
+    const at = fb.local('i32');
+    const end = fb.local('i32');
+    fb.set(at, i32(REGIONS.at));
+    fb.set(end, add(i32(REGIONS.at), mul(load('i32', i32(0), REGION_COUNT), i32(REGIONS.stride))));
+    fb.loop('regions', (next) => {
+      fb.if(ltU(fb.get(at), fb.get(end)), () => {
+        const offset = fb.let(sub(fb.get(page), load('i32', fb.get(at), 0)));
+        fb.if(ltU(offset, load('i32', fb.get(at), 4)), () => {
+          fb.store('i32', i32(0), STATE.EXCHANGE.at + 8, load('i32', fb.get(at), 12));
+          fb.return(add(load('i32', fb.get(at), 8), shl(offset, i32(PAGE_SHIFT))));
+        });
+        fb.set(at, add(fb.get(at), i32(REGIONS.stride)));
+        fb.br(next);
+      });
+    });
+    fb.return(i32(0));
+    fb.unreachable();
+  });
+
+  /**
+   * Walks the tables for `va`. Returns 0 with WALK_PAGE and WALK_FLAGS set, or the fault status code plus 0x40
+   * (so that "address size, level 0" isn't 0).
+   */
+  const walk = mb.function('walk', ['i64', 'i32', 'i32'], 'i32', (fb) => {
+    const va = fb.param(0, 'i64');
+    const access = fb.param(1, 'i32');
+    const mode = fb.param(2, 'i32');
+    const fault = (code: I32): void => {
+      fb.return(or(code, i32(0x40)));
+    };
+    const sctlr = fb.let(sysreg('SCTLR_EL1'));
+    const tcr = fb.let(sysreg('TCR_EL1'));
+    const high = fb.let(bit(fb.get(va), i64(55)));
+    const tbi = fb.let(wrap(bit(tcr, add(high, i64(37)))));
+    // SCTLR_EL1.A
+    const strict = fb.let(select(wrap(bit(sctlr, i64(1))), i32(TLB_FLAGS.strict), i32(0)));
+
+    // MMU off: flat, Device-nGnRnE for data. DDI0487 D8.2.10.
+    fb.if(eqz(bit(sctlr, i64(0))), () => {
+      const address = fb.let(select(tbi, shrU(shl(fb.get(va), i64(8)), i64(8)), fb.get(va)));
+      fb.if(ne(shrU(address, i64(PA_BITS)), i64(0)), () => {
+        fault(i32(FSC.addressSize));
+      });
+      setField32(fb, 'WALK_PAGE', wrap(shrU(address, i64(PAGE_SHIFT))));
+      setField32(
+        fb,
+        'WALK_FLAGS',
+        i32(
+          TLB_FLAGS.readable |
+            TLB_FLAGS.writable |
+            TLB_FLAGS.executable |
+            TLB_FLAGS.strict |
+            TLB_FLAGS.device |
+            TLB_FLAGS.large,
+        ),
+      );
+      fb.return(i32(0));
+    });
+
+    const ttbr = fb.let(select(wrap(high), sysreg('TTBR1_EL1'), sysreg('TTBR0_EL1')));
+    const regime = fb.let(select(wrap(high), shrU(tcr, i64(16)), tcr)); // T1SZ … as T0SZ …
+    // Granule: log2 of its bytes. TG0 0 is 4K, 1 is 64K, 2 is 16K; TG1 2 is 4K, 3 is 64K, 1 is 16K.
+    const tg = fb.let(wrap(and(select(wrap(high), shrU(tcr, i64(30)), shrU(tcr, i64(14))), i64(3))));
+    const grain = fb.let(
+      select(
+        wrap(high),
+        select(eq(tg, i32(3)), i64(16), select(eq(tg, i32(1)), i64(14), i64(12))),
+        select(eq(tg, i32(1)), i64(16), select(eq(tg, i32(2)), i64(14), i64(12))),
+      ),
+    );
+    const stride = fb.let(sub(grain, i64(3)));
+    // TnSZ outside 16 … 39 behaves as the nearest valid one (constrained unpredictable).
+    const tsz = fb.local('i64');
+    fb.set(tsz, and(regime, i64(63)));
+    fb.set(tsz, select(ltU(fb.get(tsz), i64(16)), i64(16), fb.get(tsz)));
+    fb.set(tsz, select(gtU(fb.get(tsz), i64(39)), i64(39), fb.get(tsz)));
+    const inputSize = fb.let(sub(i64(64), fb.get(tsz)));
+    const canonical = fb.let(select(tbi, shrS(shl(fb.get(va), i64(8)), i64(8)), fb.get(va)));
+    fb.if(
+      or(
+        // All bits above the input are copies of bit 55.
+        ne(shrS(canonical, inputSize), sub(i64(0), high)),
+        // EPDn, bit 7 of the regime's half
+        wrap(bit(regime, i64(7))),
+      ),
+      () => {
+        fault(i32(FSC.translation));
+      },
+    );
+
+    const level = fb.local('i64');
+    fb.set(level, sub(i64(4), op('i64', 0x80, [sub(inputSize, i64(4)), stride])));
+    const grainMask = fb.let(sub(shl(i64(1), grain), i64(1)));
+    /** Offset within the next table, in bytes. */
+    const indexMask = fb.local('i64');
+    fb.set(indexMask, sub(shl(i64(1), sub(inputSize, mul(stride, sub(i64(4), fb.get(level))))), i64(1)));
+    const descriptorAddress = fb.local('i64');
+    fb.set(descriptorAddress, and(and(ttbr, i64(0x0000_ffff_ffff_fffen)), not(fb.get(indexMask))));
+    const descriptor = fb.local('i64');
+    const output = fb.local('i64');
+    const tableAttributes = fb.local('i64');
+    fb.set(tableAttributes, i64(0));
+    // Output addresses are limited by TCR_EL1.IPS and by what is implemented. DDI0487 D8.2.8.
+    const ips = fb.let(and(shrU(tcr, i64(32)), i64(7)));
+    const outputBits = fb.local('i64');
+    fb.set(outputBits, i64(PA_BITS));
+    [32, 36, 40, 42].forEach((bits, value) => {
+      fb.set(outputBits, select(eq(ips, i64(value)), i64(bits), fb.get(outputBits)));
+    });
+    const levelFault = (code: number): void => {
+      fault(add(i32(code), wrap(fb.get(level))));
+    };
+    fb.if(ne(shrU(fb.get(descriptorAddress), fb.get(outputBits)), i64(0)), () => {
+      fault(i32(FSC.addressSize));
+    });
+
+    fb.loop('levels', (next) => {
+      fb.set(
+        descriptorAddress,
+        and(
+          or(
+            fb.get(descriptorAddress),
+            and(shrU(canonical, mul(stride, sub(i64(4), fb.get(level)))), fb.get(indexMask)),
+          ),
+          i64(~7n),
+        ),
+      );
+      const page = fb.let(call(hostPage, wrap(shrU(fb.get(descriptorAddress), i64(PAGE_SHIFT)))));
+      fb.if(eqz(page), () => {
+        levelFault(FSC.externalOnWalk);
+      });
+      fb.set(descriptor, load('i64', add(page, wrap(and(fb.get(descriptorAddress), i64(PAGE_SIZE - 1))))));
+      const isLast = eq(fb.get(level), i64(3));
+      const isTable = wrap(bit(fb.get(descriptor), i64(1)));
+      fb.if(or(eqz(bit(fb.get(descriptor), i64(0))), and(isLast, eqz(isTable))), () => {
+        levelFault(FSC.translation);
+      });
+      // Blocks: at level 1 with 4K, at level 2 with any granule.
+      fb.if(
+        and(eqz(isTable), or(eqz(fb.get(level)), and(eq(fb.get(level), i64(1)), ne(grain, i64(12))))),
+        () => {
+          levelFault(FSC.translation);
+        },
+      );
+      fb.set(output, and(and(fb.get(descriptor), i64(0x0000_ffff_ffff_f000n)), not(grainMask)));
+      fb.if(ne(shrU(fb.get(output), fb.get(outputBits)), i64(0)), () => {
+        levelFault(FSC.addressSize);
+      });
+      fb.if(and(isTable, ne(fb.get(level), i64(3))), () => {
+        fb.set(tableAttributes, or(fb.get(tableAttributes), fb.get(descriptor)));
+        fb.set(descriptorAddress, fb.get(output));
+        fb.set(indexMask, grainMask);
+        fb.set(level, add(fb.get(level), i64(1)));
+        fb.br(next);
+      });
+    });
+
+    // Access flag, bit 10.
+    fb.if(eqz(bit(fb.get(descriptor), i64(10))), () => {
+      levelFault(FSC.accessFlag);
+    });
+    const offsetMask = fb.let(sub(shl(i64(1), add(mul(stride, sub(i64(4), fb.get(level))), i64(3))), i64(1)));
+    fb.set(output, or(and(fb.get(output), not(offsetMask)), and(canonical, offsetMask)));
+
+    const d = fb.get(descriptor);
+    const t = fb.get(tableAttributes);
+    const is = (value: I32): I32 => ne(value, i32(0));
+    // AP[1] grants EL0 access, AP[2] takes writes away; APTable only takes away. Table bits: 62 RO, 61 no EL0, 60 UXN, 59 PXN.
+    const user = fb.let(and(wrap(bit(d, i64(6))), eqz(bit(t, i64(61)))));
+    const readOnly = fb.let(or(wrap(bit(d, i64(7))), wrap(bit(t, i64(62)))));
+    const uxn = fb.let(or(wrap(bit(d, i64(54))), wrap(bit(t, i64(60)))));
+    const pxn = fb.let(or(wrap(bit(d, i64(53))), wrap(bit(t, i64(59)))));
+    const isEl0 = fb.let(eq(fb.get(mode), i32(MODE.el0)));
+    // PAN: data on pages that EL0 may access is out of bounds for EL1.
+    const panned = and(eq(fb.get(mode), i32(MODE.el1Pan)), user);
+    const r = fb.let(select(isEl0, user, eqz(panned)));
+    const w = fb.let(and(r, eqz(readOnly)));
+    // What EL0 can write EL1 cannot execute; with WXN (SCTLR_EL1 bit 19) what is writable cannot be executed.
+    const el0Writable = and(user, eqz(readOnly));
+    const writableHere = fb.let(select(isEl0, el0Writable, eqz(readOnly)));
+    const x = fb.let(
+      and(
+        select(isEl0, eqz(uxn), and(eqz(pxn), eqz(el0Writable))),
+        eqz(and(wrap(bit(sctlr, i64(19))), writableHere)),
+      ),
+    );
+    const isAllowed = select(
+      eq(fb.get(access), i32(ACCESS.read)),
+      r,
+      select(eq(fb.get(access), i32(ACCESS.write)), w, x),
+    );
+    fb.if(eqz(isAllowed), () => {
+      levelFault(FSC.permission);
+    });
+    // MAIR: attribute 0b0000xxxx is Device.
+    const attributes = wrap(
+      and(shrU(sysreg('MAIR_EL1'), shl(and(shrU(d, i64(2)), i64(7)), i64(3))), i64(0xf0)),
+    );
+    const device = fb.let(eqz(attributes));
+    const flagIf = (condition: I32, flag: number): I32 => mul(is(condition), i32(flag));
+    const isLarge = or(ne(fb.get(level), i64(3)), ne(grain, i64(12)));
+    setField32(fb, 'WALK_PAGE', wrap(shrU(fb.get(output), i64(PAGE_SHIFT))));
+    setField32(
+      fb,
+      'WALK_FLAGS',
+      [
+        flagIf(r, TLB_FLAGS.readable),
+        flagIf(w, TLB_FLAGS.writable),
+        flagIf(x, TLB_FLAGS.executable),
+        flagIf(device, TLB_FLAGS.device | TLB_FLAGS.strict),
+        flagIf(wrap(bit(d, i64(11))), TLB_FLAGS.notGlobal),
+        flagIf(isLarge, TLB_FLAGS.large),
+        strict,
+      ].reduce((all, flag) => or(all, flag)),
+    );
+    fb.return(i32(0));
+    fb.unreachable();
+  });
+
+  /** Raises the abort for a fault code. `(va, code, access, pc, request)`. */
+  const abort = mb.function('abort', ['i64', 'i32', 'i32', 'i64', 'i32'], 'none', (fb) => {
+    const va = fb.get(fb.param(0, 'i64'));
+    const code = fb.get(fb.param(1, 'i32'));
+    const access = fb.get(fb.param(2, 'i32'));
+    const pc = fb.get(fb.param(3, 'i64'));
+    const request = fb.get(fb.param(4, 'i32'));
+    const fromEl0 = eqz(field32('EL'));
+    const ec = select(
+      eq(access, i32(ACCESS.execute)),
+      select(fromEl0, syndrome(EC.instructionAbortLower), syndrome(EC.instructionAbort)),
+      select(fromEl0, syndrome(EC.dataAbortLower), syndrome(EC.dataAbort)),
+    );
+    const iss = or(
+      and(code, i32(0x3f)),
+      or(
+        select(eq(access, i32(ACCESS.write)), i32(ISS_WRITE), i32(0)),
+        select(and(request, i32(REQUEST.cache)), i32(ISS_CACHE), i32(0)),
+      ),
+    );
+    fb.call(exceptions.raise.index, or(ec, iss), va, i32(1), pc);
+  });
+
+  const noteLarge = (fb: FunctionBuilder, va: I64): void => {
+    fb.if(and(field32('WALK_FLAGS'), i32(TLB_FLAGS.large)), () => {
+      fb.if(
+        wrap(bit(va, i64(55))),
+        () => {
+          setField32(fb, 'LARGE_HIGH', i32(1));
+        },
+        () => {
+          setField32(fb, 'LARGE_LOW', i32(1));
+        },
+      );
+    });
+  };
+
+  const codeTable = (page: I32): I32 => load('i32', shl(shrU(page, i32(PAGE_SHIFT)), i32(2)), PAGE_MAP_BASE);
+
+  /** Refills the data TLB entry at `entry` after a walk for an access that is allowed. `(va, entry)`. */
+  const fillData = mb.function('fillData', ['i64', 'i32'], 'none', (fb) => {
+    const va = fb.get(fb.param(0, 'i64'));
+    const entry = fb.get(fb.param(1, 'i32'));
+    const page = fb.let(and(va, i64(-PAGE_SIZE)));
+    // A tag whose index is another entry's: no address that is looked up here can match it.
+    const never = fb.let(xor(page, i64(PAGE_SIZE)));
+    noteLarge(fb, va);
+    const flags = fb.local('i32');
+    fb.set(flags, field32('WALK_FLAGS'));
+    const direct = fb.let(call(hostPage, field32('WALK_PAGE')));
+    fb.if(
+      direct,
+      () => {
+        fb.set(flags, or(fb.get(flags), i32(TLB_FLAGS.direct)));
+        fb.if(and(load('i32', i32(0), STATE.EXCHANGE.at + 8), i32(REGION_READ_ONLY)), () => {
+          fb.set(flags, or(fb.get(flags), i32(TLB_FLAGS.readOnly)));
+        });
+        fb.if(codeTable(direct), () => {
+          fb.set(flags, or(fb.get(flags), i32(TLB_FLAGS.code)));
+        });
+        fb.store('i32', entry, TLB.host, direct);
+      },
+      () => {
+        fb.store('i32', entry, TLB.host, field32('WALK_PAGE'));
+      },
+    );
+    const plain = (mask: number, wanted: number): I32 => eq(and(fb.get(flags), i32(mask)), i32(wanted));
+    const { readable, writable, strict, direct: isDirect, readOnly, code } = TLB_FLAGS;
+    fb.store(
+      'i64',
+      entry,
+      TLB.read,
+      select(plain(readable | strict | isDirect, readable | isDirect), page, never),
+    );
+    fb.store(
+      'i64',
+      entry,
+      TLB.write,
+      select(plain(writable | strict | isDirect | readOnly | code, writable | isDirect), page, never),
+    );
+    fb.store('i64', entry, TLB.any, page);
+    fb.store('i32', entry, TLB.flags, fb.get(flags));
+  });
+
+  /** `(va, access, request, pc)`: the TLB entry for an access that is allowed, or 0 after an abort. */
+  const probe = mb.function('probe', ['i64', 'i32', 'i32', 'i64'], 'i32', (fb) => {
+    const va = fb.get(fb.param(0, 'i64'));
+    const access = fb.get(fb.param(1, 'i32'));
+    const request = fb.get(fb.param(2, 'i32'));
+    const pc = fb.get(fb.param(3, 'i64'));
+    const tlb = fb.let(
+      select(and(request, i32(REQUEST.unprivileged)), i32(tlbOfMode(MODE.el0)), field32('TLB')),
+    );
+    const entry = fb.let(
+      add(tlb, and(wrap(shrU(va, i64(PAGE_SHIFT - 5))), i32((TLB.entries - 1) * TLB.stride))),
+    );
+    const wanted = fb.let(
+      select(eq(access, i32(ACCESS.write)), i32(TLB_FLAGS.writable), i32(TLB_FLAGS.readable)),
+    );
+    fb.if(
+      and(
+        eq(load('i64', entry, TLB.any), and(va, i64(-PAGE_SIZE))),
+        and(load('i32', entry, TLB.flags), wanted),
+      ),
+      () => {
+        fb.return(entry);
+      },
+    );
+    const mode = op('i32', 0x6e, [sub(tlb, i32(TLB_BASE)), i32(MODE_STRIDE)]);
+    const code = fb.let(call(walk, va, access, mode));
+    fb.if(code, () => {
+      fb.call(abort.index, va, code, access, pc, request);
+      fb.return(i32(0));
+    });
+    fb.call(fillData.index, va, entry);
+    fb.return(entry);
+    fb.unreachable();
+  });
+
+  const isStrict = (entry: I32): I32 => and(load('i32', entry, TLB.flags), i32(TLB_FLAGS.strict));
+  const pageOffset = (va: I64): I32 => and(wrap(va), i32(PAGE_SIZE - 1));
+
+  /** Physical address of a device access, as a float: exact, and without the cost of a BigInt. */
+  const physical = (entry: I32, va: I64): ReturnType<typeof convert> =>
+    convert('f64', or(shl(extU(load('i32', entry, TLB.host)), i64(PAGE_SHIFT)), extU(pageOffset(va))), false);
+
+  /** Drops the decoded form of the words that a store of `bytes` at host address `at` touches. */
+  const dropCode = (fb: FunctionBuilder, at: I32, bytes: I32): void => {
+    const table = fb.let(codeTable(at));
+    const word = fb.local('i32');
+    fb.set(word, shrU(and(at, i32(PAGE_SIZE - 1)), i32(2)));
+    const last = fb.let(shrU(sub(add(and(at, i32(PAGE_SIZE - 1)), bytes), i32(1)), i32(2)));
+    fb.loop('words', (next) => {
+      fb.store('i32_16', add(table, shl(fb.get(word), i32(1))), 0, i32(0));
+      fb.set(word, add(fb.get(word), i32(1)));
+      fb.brIf(next, leU(fb.get(word), last));
+    });
+  };
+
+  /** An aligned piece of at most 8 bytes within a page whose entry allows it. `(va, size, entry, pc, request)`. */
+  const loadPiece = mb.function('loadPiece', ['i64', 'i32', 'i32', 'i64', 'i32'], 'i64', (fb) => {
+    const va = fb.get(fb.param(0, 'i64'));
+    const size = fb.get(fb.param(1, 'i32'));
+    const entry = fb.get(fb.param(2, 'i32'));
+    const pc = fb.get(fb.param(3, 'i64'));
+    const request = fb.get(fb.param(4, 'i32'));
+    fb.if(and(load('i32', entry, TLB.flags), i32(TLB_FLAGS.direct)), () => {
+      const at = fb.let(add(load('i32', entry, TLB.host), pageOffset(va)));
+      fb.switch(
+        size,
+        LOAD_KINDS.map((kind) => () => {
+          fb.return(load(kind, at));
+        }),
+      );
+    });
+    fb.if(call(host.deviceRead, physical(entry, va), shl(i32(1), size)), () => {
+      fb.call(abort.index, va, i32(FSC.external), i32(ACCESS.read), pc, request);
+      fb.return(i64(0));
+    });
+    fb.return(load('i64', i32(0), STATE.EXCHANGE.at));
+    fb.unreachable();
+  });
+
+  const storePiece = mb.function('storePiece', ['i64', 'i32', 'i64', 'i32', 'i64', 'i32'], 'none', (fb) => {
+    const va = fb.get(fb.param(0, 'i64'));
+    const size = fb.get(fb.param(1, 'i32'));
+    const value = fb.get(fb.param(2, 'i64'));
+    const entry = fb.get(fb.param(3, 'i32'));
+    const pc = fb.get(fb.param(4, 'i64'));
+    const request = fb.get(fb.param(5, 'i32'));
+    const flags = fb.let(load('i32', entry, TLB.flags));
+    fb.if(eq(and(flags, i32(TLB_FLAGS.direct | TLB_FLAGS.readOnly)), i32(TLB_FLAGS.direct)), () => {
+      const at = fb.let(add(load('i32', entry, TLB.host), pageOffset(va)));
+      fb.if(and(flags, i32(TLB_FLAGS.code)), () => {
+        dropCode(fb, at, shl(i32(1), size));
+      });
+      fb.switch(
+        size,
+        STORE_KINDS.map((kind) => () => {
+          fb.store(kind, at, 0, value);
+          fb.return();
+        }),
+      );
+    });
+    // A read-only mapped device: the entry has the host address, the walk knows the physical one.
+    const address = fb.local('f64');
+    fb.if(
+      and(flags, i32(TLB_FLAGS.direct)),
+      () => {
+        const tlb = fb.let(
+          select(and(request, i32(REQUEST.unprivileged)), i32(tlbOfMode(MODE.el0)), field32('TLB')),
+        );
+        fb.drop(
+          call(walk, va, i32(ACCESS.write), op('i32', 0x6e, [sub(tlb, i32(TLB_BASE)), i32(MODE_STRIDE)])),
+        );
+        fb.set(
+          address,
+          convert('f64', or(shl(extU(field32('WALK_PAGE')), i64(PAGE_SHIFT)), extU(pageOffset(va))), false),
+        );
+      },
+      () => {
+        fb.set(address, physical(entry, va) as ReturnType<typeof convert<'f64'>>);
+      },
+    );
+    fb.store('i64', i32(0), STATE.EXCHANGE.at, value);
+    fb.if(call(host.deviceWrite, fb.get(address), shl(i32(1), size)), () => {
+      fb.call(abort.index, va, i32(FSC.external), i32(ACCESS.write), pc, request);
+    });
+  });
+
+  /** Alignment checks that come before translation; returns from the function after a fault. */
+  const misalignment = (va: I64, request: I32): I32 =>
+    and(wrap(va), sub(shl(i32(1), shrU(request, i32(REQUEST.alignmentShift))), i32(1)));
+
+  const checkAlignment = (
+    fb: FunctionBuilder,
+    va: I64,
+    request: I32,
+    access: number,
+    pc: I64,
+    leave: () => void,
+  ): void => {
+    fb.if(misalignment(va, request), () => {
+      // SCTLR_EL1.A is bit 1.
+      fb.if(or(and(request, i32(REQUEST.aligned)), and(wrap(sysreg('SCTLR_EL1')), i32(2))), () => {
+        fb.call(abort.index, va, i32(FSC.alignment), i32(access), pc, request);
+        leave();
+      });
+    });
+  };
+
+  const checkStrict = (
+    fb: FunctionBuilder,
+    va: I64,
+    entry: I32,
+    request: I32,
+    access: number,
+    pc: I64,
+    leave: () => void,
+  ): void => {
+    fb.if(isStrict(entry), () => {
+      fb.if(misalignment(va, request), () => {
+        fb.call(abort.index, va, i32(FSC.alignment), i32(access), pc, request);
+        leave();
+      });
+    });
+  };
+
+  const slowLoad = mb.function('slowLoad', ['i64', 'i32', 'i64'], 'i64', (fb) => {
+    const va = fb.get(fb.param(0, 'i64'));
+    const request = fb.get(fb.param(1, 'i32'));
+    const pc = fb.get(fb.param(2, 'i64'));
+    const leave = (): void => {
+      fb.return(i64(0));
+    };
+    const leaveIfFaulted = (): void => {
+      fb.if(field32('FAULT'), leave);
+    };
+    const size = fb.let(and(request, i32(REQUEST.sizeMask)));
+    checkAlignment(fb, va, request, ACCESS.read, pc, leave);
+    const entry = fb.let(call(probe, va, i32(ACCESS.read), request, pc));
+    fb.if(eqz(entry), leave);
+    checkStrict(fb, va, entry, request, ACCESS.read, pc, leave);
+    const bytes = fb.let(shl(i32(1), size));
+    const isSplit = fb.let(gtU(add(pageOffset(va), bytes), i32(PAGE_SIZE)));
+    const isUnalignedDevice = and(
+      ne(and(wrap(va), sub(bytes, i32(1))), i32(0)),
+      eqz(and(load('i32', entry, TLB.flags), i32(TLB_FLAGS.direct))),
+    );
+    fb.if(or(isSplit, isUnalignedDevice), () => {
+      // Byte by byte, each with its own page. The result of 16 bytes is put together in two halves.
+      const low = fb.local('i64');
+      const high = fb.local('i64');
+      const n = fb.local('i32');
+      fb.set(low, i64(0));
+      fb.set(high, i64(0));
+      fb.set(n, i32(0));
+      fb.loop('bytes', (next) => {
+        const at = fb.let(add(va, extU(fb.get(n))));
+        const piece = fb.let(call(probe, at, i32(ACCESS.read), request, pc));
+        fb.if(eqz(piece), leave);
+        const byte = fb.let(call(loadPiece, at, i32(0), piece, pc, request));
+        leaveIfFaulted();
+        const shifted = shl(byte, extU(shl(fb.get(n), i32(3))));
+        fb.if(
+          ltU(fb.get(n), i32(8)),
+          () => {
+            fb.set(low, or(fb.get(low), shifted));
+          },
+          () => {
+            fb.set(high, or(fb.get(high), shifted));
+          },
+        );
+        fb.set(n, add(fb.get(n), i32(1)));
+        fb.brIf(next, ltU(fb.get(n), bytes));
+      });
+      fb.store('i64', i32(0), STATE.EXCHANGE.at, fb.get(low));
+      fb.store('i64', i32(0), STATE.EXCHANGE.at + 8, fb.get(high));
+      fb.return(fb.get(low));
+    });
+    fb.if(eq(size, i32(4)), () => {
+      const low = fb.let(call(loadPiece, va, i32(3), entry, pc, request));
+      leaveIfFaulted();
+      const high = fb.let(call(loadPiece, add(va, i64(8)), i32(3), entry, pc, request));
+      leaveIfFaulted();
+      fb.store('i64', i32(0), STATE.EXCHANGE.at, low);
+      fb.store('i64', i32(0), STATE.EXCHANGE.at + 8, high);
+      fb.return(low);
+    });
+    fb.return(call(loadPiece, va, size, entry, pc, request));
+    fb.unreachable();
+  });
+
+  const slowStore = mb.function('slowStore', ['i64', 'i32', 'i64', 'i64'], 'none', (fb) => {
+    const va = fb.get(fb.param(0, 'i64'));
+    const request = fb.get(fb.param(1, 'i32'));
+    const value = fb.get(fb.param(2, 'i64'));
+    const pc = fb.get(fb.param(3, 'i64'));
+    const leave = (): void => {
+      fb.return();
+    };
+    const size = fb.let(and(request, i32(REQUEST.sizeMask)));
+    const high = fb.local('i64');
+    fb.set(high, load('i64', i32(0), STATE.EXCHANGE.at + 8));
+    checkAlignment(fb, va, request, ACCESS.write, pc, leave);
+    const entry = fb.let(call(probe, va, i32(ACCESS.write), request, pc));
+    fb.if(eqz(entry), leave);
+    checkStrict(fb, va, entry, request, ACCESS.write, pc, leave);
+    const bytes = fb.let(shl(i32(1), size));
+    const isSplit = fb.let(gtU(add(pageOffset(va), bytes), i32(PAGE_SIZE)));
+    const plainRam = eq(
+      and(load('i32', entry, TLB.flags), i32(TLB_FLAGS.direct | TLB_FLAGS.readOnly)),
+      i32(TLB_FLAGS.direct),
+    );
+    fb.if(or(isSplit, and(ne(and(wrap(va), sub(bytes, i32(1))), i32(0)), eqz(plainRam))), () => {
+      // Both pages are checked before anything is written.
+      const last = fb.let(add(va, extU(sub(bytes, i32(1)))));
+      fb.if(isSplit, () => {
+        const second = fb.let(and(last, i64(-PAGE_SIZE)));
+        fb.if(eqz(call(probe, second, i32(ACCESS.write), request, pc)), leave);
+      });
+      const n = fb.local('i32');
+      fb.set(n, i32(0));
+      fb.loop('bytes', (next) => {
+        const at = fb.let(add(va, extU(fb.get(n))));
+        const piece = fb.let(call(probe, at, i32(ACCESS.write), request, pc));
+        fb.if(eqz(piece), leave);
+        const half = select(ltU(fb.get(n), i32(8)), value, fb.get(high));
+        fb.call(
+          storePiece.index,
+          at,
+          i32(0),
+          shrU(half, extU(and(shl(fb.get(n), i32(3)), i32(63)))),
+          piece,
+          pc,
+          request,
+        );
+        fb.if(field32('FAULT'), leave);
+        fb.set(n, add(fb.get(n), i32(1)));
+        fb.brIf(next, ltU(fb.get(n), bytes));
+      });
+      fb.return();
+    });
+    fb.if(eq(size, i32(4)), () => {
+      fb.call(storePiece.index, va, i32(3), value, entry, pc, request);
+      fb.if(field32('FAULT'), leave);
+      fb.call(storePiece.index, add(va, i64(8)), i32(3), fb.get(high), entry, pc, request);
+      fb.return();
+    });
+    fb.call(storePiece.index, va, size, value, entry, pc, request);
+  });
+
+  /** Bytes of a DC ZVA block, as DCZID_EL0.BS says. */
+  const zeroBlock = mb.function('zeroBlock', ['i64', 'i64'], 'none', (fb) => {
+    const va = fb.get(fb.param(0, 'i64'));
+    const pc = fb.get(fb.param(1, 'i64'));
+    const block = fb.let(and(va, i64(-ZVA_BYTES)));
+    const request = i32(3);
+    const entry = fb.let(call(probe, va, i32(ACCESS.write), request, pc));
+    fb.if(eqz(entry), () => {
+      fb.return();
+    });
+    const flags = fb.let(load('i32', entry, TLB.flags));
+    // On Device memory DC ZVA is an alignment fault. DDI0487 C5.3 (DC ZVA).
+    fb.if(and(flags, i32(TLB_FLAGS.device)), () => {
+      fb.call(abort.index, va, i32(FSC.alignment), i32(ACCESS.write), pc, i32(0));
+      fb.return();
+    });
+    const n = fb.local('i32');
+    fb.set(n, i32(0));
+    fb.loop('doublewords', (next) => {
+      fb.call(storePiece.index, add(block, extU(fb.get(n))), i32(3), i64(0), entry, pc, request);
+      fb.if(field32('FAULT'), () => {
+        fb.return();
+      });
+      fb.set(n, add(fb.get(n), i32(8)));
+      fb.brIf(next, ltU(fb.get(n), i32(ZVA_BYTES)));
+    });
+  });
+
+  const fetch = mb.function('fetch', ['i64'], 'i32', (fb) => {
+    const va = fb.get(fb.param(0, 'i64'));
+    // A misaligned PC is reported before its translation.
+    fb.if(and(wrap(va), i32(3)), () => {
+      fb.call(exceptions.raise.index, syndrome(EC.pcAlignment), va, i32(1), va);
+      fb.return(i32(0));
+    });
+    const tlb = fb.let(field32('TLB'));
+    const code = fb.let(
+      call(walk, va, i32(ACCESS.execute), op('i32', 0x6e, [sub(tlb, i32(TLB_BASE)), i32(MODE_STRIDE)])),
+    );
+    fb.if(code, () => {
+      fb.call(abort.index, va, code, i32(ACCESS.execute), va, i32(0));
+      fb.return(i32(0));
+    });
+    noteLarge(fb, va);
+    const page = fb.let(call(hostPage, field32('WALK_PAGE')));
+    fb.if(eqz(page), () => {
+      fb.call(abort.index, va, i32(FSC.external), i32(ACCESS.execute), va, i32(0));
+      fb.return(i32(0));
+    });
+    const table = fb.local('i32');
+    fb.set(table, codeTable(page));
+    fb.if(eqz(fb.get(table)), () => {
+      fb.set(table, call(host.makeCodePage, page));
+    });
+    const entry = fb.let(
+      add(
+        add(tlb, i32(CODE_TLB_OFFSET)),
+        and(wrap(shrU(va, i64(PAGE_SHIFT - 4))), i32((CODE_TLB.entries - 1) * CODE_TLB.stride)),
+      ),
+    );
+    fb.store('i64', entry, CODE_TLB.tag, and(va, i64(-PAGE_SIZE)));
+    fb.store('i32', entry, CODE_TLB.host, page);
+    fb.store('i32', entry, CODE_TLB.side, sub(fb.get(table), shrU(page, i32(1))));
+    fb.return(i32(1));
+    fb.unreachable();
+  });
+
+  const flushAll = mb.function('flushAll', [], 'none', (fb) => {
+    fb.memoryFill(i32(TLB_BASE), i32(0xff), i32(TLB_END - TLB_BASE));
+    // All ones is an address of the last entry: give those the tag of entry 0.
+    for (let mode = 0; mode < MODES; mode++) {
+      const last = tlbOfMode(mode) + (TLB.entries - 1) * TLB.stride;
+      for (const tag of [TLB.read, TLB.write, TLB.any]) fb.store('i64', i32(last), tag, i64(0));
+      const lastCode = tlbOfMode(mode) + CODE_TLB_OFFSET + (CODE_TLB.entries - 1) * CODE_TLB.stride;
+      fb.store('i64', i32(lastCode), CODE_TLB.tag, i64(0));
+    }
+    setField32(fb, 'LARGE_LOW', i32(0));
+    setField32(fb, 'LARGE_HIGH', i32(0));
+  });
+
+  /** Makes the data entry at `entry` (of index `index(va)`) match nothing. */
+  const dropEntry = (fb: FunctionBuilder, entry: I32, never: I64): void => {
+    for (const tag of [TLB.read, TLB.write, TLB.any]) fb.store('i64', entry, tag, never);
+  };
+
+  const flushAddress = mb.function('flushAddress', ['i64'], 'none', (fb) => {
+    const va = fb.get(fb.param(0, 'i64'));
+    const large = select(wrap(bit(va, i64(55))), field32('LARGE_HIGH'), field32('LARGE_LOW'));
+    // A large mapping stands in many entries, and a top byte may differ: forget everything.
+    fb.if(large, () => {
+      fb.call(flushAll.index);
+      fb.return();
+    });
+    const never = fb.let(xor(and(va, i64(-PAGE_SIZE)), i64(PAGE_SIZE)));
+    const index = fb.let(and(wrap(shrU(va, i64(PAGE_SHIFT - 5))), i32((TLB.entries - 1) * TLB.stride)));
+    const codeIndex = fb.let(
+      and(wrap(shrU(va, i64(PAGE_SHIFT - 4))), i32((CODE_TLB.entries - 1) * CODE_TLB.stride)),
+    );
+    for (let mode = 0; mode < MODES; mode++) {
+      dropEntry(fb, add(index, i32(tlbOfMode(mode))), never);
+      fb.store('i64', add(codeIndex, i32(tlbOfMode(mode) + CODE_TLB_OFFSET)), CODE_TLB.tag, never);
+    }
+  });
+
+  const translate = mb.function('translate', ['i64', 'i32', 'i32'], 'none', (fb) => {
+    const va = fb.get(fb.param(0, 'i64'));
+    const code = fb.let(call(walk, va, fb.get(fb.param(1, 'i32')), fb.get(fb.param(2, 'i32'))));
+    fb.if(
+      code,
+      () => {
+        // PAR_EL1.F, FST, and RES1 bit 11.
+        setSysreg(fb, 'PAR_EL1', extU(or(shl(and(code, i32(0x3f)), i32(1)), i32(0x801))));
+      },
+      () => {
+        // Attributes: Device-nGnRnE or Normal write-back; shareability outer for Device, inner for Normal.
+        const isDevice = and(field32('WALK_FLAGS'), i32(TLB_FLAGS.device));
+        setSysreg(
+          fb,
+          'PAR_EL1',
+          or(
+            or(shl(extU(field32('WALK_PAGE')), i64(PAGE_SHIFT)), i64(1 << 11)),
+            select(isDevice, i64(2 << 7), or(rotl(i64(0xff), i64(56)), i64(3 << 7))),
+          ),
+        );
+      },
+    );
+  });
+
+  return {
+    slowLoad,
+    slowStore,
+    zeroBlock,
+    fetch,
+    flushAll,
+    flushAddress,
+    flushAddressSpace: flushAll,
+    translate,
+  };
+}
+
+/** log2 of the words of a DC ZVA block, as DCZID_EL0.BS has it. */
+export const ZVA_LOG2_WORDS = 4;
+const ZVA_BYTES = 4 << ZVA_LOG2_WORDS;

@@ -1,0 +1,414 @@
+/**
+ * The processors of a machine: instantiates the core module, serves its imports, keeps the handler tables and the map of
+ * direct memory. Guest code runs inside `run`; devices are called from there.
+ */
+import { hex, invariant } from '../base/index.js';
+import type { Trace } from '../base/index.js';
+import type { AddressSpace, AccessSize, DirectMap, DmaPort, SystemRegisterPort } from '../bus/index.js';
+import { A64 } from '../isa/a64.js';
+import { SYSTEM_REGISTERS } from '../isa/system-registers.js';
+import type { Engine, RunExit } from './engine.js';
+import type { GuestMemory } from './guest-memory.js';
+import { NEXT } from './interpreter-stage.js';
+import type { CoreExports, CoreImage, HostImports } from './interpreter.js';
+import { HANDLER, HandlerFinder } from './interpreter.js';
+import {
+  EXIT, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY, SIDE_BASE, SIDE_TABLE, STATE, STATE_SIZE, TLB,
+  MODES, tlbOfMode,
+} from './layout.js'; // prettier-ignore
+import type { CpuModel } from './models.js';
+import { sysregAddress } from './state.js';
+
+/** What a firmware call did. */
+export type FirmwareResult = 'continue' | 'wait' | 'stop' | 'undefined';
+
+export interface EnginePorts {
+  readonly addressSpace: AddressSpace;
+  /** Serves `external` system registers; undefined for a register that the machine doesn't have (a GICv2 machine's ICC). */
+  systemRegisterPort(name: string): SystemRegisterPort | undefined;
+  /** HVC and SMC with these X0 … X3; sets X0 through `setX0`. */
+  firmwareCall(
+    conduit: 'hvc' | 'smc',
+    cpu: number,
+    arguments_: readonly [bigint, bigint, bigint, bigint],
+    setX0: (value: bigint) => void,
+  ): FirmwareResult;
+  readonly trace: Trace;
+}
+
+/** Memory that the CPU reaches directly, at a physical address. */
+export interface DirectRegion {
+  readonly base: number;
+  readonly sizeBytes: number;
+  /** Block of the guest memory that backs it. */
+  readonly block: number;
+  /** Stores go to the device at the address. */
+  readonly isReadOnly: boolean;
+}
+
+const MAX_SLICE = 1_000_000;
+
+export class WasmEngine implements Engine {
+  readonly #memory: GuestMemory;
+  readonly #view: DataView<ArrayBuffer>;
+  readonly #exchange: DataView;
+  readonly #ports: EnginePorts;
+  readonly #handlers: HandlerFinder;
+  readonly #exports: CoreExports;
+  readonly #model: CpuModel;
+  /** Mapped direct memory; flash comes and goes. */
+  readonly #regions: DirectRegion[] = [];
+  /** Host pages that have a handler table, in the order they got it. */
+  #codePages: number[] = [];
+  /** Instructions executed before the current slice. */
+  #executed = 0;
+  #sliceBudget = 0;
+  /** Part of the slice's budget set aside by `kick`. */
+  #surplus = 0;
+  #isRunning = false;
+  #isStopped = false;
+  readonly #reported = new Set<string>();
+
+  /** `core` was generated for `model`. */
+  constructor(memory: GuestMemory, model: CpuModel, core: CoreImage, ports: EnginePorts) {
+    this.#memory = memory;
+    this.#view = memory.view;
+    this.#exchange = new DataView(memory.memory.buffer, STATE.EXCHANGE.at, 16);
+    this.#ports = ports;
+    this.#model = model;
+    this.#handlers = new HandlerFinder(A64, core.handlers);
+    const imports: HostImports = {
+      decode: (p) => {
+        this.#decode(p);
+      },
+      deviceRead: (address, bytes) =>
+        ports.addressSpace.read(address, bytes as AccessSize, this.#exchange)
+          ? 0
+          : this.#external('read', address),
+      deviceWrite: (address, bytes) =>
+        ports.addressSpace.write(address, bytes as AccessSize, this.#exchange)
+          ? 0
+          : this.#external('write', address),
+      makeCodePage: (hostPage) => this.#makeCodePage(hostPage),
+      externalRead: (index) => this.#externalRead(index),
+      externalWrite: (index) => this.#externalWrite(index),
+      firmwareCall: (conduit) => this.#firmwareCall(conduit),
+      traceException: (vector) => {
+        this.#traceException(vector);
+      },
+    };
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(core.bytes), {
+      env: { memory: memory.memory, ...imports },
+    });
+    this.#exports = instance.exports as unknown as CoreExports;
+    this.#exports.flushAll();
+    this.reset(0, 0);
+  }
+
+  // ---- Engine
+
+  get instructions(): number {
+    if (!this.#isRunning) return this.#executed;
+    return this.#executed + this.#sliceBudget - this.#surplus - this.#view.getInt32(STATE.BUDGET.at, true);
+  }
+
+  run(budget: number): RunExit {
+    invariant(!this.#isRunning, 'run inside run');
+    let left = Math.max(1, Math.floor(budget));
+    this.#isStopped = false;
+    while (left > 0) {
+      // TurboFan's code is entered only when the function is called anew: come back often.
+      const slice = Math.min(left, MAX_SLICE);
+      const before = this.#executed;
+      this.#sliceBudget = slice;
+      this.#surplus = 0;
+      this.#view.setInt32(STATE.BUDGET.at, slice, true);
+      this.#isRunning = true;
+      try {
+        this.#exports.run(slice);
+      } finally {
+        this.#executed = this.instructions;
+        this.#isRunning = false;
+      }
+      left -= this.#executed - before;
+      if (this.#isStopped) return 'stopped';
+      const exit = this.#view.getInt32(STATE.EXIT.at, true);
+      if (exit === EXIT.waitForInterrupt) return 'idle';
+      // WFE may be woken by events that aren't modelled: it ends the slice, so that devices get their turn.
+      if (exit === EXIT.waitForEvent || this.#surplus > 0) return 'budget';
+    }
+    return 'budget';
+  }
+
+  kick(): void {
+    if (!this.#isRunning) return;
+    this.#surplus += this.#view.getInt32(STATE.BUDGET.at, true);
+    this.#view.setInt32(STATE.BUDGET.at, 0, true);
+  }
+
+  reset(pc: number, x0: number): void {
+    const view = this.#view;
+    // All state to zero but the inputs, which devices drive.
+    const pending = view.getInt32(STATE.PENDING.at, true);
+    this.#memory.bytes.fill(0, 0, STATE_SIZE);
+    view.setInt32(STATE.PENDING.at, pending, true);
+    for (const register of SYSTEM_REGISTERS)
+      if (register.behind.kind === 'storage')
+        view.setBigUint64(sysregAddress(register.name), register.behind.reset, true);
+    view.setBigInt64(STATE.X.at, BigInt(x0), true);
+    view.setBigInt64(STATE.PC.at, BigInt(pc), true);
+    view.setInt32(STATE.EL.at, 1, true);
+    view.setInt32(STATE.SPSEL.at, 1, true);
+    view.setInt32(STATE.DAIF.at, 0xf, true);
+    view.setInt32(STATE.FLAG_KIND.at, 2, true);
+    view.setBigInt64(STATE.EXCLUSIVE_ADDRESS.at, -1n, true);
+    // Affinity 0.0.0.0, multiprocessing extensions.
+    view.setBigUint64(STATE.MPIDR.at, 0x8000_0000n, true);
+    view.setInt32(STATE.TRACE_EXCEPTIONS.at, this.#ports.trace.on('exceptions') ? 1 : 0, true);
+    this.#exports.flushAll();
+    this.#exports.pstateChanged();
+  }
+
+  /** Makes the running `run` return with `stopped`. */
+  stop(): void {
+    this.#isStopped = true;
+    this.kick();
+  }
+
+  setIrq(_cpu: number, level: boolean): void {
+    this.#setPending(2, level);
+  }
+
+  setFiq(_cpu: number, level: boolean): void {
+    this.#setPending(1, level);
+  }
+
+  #setPending(bit: number, level: boolean): void {
+    const before = this.#view.getInt32(STATE.PENDING.at, true);
+    const now = level ? before | bit : before & ~bit;
+    if (now === before) return;
+    this.#view.setInt32(STATE.PENDING.at, now, true);
+    if (level) this.kick();
+  }
+
+  // ---- direct memory
+
+  /** Maps or unmaps, before the guest's next access. */
+  setMapped(region: DirectRegion, isMapped: boolean): void {
+    const index = this.#regions.indexOf(region);
+    if (isMapped === index >= 0) return;
+    if (isMapped) this.#regions.push(region);
+    else this.#regions.splice(index, 1);
+    invariant(this.#regions.length <= REGIONS.capacity, 'too many regions of direct memory');
+    this.#regions.forEach((r, i) => {
+      const at = REGIONS.at + i * REGIONS.stride;
+      this.#view.setUint32(at, r.base / PAGE_SIZE, true);
+      this.#view.setUint32(at + 4, r.sizeBytes / PAGE_SIZE, true);
+      this.#view.setUint32(at + 8, this.#memory.addressOf(r.block), true);
+      this.#view.setUint32(at + 12, r.isReadOnly ? REGION_READ_ONLY : 0, true);
+    });
+    this.#view.setUint32(REGION_COUNT, this.#regions.length, true);
+    this.#exports.flushAll();
+    // Code that runs from the region must notice.
+    this.kick();
+  }
+
+  /** The port of a device whose array the CPU sees directly. */
+  directMap(region: DirectRegion): DirectMap {
+    return {
+      array: this.#memory.block(region.block),
+      setMapped: (isMapped) => {
+        this.setMapped(region, isMapped);
+      },
+      changed: (offset, length) => {
+        this.#dropCode(this.#memory.addressOf(region.block) + offset, length);
+      },
+    };
+  }
+
+  /** Guest memory for bus masters. */
+  readonly dma: DmaPort = {
+    read: (address, into) => {
+      const at = this.#hostAddress(address, into.length, false);
+      if (at === undefined) return false;
+      into.set(this.#memory.bytes.subarray(at, at + into.length));
+      return true;
+    },
+    write: (address, from) => {
+      const at = this.#hostAddress(address, from.length, true);
+      if (at === undefined) return false;
+      this.#memory.bytes.set(from, at);
+      this.#dropCode(at, from.length);
+      return true;
+    },
+  };
+
+  #hostAddress(address: number, length: number, forWrite: boolean): number | undefined {
+    for (const region of this.#regions) {
+      if (address < region.base || address + length > region.base + region.sizeBytes) continue;
+      if (forWrite && region.isReadOnly) return undefined;
+      return this.#memory.addressOf(region.block) + (address - region.base);
+    }
+    return undefined;
+  }
+
+  // ---- handler tables
+
+  #tableOf(hostAddress: number): number {
+    return this.#view.getUint32(PAGE_MAP_BASE + (hostAddress >>> PAGE_SHIFT) * 4, true);
+  }
+
+  #setTableOf(hostPage: number, table: number): void {
+    this.#view.setUint32(PAGE_MAP_BASE + (hostPage >>> PAGE_SHIFT) * 4, table, true);
+  }
+
+  #makeCodePage(hostPage: number): number {
+    hostPage >>>= 0;
+    if (this.#codePages.length === SIDE_TABLE.capacity) {
+      for (const page of this.#codePages) this.#setTableOf(page, 0);
+      this.#codePages = [];
+      this.#exports.flushAll();
+    }
+    const table = SIDE_BASE + this.#codePages.length * SIDE_TABLE.stride;
+    this.#codePages.push(hostPage);
+    this.#memory.bytes.fill(0, table, table + SIDE_TABLE.words * 2);
+    this.#view.setUint16(table + SIDE_TABLE.words * 2, HANDLER.pageEnd, true);
+    this.#setTableOf(hostPage, table);
+    this.#dropWriteTags(hostPage);
+    return table;
+  }
+
+  /** Stores to the page must take the slow path from now on, which drops what they overwrite. */
+  #dropWriteTags(hostPage: number): void {
+    for (let mode = 0; mode < MODES; mode++)
+      for (let i = 0; i < TLB.entries; i++) {
+        const entry = tlbOfMode(mode) + i * TLB.stride;
+        if (this.#view.getUint32(entry + TLB.host, true) !== hostPage) continue;
+        // The tag of the neighbouring index matches nothing here; the entry is filled anew by the next slow path.
+        const never = BigInt((i ^ 1) * PAGE_SIZE);
+        for (const tag of [TLB.read, TLB.write, TLB.any]) this.#view.setBigUint64(entry + tag, never, true);
+      }
+  }
+
+  #dropCode(hostAddress: number, length: number): void {
+    const end = hostAddress + length;
+    let page = hostAddress - (hostAddress % PAGE_SIZE);
+    for (; page < end; page += PAGE_SIZE) {
+      const table = this.#tableOf(page);
+      if (table === 0) continue;
+      const first = Math.max(hostAddress - page, 0) >> 2;
+      const last = (Math.min(end - page, PAGE_SIZE) - 1) >> 2;
+      this.#memory.bytes.fill(0, table + first * 2, table + (last + 1) * 2);
+    }
+  }
+
+  #decode(p: number): void {
+    p >>>= 0;
+    const word = this.#view.getUint32(p, true);
+    const offset = p % PAGE_SIZE;
+    const { row, handler } = this.#handlers.find(word, offset);
+    if (handler === HANDLER.undefined) this.#reportUndefined(word, row?.name);
+    this.#view.setUint16(this.#tableOf(p) + (offset >> 2) * 2, handler, true);
+  }
+
+  #reportUndefined(word: number, name: string | undefined): void {
+    const what =
+      name === undefined
+        ? `unallocated instruction ${hex(word, 8)}`
+        : `unimplemented instruction ${name} (${hex(word, 8)})`;
+    if (this.#reported.has(what)) return;
+    this.#reported.add(what);
+    if (this.#ports.trace.on('guest-errors')) this.#ports.trace.event('guest-errors', what);
+  }
+
+  // ---- what generated code asks for
+
+  #external(kind: 'read' | 'write', address: number): 1 {
+    if (this.#ports.trace.on('guest-errors'))
+      this.#ports.trace.event('guest-errors', `external abort: ${kind} at ${hex(address)}, where nothing is`);
+    return 1;
+  }
+
+  #externalRead(index: number): number {
+    const name = SYSTEM_REGISTERS[index]?.name ?? '';
+    const port = this.#ports.systemRegisterPort(name);
+    if (!port) return 1;
+    const value = port.readSystemRegister(name, 0);
+    this.#exchange.setBigUint64(0, value, true);
+    if (this.#ports.trace.on('sysreg')) this.#ports.trace.event('sysreg', `read ${name} = ${hex(value)}`);
+    return 0;
+  }
+
+  #externalWrite(index: number): number {
+    const name = SYSTEM_REGISTERS[index]?.name ?? '';
+    const port = this.#ports.systemRegisterPort(name);
+    if (!port) return 1;
+    const value = this.#exchange.getBigUint64(0, true);
+    if (this.#ports.trace.on('sysreg')) this.#ports.trace.event('sysreg', `write ${name} = ${hex(value)}`);
+    port.writeSystemRegister(name, 0, value);
+    return 0;
+  }
+
+  #firmwareCall(conduit: number): number {
+    const result = this.#ports.firmwareCall(
+      conduit === 0 ? 'hvc' : 'smc',
+      0,
+      [this.x(0), this.x(1), this.x(2), this.x(3)],
+      (value) => {
+        this.setX(0, value);
+      },
+    );
+    switch (result) {
+      case 'continue':
+        return NEXT.refetch;
+      case 'wait':
+        if (this.#view.getInt32(STATE.PENDING.at, true) !== 0) return NEXT.refetch;
+        this.#view.setInt32(STATE.EXIT.at, EXIT.waitForInterrupt, true);
+        return NEXT.exit;
+      case 'stop':
+        this.#isStopped = true;
+        return NEXT.exit;
+      case 'undefined':
+        return -1;
+    }
+  }
+
+  #traceException(vector: number): void {
+    const register = (name: string): string => hex(this.#view.getBigUint64(sysregAddress(name), true));
+    const kinds: Record<number, string> = {
+      0x000: 'synchronous',
+      0x080: 'IRQ',
+      0x100: 'FIQ',
+      0x180: 'SError',
+    };
+    const syndrome = vector === 0 ? ` ESR ${register('ESR_EL1')} FAR ${register('FAR_EL1')}` : '';
+    this.#ports.trace.event(
+      'exceptions',
+      `${kinds[vector] ?? hex(vector)} ELR ${register('ELR_EL1')} SPSR ${register('SPSR_EL1')}${syndrome}`,
+    );
+  }
+
+  // ---- state, for tools and tests
+
+  /** The CPU model's name. */
+  get model(): string {
+    return this.#model.name;
+  }
+
+  pc(): bigint {
+    return this.#view.getBigUint64(STATE.PC.at, true);
+  }
+
+  /** X0 … X30; 31 is SP. */
+  x(index: number): bigint {
+    return this.#view.getBigUint64(index === 31 ? STATE.SP.at : STATE.X.at + index * 8, true);
+  }
+
+  setX(index: number, value: bigint): void {
+    this.#view.setBigUint64(
+      index === 31 ? STATE.SP.at : STATE.X.at + index * 8,
+      BigInt.asUintN(64, value),
+      true,
+    );
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * The core module, generated when v8a is built (`scripts/build-core.ts`) and read when a machine is made: generating it
+ * takes several hundred milliseconds. Where the file is missing or older than the code that makes it, it is generated.
+ */
+import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { CoreImage, HandlerIndex } from '../cpu/interpreter.js';
+import { generateCore } from '../cpu/interpreter.js';
+import type { CpuModel } from '../cpu/models.js';
+import { A64 } from '../isa/a64.js';
+
+const DIST = fileURLToPath(new URL('..', import.meta.url));
+
+/** The compiled folders that the core module is a function of. */
+const SOURCES = ['wasm', 'isa', 'isa/groups', 'cpu'];
+
+export function coreImagePaths(model: CpuModel): { readonly module: string; readonly handlers: string } {
+  return { module: `${DIST}cpu/core-${model.name}.wasm`, handlers: `${DIST}cpu/core-${model.name}.json` };
+}
+
+function modified(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? -Infinity;
+}
+
+function newestSource(): number {
+  let newest = -Infinity;
+  for (const folder of SOURCES)
+    for (const name of readdirSync(`${DIST}${folder}`))
+      if (name.endsWith('.js') && !name.includes('.test.'))
+        newest = Math.max(newest, modified(`${DIST}${folder}/${name}`));
+  return newest;
+}
+
+export function coreImage(model: CpuModel): CoreImage {
+  const { module, handlers } = coreImagePaths(model);
+  if (Math.min(modified(module), modified(handlers)) < newestSource()) return generateCore(A64, model);
+  return {
+    bytes: new Uint8Array(readFileSync(module)),
+    handlers: JSON.parse(readFileSync(handlers, 'utf8')) as HandlerIndex,
+  };
+}

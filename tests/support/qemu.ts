@@ -1,0 +1,85 @@
+/** Runs the same guests under QEMU's `virt` machine: the peer whose files and prompts ours are compared with. */
+import { spawn, spawnSync } from 'node:child_process';
+
+import { endWithTests } from './child.js';
+
+export const QEMU = 'qemu-system-aarch64';
+
+export const hasQemu = spawnSync(QEMU, ['--version'], { stdio: 'ignore' }).status === 0;
+
+export interface QemuRun {
+  /** Image of flash bank 0, opened read-only. Shorter images are given with `-bios`. */
+  readonly firmware: string;
+  /** Image of flash bank 1, of 64 MiB; written. */
+  readonly flash: string;
+  readonly steps: readonly { readonly expect: string; readonly send?: string }[];
+  readonly timeoutMs: number;
+  /** Trace events to write to a file, by name with wildcards. */
+  readonly trace?: { readonly events: string; readonly file: string };
+}
+
+export interface QemuResult {
+  readonly status: number | null;
+  readonly console: string;
+  /** How many of the steps were met. */
+  readonly stepsMet: number;
+}
+
+/**
+ * The command line for a machine with one Cortex-A57, the console on stdio and no network. `canQuit`: Ctrl-A x
+ * on the console ends QEMU.
+ */
+export function qemuArguments(options: {
+  firmware: string;
+  isPflash: boolean;
+  flash?: string;
+  canQuit?: boolean;
+}): string[] {
+  const drive = (unit: number, file: string, rest: string): string[] => [
+    '-drive',
+    `if=pflash,format=raw,unit=${unit},file=${file.replaceAll(',', ',,')}${rest}`,
+  ];
+  return [
+    ...['-M', 'virt', '-cpu', 'cortex-a57', '-m', '512', '-nic', 'none', '-display', 'none'],
+    ...(options.canQuit === true ? ['-serial', 'mon:stdio'] : ['-monitor', 'none', '-serial', 'stdio']),
+    ...(options.isPflash ? drive(0, options.firmware, ',readonly=on') : ['-bios', options.firmware]),
+    ...(options.flash === undefined ? [] : drive(1, options.flash, '')),
+  ];
+}
+
+/** Runs until the machine powers off; killed when the steps are not met in time. */
+export async function runQemu({ firmware, flash, steps, timeoutMs, trace }: QemuRun): Promise<QemuResult> {
+  const isPflash = firmware.endsWith('.fd');
+  const tracing = trace ? ['-trace', trace.events, '-D', trace.file] : [];
+  const child = endWithTests(
+    spawn(QEMU, [...qemuArguments({ firmware, isPflash, flash }), ...tracing], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+    }),
+  );
+  let console = '';
+  let searchedTo = 0;
+  let stepsMet = 0;
+  child.stdin.on('error', () => undefined); // The machine may be gone before the last key.
+  const onOutput = (text: string): void => {
+    console += text;
+    for (let step = steps[stepsMet]; step; step = steps[stepsMet]) {
+      const at = console.indexOf(step.expect, searchedTo);
+      if (at < 0) return;
+      searchedTo = at + step.expect.length;
+      stepsMet++;
+      if (step.send !== undefined) child.stdin.write(step.send);
+    }
+  };
+  child.stdout.setEncoding('utf8').on('data', onOutput);
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (console += text));
+  const limit = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
+  try {
+    const status = await new Promise<number | null>((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', resolve);
+    });
+    return { status, console, stepsMet };
+  } finally {
+    clearTimeout(limit);
+  }
+}
