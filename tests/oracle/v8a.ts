@@ -4,6 +4,7 @@
  */
 import { NO_TRACE, invariant } from '#v8a/base/index.js';
 import { AddressSpace } from '#v8a/bus/index.js';
+import { coreImage } from '#v8a/vm/core-image.js';
 import { GuestMemory } from '#v8a/cpu/guest-memory.js';
 import { STATE } from '#v8a/cpu/layout.js';
 import { CORTEX_A57 } from '#v8a/cpu/models.js';
@@ -88,7 +89,7 @@ class Machine {
   readonly #engine: WasmEngine;
 
   constructor() {
-    this.#engine = new WasmEngine(this.#memory, CORTEX_A57, {
+    this.#engine = new WasmEngine(this.#memory, CORTEX_A57, coreImage(CORTEX_A57), {
       addressSpace: new AddressSpace(NO_TRACE),
       systemRegisterPort: () => undefined,
       firmwareCall: () => 'undefined',
