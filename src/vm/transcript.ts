@@ -2,8 +2,8 @@
 const KEPT_CHARACTERS = 256 * 1024;
 const LINE_WIDTH = 200;
 
-/** Control sequences that put the cursor or clear the screen: firmware uses them where others print a new line. */
-const CURSOR_MOVES = /\u001b\[[0-9;]*[HJ]/g;
+/** Clear the screen, or put the cursor somewhere: firmware goes to the next line, and to the next column, this way. */
+const CURSOR_MOVES = /\u001b\[(?:[0-3]?J|(\d*)(?:;\d*)?H)/g;
 /** Every other control sequence, ECMA-48 5.4. */
 const CONTROL_SEQUENCES = /\u001b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])/g;
 const CONTROL_CHARACTERS = /[\u0000-\u0008\u000b-\u001f\u007f]/g;
@@ -40,10 +40,15 @@ export class Transcript {
 
   /** The last `count` lines that show anything, without control sequences. */
   lastLines(count: number): string[] {
+    let lastRow: string | undefined;
     const plain = this.#text
       // Enough for `count` lines, however little of it is visible.
       .slice(-KEPT_CHARACTERS / 4)
-      .replace(CURSOR_MOVES, '\n')
+      .replace(CURSOR_MOVES, (_sequence, row: string | undefined) => {
+        const isSameRow = row !== undefined && row === lastRow;
+        lastRow = row;
+        return isSameRow ? '' : '\n';
+      })
       .replace(CONTROL_SEQUENCES, '')
       .replace(CONTROL_CHARACTERS, '');
     return plain
