@@ -545,12 +545,12 @@ describe('waitFor', () => {
   test('shows as one line what firmware types with a cursor movement before each character', async () => {
     const { machine, host } = boot(
       printOnce(
-        '\u001b[05;01HShell> \u001b[05;08Hv\u001b[05;09H\u001b[05;09He\u001b[05;10Hr\u001b[06;01Hversion\u001b[2JNew',
+        '\u001b[05;01HShell> \u001b[05;08Hv\u001b[05;09H\u001b[05;09He\u001b[05;10Hr\u001b[06;01Hversion\u001b[2J5 seconds\r4 seconds\r\nNew',
       ),
     );
     machine.start();
     await host.turn();
-    assert.deepEqual(machine.serial.lastLines(), ['Shell> ver', 'version', 'New']);
+    assert.deepEqual(machine.serial.lastLines(), ['Shell> ver', 'version', '4 seconds', 'New']);
     assert.deepEqual(machine.serial.lastLines(1), ['New']);
   });
 

@@ -6,7 +6,7 @@ const LINE_WIDTH = 200;
 const CURSOR_MOVES = /\u001b\[(?:[0-3]?J|(\d*)(?:;\d*)?H)/g;
 /** Every other control sequence, ECMA-48 5.4. */
 const CONTROL_SEQUENCES = /\u001b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])/g;
-const CONTROL_CHARACTERS = /[\u0000-\u0008\u000b-\u001f\u007f]/g;
+const CONTROL_CHARACTERS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g;
 
 /** What the guest has printed, addressed by the number of characters printed before. */
 export class Transcript {
@@ -51,10 +51,13 @@ export class Transcript {
       })
       .replace(CONTROL_SEQUENCES, '')
       .replace(CONTROL_CHARACTERS, '');
-    return plain
-      .split('\n')
-      .map((line) => line.trimEnd().slice(0, LINE_WIDTH))
-      .filter((line) => line !== '')
-      .slice(-count);
+    return (
+      plain
+        .split('\n')
+        // After a carriage return the line is written anew.
+        .map((line) => (line.trimEnd().split('\r').at(-1) ?? '').slice(0, LINE_WIDTH))
+        .filter((line) => line !== '')
+        .slice(-count)
+    );
   }
 }
