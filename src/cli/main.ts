@@ -50,6 +50,7 @@ function version(): string {
   return text;
 }
 
-// Standard output may be gone (`v8a --help | head -1`); there is nothing left to say then.
+// Whoever reads the output may be gone (`v8a --help | head -1`); there is nothing left to say then.
 process.stdout.on('error', () => undefined);
+process.stderr.on('error', () => undefined);
 process.exitCode = await main(process.argv.slice(2));

@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs';
 import process from 'node:process';
 import { UserError } from '../base/index.js';
 import { nodeLoop } from '../host/node/event-loop.js';
@@ -55,7 +54,7 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
   });
   const files: OutputFile[] = [];
   try {
-    for (const notice of machine.notices) say(`v8a run: ${notice}\n`);
+    for (const notice of machine.notices) say(`v8a: ${notice}\n`);
     const open = (option: string, path: string | undefined) => {
       if (path === undefined) return undefined;
       const file = new OutputFile(option, path);
@@ -132,7 +131,7 @@ async function runInTerminal(
     const reason = await machine.stopped();
     if (reason.kind === 'error') outcome = session.afterStop(reason);
     terminal.close();
-    if (outcome.message !== undefined) say(`v8a run: ${outcome.message}\n`);
+    if (outcome.message !== undefined) say(`v8a: ${outcome.message}\n`);
     if (outcome.showsOutput) say(lastLines(serial.lastLines()));
     if (options.stats) say(formatStatistics(machine.stats()));
     return outcome.status;
@@ -168,11 +167,7 @@ function refuseOverlaps(options: RunOptions): void {
   });
 }
 
-/** To standard error, at once: whatever is said last must not be lost when the process ends. */
+/** To standard error; Node writes it before it goes on, to a terminal, a pipe or a file. */
 function say(text: string): void {
-  try {
-    writeFileSync(process.stderr.fd, text);
-  } catch {
-    // Nobody listens.
-  }
+  process.stderr.write(text);
 }

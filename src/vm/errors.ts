@@ -12,7 +12,7 @@ export type StopReason =
   | { readonly kind: 'error'; readonly error: Error };
 
 /** A stop reason as the end of a sentence: "the guest …". */
-export function describeStop(reason: StopReason): string {
+function describeStop(reason: StopReason): string {
   switch (reason.kind) {
     case 'power-off':
       return 'the guest powered off';

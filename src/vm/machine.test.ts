@@ -542,6 +542,18 @@ describe('waitFor', () => {
     assert.equal(host.nowNs(), 1_500_000_000);
   });
 
+  test('shows as one line what firmware types with a cursor movement before each character', async () => {
+    const { machine, host } = boot(
+      printOnce(
+        '\u001b[05;01HShell> \u001b[05;08Hv\u001b[05;09H\u001b[05;09He\u001b[05;10Hr\u001b[06;01Hversion\u001b[2J5 seconds\r4 seconds\r\nNew',
+      ),
+    );
+    machine.start();
+    await host.turn();
+    assert.deepEqual(machine.serial.lastLines(), ['Shell> ver', 'version', '4 seconds', 'New']);
+    assert.deepEqual(machine.serial.lastLines(1), ['New']);
+  });
+
   test('fails at once when the machine stops first, also when it had stopped before the call', async () => {
     const { machine, host } = boot(({ power, print }) => {
       print('hello');

@@ -55,6 +55,11 @@ export class PowerLatch {
     this.#request ??= { kind: 'reset' };
   }
 
+  /** The last CPU switched itself off (PSCI CPU_OFF). The engine comes back by itself. */
+  halt(): void {
+    this.#request ??= { kind: 'halted' };
+  }
+
   /** The host failed the guest. Whoever calls this from inside a slice kicks the engine. */
   fail(error: unknown): void {
     this.#request ??= { kind: 'error', error: asError(error) };

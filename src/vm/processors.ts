@@ -9,7 +9,7 @@ import { CORTEX_A57 } from '../cpu/models.js';
 import type { DirectRegion, FirmwareResult } from '../cpu/wasm-engine.js';
 import { WasmEngine } from '../cpu/wasm-engine.js';
 import { coreImage } from './core-image.js';
-import type { DeviceStatistics } from './machine.js';
+import type { DeviceStatistics, PowerLatch } from './machine.js';
 
 /** CPUs and memory, made before the board, whose devices are wired to them, and connected to it afterwards. */
 export interface Processors extends Pick<BoardPorts, 'currentCpu' | 'cpuLines' | 'cpuPower'> {
@@ -28,9 +28,11 @@ interface ProcessorOptions {
   readonly directBytes: readonly number[];
   readonly memoryBytes: number;
   readonly trace: Trace;
+  readonly power: Pick<PowerLatch, 'halt'>;
 }
 
-export function buildProcessors({ cpuCount, directBytes, memoryBytes, trace }: ProcessorOptions): Processors {
+export function buildProcessors(options: ProcessorOptions): Processors {
+  const { cpuCount, directBytes, memoryBytes, trace, power } = options;
   invariant(cpuCount === 1, 'one CPU yet');
   const memory = new GuestMemory([memoryBytes, ...directBytes]);
   const addressSpace = new AddressSpace(trace);
@@ -67,7 +69,8 @@ export function buildProcessors({ cpuCount, directBytes, memoryBytes, trace }: P
     cpuPower: {
       state: () => 'on',
       on: () => invariant(false, 'there is one CPU, and it is on'),
-      off: () => engine.stop(),
+      // It was the only one.
+      off: () => power.halt(),
     },
     directMap: (base, sizeBytes) => {
       invariant(directBytes[directCount] === sizeBytes, 'direct memory as announced');

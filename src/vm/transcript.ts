@@ -2,11 +2,11 @@
 const KEPT_CHARACTERS = 256 * 1024;
 const LINE_WIDTH = 200;
 
-/** Control sequences that put the cursor or clear the screen: firmware uses them where others print a new line. */
-const CURSOR_MOVES = /\u001b\[[0-9;]*[HJ]/g;
+/** Clear the screen, or put the cursor somewhere: firmware goes to the next line, and to the next column, this way. */
+const CURSOR_MOVES = /\u001b\[(?:[0-3]?J|(\d*)(?:;\d*)?H)/g;
 /** Every other control sequence, ECMA-48 5.4. */
 const CONTROL_SEQUENCES = /\u001b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])/g;
-const CONTROL_CHARACTERS = /[\u0000-\u0008\u000b-\u001f\u007f]/g;
+const CONTROL_CHARACTERS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g;
 
 /** What the guest has printed, addressed by the number of characters printed before. */
 export class Transcript {
@@ -40,16 +40,24 @@ export class Transcript {
 
   /** The last `count` lines that show anything, without control sequences. */
   lastLines(count: number): string[] {
+    let lastRow: string | undefined;
     const plain = this.#text
       // Enough for `count` lines, however little of it is visible.
       .slice(-KEPT_CHARACTERS / 4)
-      .replace(CURSOR_MOVES, '\n')
+      .replace(CURSOR_MOVES, (_sequence, row: string | undefined) => {
+        const isSameRow = row !== undefined && row === lastRow;
+        lastRow = row;
+        return isSameRow ? '' : '\n';
+      })
       .replace(CONTROL_SEQUENCES, '')
       .replace(CONTROL_CHARACTERS, '');
-    return plain
-      .split('\n')
-      .map((line) => line.trimEnd().slice(0, LINE_WIDTH))
-      .filter((line) => line !== '')
-      .slice(-count);
+    return (
+      plain
+        .split('\n')
+        // After a carriage return the line is written anew.
+        .map((line) => (line.trimEnd().split('\r').at(-1) ?? '').slice(0, LINE_WIDTH))
+        .filter((line) => line !== '')
+        .slice(-count)
+    );
   }
 }

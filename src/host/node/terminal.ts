@@ -7,6 +7,8 @@ export const ENDING_SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
 export type EndingSignal = keyof typeof ENDING_SIGNALS;
 
+const LINE_FEED = 0x0a;
+
 /** Colours back to normal and the cursor visible: guests leave both as they please. */
 const NORMAL_ATTRIBUTES = '\u001b[0m\u001b[?25h';
 
@@ -45,6 +47,8 @@ export class Terminal {
   readonly #isRaw: boolean;
   readonly #signalListeners = new Map<EndingSignal | 'SIGCONT', () => void>();
   #isOutputClosed = false;
+  /** Whether the next byte begins a line. */
+  #isAtLineStart = true;
   #isRestored = false;
 
   /** `readsInput` false leaves standard input alone. */
@@ -73,6 +77,7 @@ export class Terminal {
   write(bytes: Uint8Array): void | Promise<void> {
     if (this.#isOutputClosed) return;
     const { output } = this.#ports;
+    this.#isAtLineStart = bytes.at(-1) === LINE_FEED;
     if (output.write(bytes)) return;
     return new Promise((resolve) => {
       const done = () => {
@@ -103,8 +108,9 @@ export class Terminal {
     if (this.#isRestored) return;
     this.#isRestored = true;
     if (this.#isRaw) this.#ports.input.setRawMode?.(false);
-    if (this.#ports.output.isTTY === true && !this.#isOutputClosed)
-      this.#ports.output.write(NORMAL_ATTRIBUTES);
+    if (this.#ports.output.isTTY !== true || this.#isOutputClosed) return;
+    // The shell's prompt goes below what the guest was in the middle of.
+    this.#ports.output.write(this.#isAtLineStart ? NORMAL_ATTRIBUTES : `${NORMAL_ATTRIBUTES}\r\n`);
   };
 
   readonly #read = (chunk: Uint8Array) => {

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { InvalidArgumentError } from 'commander';
+import fc from 'fast-check';
+import { GIB, KIB, MIB } from '../base/index.js';
+import { formatSize, listOf, oneOf, parseDuration, parseEscapes, parseMemory, parseSize } from './parse.js';
+
+describe('sizes', () => {
+  const sizes: readonly (readonly [string, number])[] = [
+    ['512', 512 * MIB],
+    ['512M', 512 * MIB],
+    ['512m', 512 * MIB],
+    ['512MB', 512 * MIB],
+    ['512MiB', 512 * MIB],
+    ['1G', GIB],
+    ['1.5GiB', 1536 * MIB],
+    ['64k', 64 * KIB],
+    ['1T', 1024 * GIB],
+    ['4096B', 4096],
+    [' 1G ', GIB],
+  ];
+  for (const [text, bytes] of sizes) {
+    test(`'${text}' are ${bytes} bytes`, () => {
+      assert.equal(parseSize(text), bytes);
+    });
+  }
+
+  for (const text of [
+    '',
+    '0',
+    '-1',
+    '512Q',
+    'M',
+    '1e3',
+    '0x10',
+    '1.3B',
+    '1 G',
+    'lots',
+    '99999999999T',
+    'NaN',
+  ]) {
+    test(`'${text}' is no size`, () => {
+      assert.throws(() => parseSize(text), InvalidArgumentError);
+    });
+  }
+
+  test('what formatSize writes, parseSize reads', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 2 ** 40 }), (bytes) => {
+        assert.equal(parseSize(formatSize(bytes)), bytes);
+      }),
+      { seed: 4, numRuns: 200 },
+    );
+    assert.equal(formatSize(512 * MIB), '512M');
+    assert.equal(formatSize(3 * GIB), '3G');
+  });
+
+  test('RAM is whole MiB within the limits', () => {
+    assert.equal(parseMemory('3G'), 3 * GIB);
+    for (const text of ['1K', '1.5K', '4G', '1048577B'])
+      assert.throws(() => parseMemory(text), /from 1M to 3G/);
+  });
+});
+
+describe('durations', () => {
+  for (const [text, ms] of [
+    ['60s', 60_000],
+    ['60', 60_000],
+    ['500ms', 500],
+    ['2m', 120_000],
+    ['1.5h', 5_400_000],
+    ['0.25s', 250],
+  ] as const) {
+    test(`'${text}' are ${ms} ms`, () => {
+      assert.equal(parseDuration(text), ms);
+    });
+  }
+
+  for (const text of ['', '0', '-5s', 'soon', '5 minutes', '1e9', 's', '0.1ms']) {
+    test(`'${text}' is no duration`, () => {
+      assert.throws(() => parseDuration(text), InvalidArgumentError);
+    });
+  }
+});
+
+describe('escapes', () => {
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+
+  test('become their bytes', () => {
+    assert.equal(text(parseEscapes(String.raw`a\rb\nc\td\e[A\\n\x41\x7F`)), 'a\rb\nc\td\u001b[A\\nA\u007f');
+    assert.deepEqual([...parseEscapes(String.raw`\xff\x00`)], [0xff, 0x00]);
+  });
+
+  test('other text is UTF-8', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), (any) => {
+        assert.equal(text(parseEscapes(any.replaceAll('\\', '\\\\'))), any);
+      }),
+      { seed: 5, numRuns: 200 },
+    );
+    assert.equal(text(parseEscapes('line\nbreak é 😀')), 'line\nbreak é 😀');
+  });
+
+  for (const bad of [
+    String.raw`\q`,
+    String.raw`end\ `.trim(),
+    String.raw`\x4`,
+    String.raw`\xgg`,
+    String.raw`FS0:\>`,
+  ]) {
+    test(`'${bad}' is a mistake that names the escapes there are`, () => {
+      assert.throws(
+        () => parseEscapes(bad),
+        /Unknown escape '\\.?'. Accepted: \\r \\n \\t \\e \\xNN and \\\\/,
+      );
+    });
+  }
+});
+
+describe('words', () => {
+  test('one of a few', () => {
+    assert.equal(oneOf('real', 'virtual')('real'), 'real');
+    assert.throws(() => oneOf('real', 'virtual')('sundial'), /Accepted: real, virtual\./);
+  });
+
+  test('a list, or all', () => {
+    const parse = listOf(['flash', 'mmio', 'irq']);
+    assert.deepEqual(parse('mmio, flash'), ['mmio', 'flash']);
+    assert.deepEqual(parse('all'), ['flash', 'mmio', 'irq']);
+    for (const bad of ['flash,everything', '', 'flash,'])
+      assert.throws(() => parse(bad), InvalidArgumentError);
+    assert.throws(() => parse('flash,everything'), /Unknown channel 'everything'/);
+  });
+});
