@@ -7,8 +7,9 @@
 import type { I32, I64 } from '../wasm/expr.js';
 import { add, and, eq, eqz, extU, i32, i64, ne, not, or, select, shl, shrU, wrap } from '../wasm/expr.js';
 import type { FunctionBuilder } from '../wasm/function-builder.js';
-import type { FunctionRef, ModuleBuilder } from '../wasm/module-builder.js';
-import { call } from '../wasm/module-builder.js';
+import type { FunctionRef } from '../wasm/function-ref.js';
+import { call } from '../wasm/function-ref.js';
+import type { ModuleBuilder } from '../wasm/module-builder.js';
 import { packedFlags } from './flags.js';
 import { MODE, STATE, tlbOfMode } from './layout.js';
 import { field32, field64, setField32, setField64, setSysreg, sysreg } from './state.js';
@@ -120,10 +121,10 @@ export function defineExceptions(mb: ModuleBuilder, traceException: FunctionRef<
     // SCTLR_EL1.SPAN, bit 23: 0 sets PAN on entry, where PAN exists; without it the bit is RES1.
     setField32(fb, 'PAN', or(field32('PAN'), wrap(and(not(shrU(sysreg('SCTLR_EL1'), i64(23))), i64(1)))));
     setField64(fb, 'PC', add(sysreg('VBAR_EL1'), extU(add(offset, vector))));
-    fb.call(pstateChanged.index);
+    fb.call(pstateChanged);
     setField32(fb, 'FAULT', i32(1));
     fb.if(field32('TRACE_EXCEPTIONS'), () => {
-      fb.call(traceException.index, vector);
+      fb.call(traceException, vector);
     });
   };
 
@@ -169,7 +170,7 @@ export function defineExceptions(mb: ModuleBuilder, traceException: FunctionRef<
       setField32(fb, 'SPSEL', bit(SPSR.sp));
       setField32(fb, 'PAN', bit(SPSR.pan));
       setField64(fb, 'SP', loadBank());
-      fb.call(pstateChanged.index);
+      fb.call(pstateChanged);
     });
   });
 

@@ -14,7 +14,7 @@ export const FLAG_KIND = { sub: 0, add: 1, packed: 2 } as const;
 
 /** An operand in the form the flag cells keep: 32-bit ones at the top, so that 64-bit arithmetic sets the same flags. */
 export function flagOperand(value: Int): I64 {
-  return value.type === 'i64' ? (value) : shl(extU(value), i64(32));
+  return value.type === 'i64' ? value : shl(extU(value), i64(32));
 }
 
 /** Conditions after `a − b`. */

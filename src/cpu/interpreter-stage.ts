@@ -15,8 +15,8 @@ import {
   add, and, eq, eqz, extS, extU, i32, i64, load, leS, ltU, ne, or, select, shl, shrS, shrU, signExtend, wrap, xor,
 } from '../wasm/expr.js'; // prettier-ignore
 import type { FunctionBuilder, Label, Local } from '../wasm/function-builder.js';
-import type { FunctionRef } from '../wasm/module-builder.js';
-import { call } from '../wasm/module-builder.js';
+import type { FunctionRef } from '../wasm/function-ref.js';
+import { call } from '../wasm/function-ref.js';
 import { extractLane } from '../wasm/simd.js';
 import type { ExceptionFunctions } from './exceptions.js';
 import { EC, syndrome } from './exceptions.js';
@@ -192,7 +192,7 @@ export class InterpreterStage implements Stage {
 
   #raise(ec: number, iss: I32 = i32(0), returnAddress: I64 = this.pc()): void {
     this.#spill();
-    this.#fb.call(this.#core.exceptions.raise.index, syndrome(ec, iss), i64(0), i32(0), returnAddress);
+    this.#fb.call(this.#core.exceptions.raise, syndrome(ec, iss), i64(0), i32(0), returnAddress);
     this.#refetch();
   }
 
@@ -521,7 +521,7 @@ export class InterpreterStage implements Stage {
 
   #slowStore(va: I64, size: number, value: I64, options?: AccessOptions): void {
     this.#spill();
-    this.#fb.call(this.#core.mmu.slowStore.index, va, this.#request(size, options), value, this.pc());
+    this.#fb.call(this.#core.mmu.slowStore, va, this.#request(size, options), value, this.pc());
     this.#afterSlowPath();
   }
 
@@ -757,7 +757,7 @@ export class InterpreterStage implements Stage {
     this.if(eqz(field32('EL')), () => {
       this.undefined();
     });
-    this.#fb.call(this.#core.exceptions.exceptionReturn.index);
+    this.#fb.call(this.#core.exceptions.exceptionReturn);
     this.#fb.return(i32(NEXT.refetch));
   }
 
@@ -921,10 +921,10 @@ export class InterpreterStage implements Stage {
         setSysreg(this.#fb, name, value);
         if (behind.invalidates !== undefined) {
           const { mmu } = this.#core;
-          this.#fb.call((behind.invalidates === 'translations' ? mmu.flushAll : mmu.flushAddressSpace).index);
+          this.#fb.call(behind.invalidates === 'translations' ? mmu.flushAll : mmu.flushAddressSpace);
           this.#refetchAtNext();
         } else if (name === 'CPACR_EL1') {
-          this.#fb.call(this.#core.exceptions.pstateChanged.index);
+          this.#fb.call(this.#core.exceptions.pstateChanged);
         }
         return;
       }
@@ -955,7 +955,7 @@ export class InterpreterStage implements Stage {
         this.#refetchAtNext();
         return;
       case 'SPSel':
-        this.#fb.call(this.#core.exceptions.selectStackPointer.index, and(this.w(source), i32(1)));
+        this.#fb.call(this.#core.exceptions.selectStackPointer, and(this.w(source), i32(1)));
         return;
       case 'SP_EL0':
         this.if(eqz(field32('SPSEL')), () => {
@@ -976,32 +976,32 @@ export class InterpreterStage implements Stage {
     this.#checkSystemAccess(operation, source, false);
     const { mmu } = this.#core;
     const va = (): I64 => this.x(source);
-    switch (operation.effect) {
+    const { effect } = operation;
+    if (typeof effect === 'object') {
+      const access = effect.translate === 'write' ? ACCESS.write : ACCESS.read;
+      this.#fb.call(mmu.translate, va(), i32(access), i32(effect.el === 0 ? MODE.el0 : MODE.el1));
+      return;
+    }
+    switch (effect) {
       case 'none':
       case 'invalidate instructions':
       case 'invalidate instructions by address':
         // Stores drop the decoded instructions they overwrite, so there is nothing stale to invalidate.
         return;
       case 'zero block': {
-        this.#fb.call(mmu.zeroBlock.index, va(), this.pc());
+        this.#fb.call(mmu.zeroBlock, va(), this.pc());
         this.#afterSlowPath();
         return;
       }
       case 'invalidate translations':
-        this.#fb.call(mmu.flushAll.index);
+        this.#fb.call(mmu.flushAll);
         this.#refetchAtNext();
         return;
       case 'invalidate translations by address':
         // Bits 43:0 of the operand are the address's bits 55:12.
-        this.#fb.call(mmu.flushAddress.index, shrS(shl(va(), i64(20)), i64(8)));
+        this.#fb.call(mmu.flushAddress, shrS(shl(va(), i64(20)), i64(8)));
         this.#refetchAtNext();
         return;
-      case 'translate': {
-        const isWrite = operation.name.endsWith('W');
-        const mode = operation.name.includes('E0') ? MODE.el0 : MODE.el1;
-        this.#fb.call(mmu.translate.index, va(), i32(isWrite ? ACCESS.write : ACCESS.read), i32(mode));
-        return;
-      }
     }
   }
 
@@ -1014,14 +1014,14 @@ export class InterpreterStage implements Stage {
           this.undefined();
         });
         setField32(fb, 'PAN', i32(imm4 & 1));
-        fb.call(this.#core.exceptions.pstateChanged.index);
+        fb.call(this.#core.exceptions.pstateChanged);
         this.#refetchAtNext();
         return;
       case 0b000_101: // SPSel
         this.if(eqz(field32('EL')), () => {
           this.undefined();
         });
-        fb.call(this.#core.exceptions.selectStackPointer.index, i32(imm4 & 1));
+        fb.call(this.#core.exceptions.selectStackPointer, i32(imm4 & 1));
         return;
       case 0b011_110: // DAIFSet
       case 0b011_111: {

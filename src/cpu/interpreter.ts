@@ -30,8 +30,9 @@ import {
   xor,
 } from '../wasm/expr.js';
 import { FunctionBuilder } from '../wasm/function-builder.js';
-import type { FunctionRef } from '../wasm/module-builder.js';
-import { ModuleBuilder, call } from '../wasm/module-builder.js';
+import type { FunctionRef } from '../wasm/function-ref.js';
+import { call } from '../wasm/function-ref.js';
+import { ModuleBuilder } from '../wasm/module-builder.js';
 import { EC, VECTOR, defineExceptions, syndrome } from './exceptions.js';
 import { HOT_HANDLERS } from './hot-handlers.js';
 import type { CoreFunctions, HotFrame, Variant } from './interpreter-stage.js';
@@ -311,7 +312,7 @@ export function generateCore(decoder: Decoder, model: CpuModel, options: CoreOpt
         fb.if(and(pending, i32(7)), () => {
           // SError before FIQ before IRQ: the order among them is ours to choose. DDI0487 D1.3.5.
           fb.call(
-            exceptions.interrupt.index,
+            exceptions.interrupt,
             select(
               and(pending, i32(4)),
               i32(VECTOR.serror),
@@ -321,7 +322,7 @@ export function generateCore(decoder: Decoder, model: CpuModel, options: CoreOpt
           fb.br(refetch);
         });
         fb.if(field32('IL'), () => {
-          fb.call(exceptions.raise.index, syndrome(EC.illegalState), i64(0), i32(0), field64('PC'));
+          fb.call(exceptions.raise, syndrome(EC.illegalState), i64(0), i32(0), field64('PC'));
           fb.br(refetch);
         });
         reloadFlags();
@@ -378,7 +379,7 @@ export function generateCore(decoder: Decoder, model: CpuModel, options: CoreOpt
               const cases: (() => void)[] = [
                 () => {
                   notAnInstruction();
-                  fb.call(decode.index, fb.get(p));
+                  fb.call(decode, fb.get(p));
                   fb.br(dispatch);
                 },
                 () => {
@@ -389,7 +390,7 @@ export function generateCore(decoder: Decoder, model: CpuModel, options: CoreOpt
                 () => {
                   spillFlags();
                   fb.call(
-                    exceptions.raise.index,
+                    exceptions.raise,
                     syndrome(EC.unknown),
                     i64(0),
                     i32(0),

@@ -7,6 +7,7 @@
  * another base.
  */
 import { KIB } from '../base/index.js';
+import { STORAGE_COUNT } from '../isa/system-registers.js';
 
 /** A field of the CPU's state. */
 interface Cell {
@@ -85,7 +86,7 @@ export const STATE = {
   LARGE_LOW: cell(4),
   LARGE_HIGH: cell(4),
   /** System registers with storage, in the order of `storageIndex`. */
-  SYSREG: cell(8, 192),
+  SYSREG: cell(8, STORAGE_COUNT),
 } as const;
 
 export type StateField = keyof typeof STATE;
@@ -161,7 +162,7 @@ export function tlbOfMode(mode: number): number {
 // ---- decoder tables
 
 /** Tables of `Stage.lookup`, 8 bytes an entry. */
-export const LOOKUP_BASE = TLB_END;
+export const LOOKUP_BASE = Math.ceil(TLB_END / PAGE_SIZE) * PAGE_SIZE;
 export const LOOKUP_SIZE = 320 * KIB;
 
 /**
@@ -170,7 +171,7 @@ export const LOOKUP_SIZE = 320 * KIB;
  */
 export const SIDE_TABLE = { words: PAGE_SIZE / 4, stride: PAGE_SIZE / 2 + 8, capacity: 8192 } as const;
 export const SIDE_BASE = LOOKUP_BASE + LOOKUP_SIZE;
-export const SIDE_END = SIDE_BASE + SIDE_TABLE.capacity * SIDE_TABLE.stride;
+const SIDE_END = SIDE_BASE + SIDE_TABLE.capacity * SIDE_TABLE.stride;
 
 /** For each page of the memory itself: the address of its handler table, or 0. */
 export const PAGE_MAP_BASE = Math.ceil(SIDE_END / PAGE_SIZE) * PAGE_SIZE;

@@ -10,8 +10,9 @@ import {
   add, and, convert, eq, eqz, extU, gtU, i32, i64, leU, load, ltU, mul, ne, not, op, or, rotl, select, shl, shrS, shrU, sub, wrap, xor,
 } from '../wasm/expr.js'; // prettier-ignore
 import type { FunctionBuilder } from '../wasm/function-builder.js';
-import type { FunctionRef, ModuleBuilder } from '../wasm/module-builder.js';
-import { call } from '../wasm/module-builder.js';
+import type { FunctionRef } from '../wasm/function-ref.js';
+import { call } from '../wasm/function-ref.js';
+import type { ModuleBuilder } from '../wasm/module-builder.js';
 import type { ExceptionFunctions } from './exceptions.js';
 import { EC, syndrome } from './exceptions.js';
 import {
@@ -39,7 +40,7 @@ const ISS_WRITE = 1 << 6;
 const ISS_CACHE = 1 << 8;
 
 /** Bits of a physical address: the TLB keeps page numbers in 32 bits. */
-export const PA_BITS = 44;
+const PA_BITS = 44;
 
 /** What a slow path is asked: bits of its `request` operand. */
 export const REQUEST = {
@@ -335,7 +336,7 @@ export function defineMmu(
         select(and(request, i32(REQUEST.cache)), i32(ISS_CACHE), i32(0)),
       ),
     );
-    fb.call(exceptions.raise.index, or(ec, iss), va, i32(1), pc);
+    fb.call(exceptions.raise, or(ec, iss), va, i32(1), pc);
   });
 
   const noteLarge = (fb: FunctionBuilder, va: I64): void => {
@@ -426,10 +427,10 @@ export function defineMmu(
     const mode = op('i32', 0x6e, [sub(tlb, i32(TLB_BASE)), i32(MODE_STRIDE)]);
     const code = fb.let(call(walk, va, access, mode));
     fb.if(code, () => {
-      fb.call(abort.index, va, code, access, pc, request);
+      fb.call(abort, va, code, access, pc, request);
       fb.return(i32(0));
     });
-    fb.call(fillData.index, va, entry);
+    fb.call(fillData, va, entry);
     fb.return(entry);
     fb.unreachable();
   });
@@ -471,7 +472,7 @@ export function defineMmu(
       );
     });
     fb.if(call(host.deviceRead, physical(entry, va), shl(i32(1), size)), () => {
-      fb.call(abort.index, va, i32(FSC.external), i32(ACCESS.read), pc, request);
+      fb.call(abort, va, i32(FSC.external), i32(ACCESS.read), pc, request);
       fb.return(i64(0));
     });
     fb.return(load('i64', i32(0), STATE.EXCHANGE.at));
@@ -521,7 +522,7 @@ export function defineMmu(
     );
     fb.store('i64', i32(0), STATE.EXCHANGE.at, value);
     fb.if(call(host.deviceWrite, fb.get(address), shl(i32(1), size)), () => {
-      fb.call(abort.index, va, i32(FSC.external), i32(ACCESS.write), pc, request);
+      fb.call(abort, va, i32(FSC.external), i32(ACCESS.write), pc, request);
     });
   });
 
@@ -540,7 +541,7 @@ export function defineMmu(
     fb.if(misalignment(va, request), () => {
       // SCTLR_EL1.A is bit 1.
       fb.if(or(and(request, i32(REQUEST.aligned)), and(wrap(sysreg('SCTLR_EL1')), i32(2))), () => {
-        fb.call(abort.index, va, i32(FSC.alignment), i32(access), pc, request);
+        fb.call(abort, va, i32(FSC.alignment), i32(access), pc, request);
         leave();
       });
     });
@@ -557,7 +558,7 @@ export function defineMmu(
   ): void => {
     fb.if(isStrict(entry), () => {
       fb.if(misalignment(va, request), () => {
-        fb.call(abort.index, va, i32(FSC.alignment), i32(access), pc, request);
+        fb.call(abort, va, i32(FSC.alignment), i32(access), pc, request);
         leave();
       });
     });
@@ -664,7 +665,7 @@ export function defineMmu(
         fb.if(eqz(piece), leave);
         const half = select(ltU(fb.get(n), i32(8)), value, fb.get(high));
         fb.call(
-          storePiece.index,
+          storePiece,
           at,
           i32(0),
           shrU(half, extU(and(shl(fb.get(n), i32(3)), i32(63)))),
@@ -679,12 +680,12 @@ export function defineMmu(
       fb.return();
     });
     fb.if(eq(size, i32(4)), () => {
-      fb.call(storePiece.index, va, i32(3), value, entry, pc, request);
+      fb.call(storePiece, va, i32(3), value, entry, pc, request);
       fb.if(field32('FAULT'), leave);
-      fb.call(storePiece.index, add(va, i64(8)), i32(3), fb.get(high), entry, pc, request);
+      fb.call(storePiece, add(va, i64(8)), i32(3), fb.get(high), entry, pc, request);
       fb.return();
     });
-    fb.call(storePiece.index, va, size, value, entry, pc, request);
+    fb.call(storePiece, va, size, value, entry, pc, request);
   });
 
   /** Bytes of a DC ZVA block, as DCZID_EL0.BS says. */
@@ -700,13 +701,13 @@ export function defineMmu(
     const flags = fb.let(load('i32', entry, TLB.flags));
     // On Device memory DC ZVA is an alignment fault. DDI0487 C5.3 (DC ZVA).
     fb.if(and(flags, i32(TLB_FLAGS.device)), () => {
-      fb.call(abort.index, va, i32(FSC.alignment), i32(ACCESS.write), pc, i32(0));
+      fb.call(abort, va, i32(FSC.alignment), i32(ACCESS.write), pc, i32(0));
       fb.return();
     });
     const n = fb.local('i32');
     fb.set(n, i32(0));
     fb.loop('doublewords', (next) => {
-      fb.call(storePiece.index, add(block, extU(fb.get(n))), i32(3), i64(0), entry, pc, request);
+      fb.call(storePiece, add(block, extU(fb.get(n))), i32(3), i64(0), entry, pc, request);
       fb.if(field32('FAULT'), () => {
         fb.return();
       });
@@ -719,7 +720,7 @@ export function defineMmu(
     const va = fb.get(fb.param(0, 'i64'));
     // A misaligned PC is reported before its translation.
     fb.if(and(wrap(va), i32(3)), () => {
-      fb.call(exceptions.raise.index, syndrome(EC.pcAlignment), va, i32(1), va);
+      fb.call(exceptions.raise, syndrome(EC.pcAlignment), va, i32(1), va);
       fb.return(i32(0));
     });
     const tlb = fb.let(field32('TLB'));
@@ -727,13 +728,13 @@ export function defineMmu(
       call(walk, va, i32(ACCESS.execute), op('i32', 0x6e, [sub(tlb, i32(TLB_BASE)), i32(MODE_STRIDE)])),
     );
     fb.if(code, () => {
-      fb.call(abort.index, va, code, i32(ACCESS.execute), va, i32(0));
+      fb.call(abort, va, code, i32(ACCESS.execute), va, i32(0));
       fb.return(i32(0));
     });
     noteLarge(fb, va);
     const page = fb.let(call(hostPage, field32('WALK_PAGE')));
     fb.if(eqz(page), () => {
-      fb.call(abort.index, va, i32(FSC.external), i32(ACCESS.execute), va, i32(0));
+      fb.call(abort, va, i32(FSC.external), i32(ACCESS.execute), va, i32(0));
       fb.return(i32(0));
     });
     const table = fb.local('i32');
@@ -777,7 +778,7 @@ export function defineMmu(
     const large = select(wrap(bit(va, i64(55))), field32('LARGE_HIGH'), field32('LARGE_LOW'));
     // A large mapping stands in many entries, and a top byte may differ: forget everything.
     fb.if(large, () => {
-      fb.call(flushAll.index);
+      fb.call(flushAll);
       fb.return();
     });
     const never = fb.let(xor(and(va, i64(-PAGE_SIZE)), i64(PAGE_SIZE)));

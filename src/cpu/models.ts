@@ -1,3 +1,5 @@
+import { ZVA_LOG2_WORDS } from './mmu.js';
+
 /** What the identification registers of a CPU say: exactly what is implemented. */
 
 export interface CpuModel {
@@ -31,7 +33,7 @@ export const CORTEX_A57: CpuModel = {
     ID_AA64MMFR0_EL1: 0x0010_0024n,
     // Level 1 instruction PIPT, 64-byte lines, DC ZVA and exclusives granule as the part's.
     CTR_EL0: 0x8444_c004n,
-    DCZID_EL0: 4n,
+    DCZID_EL0: BigInt(ZVA_LOG2_WORDS),
     // Two levels: separate, unified.
     CLIDR_EL1: 0x0a20_0023n,
   },

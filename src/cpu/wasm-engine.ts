@@ -69,6 +69,7 @@ export class WasmEngine implements Engine {
   #isRunning = false;
   #isStopped = false;
   readonly #reported = new Set<string>();
+  readonly #externalPorts: { readonly name: string; readonly port: SystemRegisterPort }[] = [];
 
   /** `core` was generated for `model`. */
   constructor(memory: GuestMemory, model: CpuModel, core: CoreImage, ports: EnginePorts) {
@@ -330,10 +331,19 @@ export class WasmEngine implements Engine {
     return 1;
   }
 
-  #externalRead(index: number): number {
+  /** The port of `SYSTEM_REGISTERS[index]`. Guests read counters millions of times: it is looked up once. */
+  #externalPort(index: number): { readonly name: string; readonly port: SystemRegisterPort } | undefined {
+    const known = this.#externalPorts[index];
+    if (known) return known;
     const name = SYSTEM_REGISTERS[index]?.name ?? '';
     const port = this.#ports.systemRegisterPort(name);
-    if (!port) return 1;
+    return port && (this.#externalPorts[index] = { name, port });
+  }
+
+  #externalRead(index: number): number {
+    const external = this.#externalPort(index);
+    if (!external) return 1;
+    const { name, port } = external;
     const value = port.readSystemRegister(name, 0);
     this.#exchange.setBigUint64(0, value, true);
     if (this.#ports.trace.on('sysreg')) this.#ports.trace.event('sysreg', `read ${name} = ${hex(value)}`);
@@ -341,9 +351,9 @@ export class WasmEngine implements Engine {
   }
 
   #externalWrite(index: number): number {
-    const name = SYSTEM_REGISTERS[index]?.name ?? '';
-    const port = this.#ports.systemRegisterPort(name);
-    if (!port) return 1;
+    const external = this.#externalPort(index);
+    if (!external) return 1;
+    const { name, port } = external;
     const value = this.#exchange.getBigUint64(0, true);
     if (this.#ports.trace.on('sysreg')) this.#ports.trace.event('sysreg', `write ${name} = ${hex(value)}`);
     port.writeSystemRegister(name, 0, value);

@@ -55,7 +55,10 @@ function lowMask(width: number): number {
   return 2 ** width - 1;
 }
 
-/** One row of a table, checked, with the masks that follow from it. */
+/**
+ * One row of a table, checked, with the masks that follow from it.
+ * @public Declaration files of register tables name it.
+ */
 export class Register<Name extends string = string, Spec extends RegisterSpec = RegisterSpec> {
   readonly name: Name;
   readonly definition: Spec;

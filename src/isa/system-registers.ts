@@ -52,8 +52,8 @@ export interface SystemOperation {
     | 'invalidate instructions by address'
     | 'invalidate translations'
     | 'invalidate translations by address'
-    /** AT: translate and report in PAR_EL1. */
-    | 'translate';
+    /** AT: translate for a read or a write with the privilege of EL1 or EL0, and report in PAR_EL1. */
+    | { readonly translate: 'read' | 'write'; readonly el: 0 | 1 };
 }
 
 export function systemEncoding(op0: number, op1: number, crn: number, crm: number, op2: number): number {
@@ -345,10 +345,10 @@ export const SYSTEM_OPERATIONS: readonly SystemOperation[] = [
   operation('DC CVAC', [3, 7, 10, 1], 'none', UCI),
   operation('DC CVAU', [3, 7, 11, 1], 'none', UCI),
   operation('DC CIVAC', [3, 7, 14, 1], 'none', UCI),
-  operation('AT S1E1R', [0, 7, 8, 0], 'translate'),
-  operation('AT S1E1W', [0, 7, 8, 1], 'translate'),
-  operation('AT S1E0R', [0, 7, 8, 2], 'translate'),
-  operation('AT S1E0W', [0, 7, 8, 3], 'translate'),
+  operation('AT S1E1R', [0, 7, 8, 0], { translate: 'read', el: 1 }),
+  operation('AT S1E1W', [0, 7, 8, 1], { translate: 'write', el: 1 }),
+  operation('AT S1E0R', [0, 7, 8, 2], { translate: 'read', el: 0 }),
+  operation('AT S1E0W', [0, 7, 8, 3], { translate: 'write', el: 0 }),
   ...tlbi('IS', 3),
   ...tlbi('', 7),
 ];

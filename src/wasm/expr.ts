@@ -97,10 +97,6 @@ export function v128(bytes: Uint8Array): V128 {
   return make({ kind: 'const', type: 'v128', value: bytes });
 }
 
-export function isConst(e: Expr): boolean {
-  return node(e).kind === 'const';
-}
-
 function constValue(e: Expr): number | bigint | undefined {
   const n = node(e);
   return n.kind === 'const' && !(n.value instanceof Uint8Array) ? n.value : undefined;
@@ -268,10 +264,6 @@ export function not<T extends Int>(a: T): T {
 
 export function clz<T extends Int>(a: T): T {
   return op(a.type, a.type === 'i32' ? 0x67 : 0x79, [a]) as T;
-}
-
-export function popcnt<T extends Int>(a: T): T {
-  return op(a.type, a.type === 'i32' ? 0x69 : 0x7b, [a]) as T;
 }
 
 /** The low 32 bits. */

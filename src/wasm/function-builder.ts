@@ -3,6 +3,8 @@ import { invariant } from '../base/index.js';
 import { pushS32, pushS64, pushU32, valType } from './encode.js';
 import type { Expr, I32, StoreKind, ValType } from './expr.js';
 import { STORES, localGet, node } from './expr.js';
+import type { FunctionRef } from './function-ref.js';
+import { checkArguments } from './function-ref.js';
 
 /** A local variable or parameter. */
 export interface Local<T extends ValType = ValType> {
@@ -103,10 +105,11 @@ export class FunctionBuilder {
   }
 
   /** Calls a function without results. */
-  call(func: number, ...args: Expr[]): void {
+  call(f: FunctionRef<'none'>, ...args: Expr[]): void {
+    checkArguments(f, args);
     for (const arg of args) this.emit(arg);
     this.code.push(0x10);
-    pushU32(this.code, func);
+    pushU32(this.code, f.index);
   }
 
   return(value?: Expr): void {

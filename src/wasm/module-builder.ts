@@ -1,30 +1,9 @@
 /** Assembles functions into a module. WebAssembly Core Specification 2.0, 5.5. */
 import { invariant } from '../base/index.js';
 import { pushName, pushS32, pushU32, valType } from './encode.js';
-import type { Expr, ValType } from './expr.js';
-import { callExpr } from './expr.js';
+import type { ValType } from './expr.js';
 import { FunctionBuilder } from './function-builder.js';
-
-/** A function that can be called: imported, or defined in the module (perhaps later). */
-export interface FunctionRef<R extends ValType | 'none' = ValType | 'none'> {
-  readonly name: string;
-  readonly index: number;
-  readonly params: readonly ValType[];
-  readonly result: R;
-}
-
-/** `f(args)` as an expression. Evaluating it twice calls twice. */
-export function call<T extends ValType>(f: FunctionRef<T>, ...args: Expr[]): Expr<T> {
-  checkArguments(f, args);
-  return callExpr(f.result, f.index, args);
-}
-
-export function checkArguments(f: FunctionRef, args: readonly Expr[]): void {
-  invariant(
-    f.params.length === args.length && f.params.every((type, i) => args[i]?.type === type),
-    `${f.name} takes (${f.params.join(', ')}), called with (${args.map((a) => a.type).join(', ')})`,
-  );
-}
+import type { FunctionRef } from './function-ref.js';
 
 interface Import {
   readonly bytes: number[];
