@@ -216,3 +216,59 @@ describe('real clock', () => {
     assert.equal(clock.skipIdle(), false);
   });
 });
+
+describe('a guest that waits by reading a counter, in virtual time', () => {
+  const GAP = 6;
+
+  /** Runs slices of a guest that only polls until `untilNs`; the number of reads it took, and the time it saw last. */
+  function poll(untilNs: number, periodNs = Infinity) {
+    const { engine, clock } = virtualClock();
+    let ticks = 0;
+    const tick = clock.timer('tick', () => {
+      ticks++;
+      tick.arm(clock.nowNs() + periodNs);
+    });
+    if (periodNs !== Infinity) tick.arm(periodNs);
+    let reads = 0;
+    let seenNs = 0;
+    while (seenNs < untilNs) {
+      clock.fireDue();
+      const end = engine.instructions + clock.beginSlice();
+      const { kicks } = engine;
+      while (engine.instructions < end && engine.kicks === kicks && seenNs < untilNs) {
+        engine.instructions += GAP;
+        seenNs = clock.pollNs();
+        reads++;
+      }
+      clock.endSlice();
+    }
+    return { reads, seenNs, ticks };
+  }
+
+  test('sees short delays exactly', () => {
+    const { reads, seenNs } = poll(8_000);
+    assert.equal(seenNs, Math.ceil(8_000 / (GAP * 4)) * GAP * 4);
+    assert.equal(reads, seenNs / (GAP * 4));
+  });
+
+  test('gets through seconds in few reads, overshooting by at most a thirtieth', () => {
+    const { reads, seenNs } = poll(5e9);
+    assert.ok(reads < 1_500, `${reads} reads`);
+    assert.ok(seenNs < 5e9 * (1 + 1 / 30));
+  });
+
+  test('misses no timer on the way, and none comes late by more than a short slice', () => {
+    const { reads, ticks } = poll(5e9, 10_000_000);
+    assert.ok(ticks >= 499 && ticks <= 501, `${ticks} ticks`);
+    assert.ok(reads < 20_000, `${reads} reads`);
+  });
+
+  test('is not taken for one when it does something else between reads', () => {
+    const { engine, clock } = virtualClock();
+    clock.beginSlice();
+    for (let i = 0; i < 1_000; i++) {
+      engine.instructions += 1_000;
+      assert.equal(clock.pollNs(), engine.instructions * 4);
+    }
+  });
+});

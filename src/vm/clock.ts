@@ -150,11 +150,11 @@ export class VirtualClock extends SlicedClock implements MachineClock {
     const waitedNs = nowNs - this.#pollStartNs;
     if (waitedNs < POLL_PATIENCE_NS) return nowNs;
     this.#isLongWait = true;
-    const stepNs = Math.floor(Math.min(waitedNs * POLL_STRIDE, this.nextDeadlineNs - nowNs));
-    if (stepNs <= 0) return nowNs;
+    const stepNs = Math.max(0, Math.floor(Math.min(waitedNs * POLL_STRIDE, this.nextDeadlineNs - nowNs)));
     this.#skippedNs += stepNs;
-    // The slice was made to end at a deadline that is nearer now.
-    if (this.nextDeadlineNs < this.sliceEndNs + stepNs) {
+    // The slice now ends that much later: too late, perhaps, for the deadline it was made for.
+    this.sliceEndNs += stepNs;
+    if (this.nextDeadlineNs < this.sliceEndNs) {
       this.sliceEndNs = -Infinity;
       this.engine.kick();
     }

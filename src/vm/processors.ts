@@ -1,7 +1,7 @@
 import { invariant } from '../base/index.js';
 import type { Trace } from '../base/index.js';
 import { AddressSpace } from '../bus/index.js';
-import type { DirectMap, DmaPort } from '../bus/index.js';
+import type { DeviceAccesses, DirectMap, DmaPort } from '../bus/index.js';
 import type { Board, BoardPorts } from '../boards/ports.js';
 import type { Engine } from '../cpu/engine.js';
 import { GuestMemory } from '../cpu/guest-memory.js';
@@ -86,10 +86,22 @@ export function buildProcessors(options: ProcessorOptions): Processors {
       );
       for (const { base, device } of connected.map) addressSpace.add(base, device);
     },
-    statistics: () =>
-      addressSpace
-        .accesses()
-        .filter(({ reads, writes }) => reads + writes > 0)
-        .map(({ device, reads, writes }) => ({ name: device, counts: { reads, writes } })),
+    statistics: () => accessStatistics(addressSpace.accesses()),
   };
+}
+
+/** Rows of slots, such as virtio-mmio0 to 31, count as one. */
+const MANY_SLOTS = 8;
+
+function accessStatistics(accesses: readonly DeviceAccesses[]): DeviceStatistics[] {
+  const stem = (device: string): string => device.replace(/\d+$/, '');
+  const sums = new Map<string, { reads: number; writes: number }>();
+  for (const { device, reads, writes } of accesses) {
+    if (reads + writes === 0) continue;
+    const siblings = accesses.filter((other) => stem(other.device) === stem(device)).length;
+    const name = siblings >= MANY_SLOTS ? stem(device) : device;
+    const sum = sums.get(name) ?? { reads: 0, writes: 0 };
+    sums.set(name, { reads: sum.reads + reads, writes: sum.writes + writes });
+  }
+  return [...sums].map(([name, counts]) => ({ name, counts }));
 }
