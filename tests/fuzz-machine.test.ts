@@ -1,0 +1,112 @@
+/**
+ * Machines whose firmware is random instructions: whatever a guest does, it gets an architectural result; the machine
+ * never throws, never hangs and never reaches outside its memory (WebAssembly would trap).
+ */
+import { strict as assert } from 'node:assert';
+import { suite, test } from 'node:test';
+
+import { NO_TRACE } from '#v8a/base/index.js';
+import { A64 } from '#v8a/isa/a64.js';
+import { randomSource, randomWord } from '#v8a/isa/random-encoder.js';
+import { buildVirt } from '#v8a/vm/build-virt.js';
+import { VirtualClock } from '#v8a/vm/clock.js';
+import { PowerLatch } from '#v8a/vm/machine.js';
+
+const FIRMWARE_WORDS = 0x4000;
+const INSTRUCTIONS = 60_000;
+const SLICE = 2_000;
+
+/** Rows that matter most where things can go wrong: they are drawn as often as all others together. */
+const DANGEROUS = A64.rows.filter(({ name }) => /LD|ST|MSR|MRS|SYS|ERET|DC|HVC|B/.test(name));
+
+/** Flash, devices, RAM and nothing, on the virt board. */
+const PLACES = [
+  0x0000_0000, 0x0400_0000, 0x0800_0000, 0x0801_0000, 0x080a_0000, 0x0900_0000, 0x0901_0000, 0x0902_0000, 0x0903_0000,
+  0x0a00_0000, 0x3eff_0000, 0x4000_0000, 0x4000_0ff0, 0x40ff_ff00, 0x5000_0000,
+]; // prettier-ignore
+
+/** Behind the vectors, which are at 0 after reset. */
+const PROLOGUE_AGAIN = 0x800;
+
+const MOVZ = 0xd280_0000;
+const MOVK = 0xf280_0000;
+
+function moveWide(opcode: number, register: number, halfword: 0 | 1, value: number): number {
+  return opcode | (halfword << 21) | (((value >>> (16 * halfword)) & 0xffff) << 5) | register;
+}
+
+function branch(distance: number): number {
+  return 0x1400_0000 | ((distance >> 2) & 0x3ff_ffff);
+}
+
+function randomFirmware(seed: number): Uint8Array {
+  const random = randomSource(seed);
+  const below = (limit: number): number => Math.floor((random() / 2 ** 32) * limit);
+  const words = new Uint32Array(FIRMWARE_WORDS);
+  for (let i = 0; i < words.length; i++) {
+    const rows = below(2) === 0 ? DANGEROUS : A64.rows;
+    const row = rows[below(rows.length)];
+    // Some words are nothing at all.
+    words[i] = row && below(16) !== 0 ? randomWord(row, random) : below(2 ** 32);
+  }
+  // From reset, and again after each exception, registers point to where something is.
+  const prologue = Array.from({ length: 31 }, (_, register) => {
+    const address = (PLACES[below(PLACES.length)] ?? 0) + below(0x1000);
+    return [moveWide(MOVZ, register, 0, address), moveWide(MOVK, register, 1, address)];
+  }).flat();
+  words.set(prologue, 0);
+  words.set(prologue, PROLOGUE_AGAIN / 4);
+  for (const vector of [0x200, 0x280, 0x300, 0x400]) words[vector / 4] = branch(PROLOGUE_AGAIN - vector);
+  return new Uint8Array(words.buffer);
+}
+
+/** Runs a random machine; a digest of what it did. */
+function run(seed: number, gicVersion: 2 | 3): string {
+  const clock = new VirtualClock();
+  const power = new PowerLatch();
+  const hardware = buildVirt({
+    firmware: randomFirmware(seed),
+    flashCommit: 'quiet',
+    memoryBytes: 16 * 1024 * 1024,
+    gicVersion,
+    epochSeconds: 0,
+    clock,
+    trace: NO_TRACE,
+    power,
+    serialOutput: { write: () => undefined },
+  });
+  const { engine } = hardware;
+  clock.connect(engine);
+  hardware.reset();
+  let idle = 0;
+  let resets = 0;
+  while (engine.instructions < INSTRUCTIONS && idle + resets < 50) {
+    clock.fireDue();
+    const before = engine.instructions;
+    const exit = engine.run(Math.min(SLICE, clock.beginSlice()));
+    clock.endSlice();
+    assert.ok(engine.instructions - before <= SLICE + 1_024, 'a run ends near its budget');
+    if (exit === 'idle') {
+      idle++;
+      if (!clock.skipIdle()) hardware.reset();
+    }
+    if (exit === 'stopped' || power.take() !== undefined) {
+      resets++;
+      hardware.reset();
+    }
+  }
+  const digest = `${engine.instructions} ${clock.nowNs()} ${idle} ${resets}`;
+  hardware.close();
+  return digest;
+}
+
+suite('a machine that executes random words', () => {
+  for (const gicVersion of [2, 3] as const)
+    test(`survives, with a GICv${gicVersion}`, () => {
+      for (let seed = 1; seed <= 12; seed++) run(seed * gicVersion, gicVersion);
+    });
+
+  test('does the same in every run', () => {
+    for (let seed = 100; seed < 104; seed++) assert.equal(run(seed, 3), run(seed, 3));
+  });
+});
