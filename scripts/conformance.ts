@@ -114,6 +114,10 @@ function behindText({ name, access, behind }: SystemRegister): string {
   }
 }
 
+function effectText({ effect }: SystemOperation): string {
+  return typeof effect === 'string' ? effect : `translate for a ${effect.translate} from EL${effect.el}`;
+}
+
 function systemRegisters(): string {
   const isReservedId = ({ name }: SystemRegister): boolean => /^S\d/.test(name);
   const named = SYSTEM_REGISTERS.filter((register) => !isReservedId(register));
