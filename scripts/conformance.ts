@@ -150,7 +150,7 @@ ${table(
     operation.name,
     encodingName(operation.encoding),
     el0Access(operation),
-    operation.effect,
+    effectText(operation),
   ]),
 )}`;
 }
