@@ -16,21 +16,31 @@ import { SYSTEM } from './groups/system.js';
 import { SYSTEM_REGISTER_MOVES } from './groups/system-register-moves.js';
 import type { Row } from './row.js';
 
-const A64_ROWS: readonly Row[] = [
-  ...DATA_PROCESSING_IMMEDIATE,
-  ...BRANCHES,
-  ...SYSTEM,
-  ...SYSTEM_REGISTER_MOVES,
-  ...LOADS_STORES,
-  ...DATA_PROCESSING_REGISTER,
-  ...LOADS_STORES_SIMD,
-  ...FLOATING_POINT,
-  ...SIMD_COPY,
-  ...SIMD_THREE_SAME,
-  ...SIMD_TWO_REGISTER,
-  ...SIMD_MULTIPLY,
-  ...SIMD_SHIFT_IMMEDIATE,
-  ...SIMD_CRYPTO,
+/** Instructions that the manual's encoding tables list together. */
+interface InstructionGroup {
+  /** As in DDI0487 C4.1. */
+  readonly title: string;
+  readonly rows: readonly Row[];
+}
+
+export const A64_GROUPS: readonly InstructionGroup[] = [
+  { title: 'Data processing, immediate', rows: DATA_PROCESSING_IMMEDIATE },
+  { title: 'Branches and exception generation', rows: BRANCHES },
+  { title: 'Hints, barriers and PSTATE', rows: SYSTEM },
+  { title: 'System instructions and system register moves', rows: SYSTEM_REGISTER_MOVES },
+  { title: 'Loads and stores', rows: LOADS_STORES },
+  { title: 'Data processing, register', rows: DATA_PROCESSING_REGISTER },
+  { title: 'Loads and stores of SIMD&FP registers', rows: LOADS_STORES_SIMD },
+  { title: 'Scalar floating point', rows: FLOATING_POINT },
+  { title: 'Advanced SIMD copy, modified immediate, permute and table lookup', rows: SIMD_COPY },
+  { title: 'Advanced SIMD three same', rows: SIMD_THREE_SAME },
+  {
+    title: 'Advanced SIMD two-register miscellaneous, across lanes and scalar pairwise',
+    rows: SIMD_TWO_REGISTER,
+  },
+  { title: 'Advanced SIMD three different and by indexed element', rows: SIMD_MULTIPLY },
+  { title: 'Advanced SIMD shift by immediate', rows: SIMD_SHIFT_IMMEDIATE },
+  { title: 'Cryptographic Extension', rows: SIMD_CRYPTO },
 ];
 
-export const A64 = new Decoder(A64_ROWS);
+export const A64 = new Decoder(A64_GROUPS.flatMap((group) => group.rows));

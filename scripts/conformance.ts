@@ -1,0 +1,262 @@
+/**
+ * `npm run docs`: writes docs/conformance.md, what v8a implements, from the tables that the machine itself is made of
+ * and the `@deviation` tags of the sources. `--check` writes nothing and ends with status 1 when the page is not what
+ * it would write.
+ *
+ * A tag's text goes to the next tag, an empty line or the end of its comment; Markdown is as in the source.
+ */
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { hex } from '#v8a/base/index.js';
+import { VIRT } from '#v8a/boards/virt.js';
+import { CORTEX_A57 } from '#v8a/cpu/models.js';
+import { TIMER_REGISTERS } from '#v8a/devices/generic-timer.js';
+import { ICC_REGISTERS } from '#v8a/devices/gic/gicv3.js';
+import { A64_GROUPS } from '#v8a/isa/a64.js';
+import type { Row } from '#v8a/isa/row.js';
+import { SYSTEM_OPERATIONS, SYSTEM_REGISTERS } from '#v8a/isa/system-registers.js';
+import type { SystemOperation, SystemRegister } from '#v8a/isa/system-registers.js';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const PAGE = join(ROOT, 'docs', 'conformance.md');
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+const code = (text: string): string => `\`${text}\``;
+const isDone = (row: Row): boolean => row.status === 'done';
+
+// ---- instructions
+
+function instructions(): string {
+  const all = A64_GROUPS.flatMap(({ rows }) => rows);
+  const counts = (rows: readonly Row[]): string[] => {
+    const done = rows.filter(isDone).length;
+    return [`${done}`, `${rows.length - done}`];
+  };
+  const missing = A64_GROUPS.filter(({ rows }) => !rows.every(isDone)).map(
+    ({ title, rows }) =>
+      `**${title}**: ${rows
+        .filter((row) => !isDone(row))
+        .map((row) => row.name)
+        .join('; ')}.`,
+  );
+  const groups = A64_GROUPS.map(
+    ({ title, rows }) =>
+      `### ${title}\n\n${table(
+        ['Instruction', 'Encoding', 'Clause', ''],
+        rows.map((row) => [row.name, code(row.bits), row.spec, isDone(row) ? '' : 'not done']),
+      )}`,
+  );
+  return `## Instructions
+
+One row is one definition: an instruction of the manual, a variant of one, or several that share an encoding.
+
+${table(
+  ['Group', 'Done', 'Not done'],
+  [...A64_GROUPS.map(({ title, rows }) => [title, ...counts(rows)]), ['All', ...counts(all)]],
+)}
+
+### Not done
+
+${missing.join('\n\n')}
+
+${groups.join('\n\n')}`;
+}
+
+// ---- system registers and operations
+
+/** `S3_0_C1_C0_0`: op0, op1, CRn, CRm, op2, as assemblers name a register by its encoding. */
+function encodingName(encoding: number): string {
+  const [op0, op1] = [(encoding >> 14) & 3, (encoding >> 11) & 7];
+  return `S${op0}_${op1}_C${(encoding >> 7) & 15}_C${(encoding >> 3) & 15}_${encoding & 7}`;
+}
+
+function el0Access({ minEl, el0 }: SystemRegister | SystemOperation): string {
+  if (minEl === 1) return 'no';
+  if (el0 === undefined) return 'yes';
+  return el0 === 'read-only' ? 'reads' : `${el0.register} bit ${el0.bit}`;
+}
+
+const EXTERNAL: ReadonlyMap<string, string> = new Map([
+  ...TIMER_REGISTERS.map((name) => [name, 'generic timers'] as const),
+  ...ICC_REGISTERS.map((name) => [name, 'GICv3; undefined with a GICv2'] as const),
+]);
+
+/** Identification registers that aren't one number. */
+const VARIABLE_IDENTIFICATION: Readonly<Record<string, string>> = {
+  MPIDR_EL1: 'the affinity that the board gives the CPU',
+  CCSIDR_EL1: 'the cache that CSSELR_EL1 selects',
+};
+
+function behindText({ name, access, behind }: SystemRegister): string {
+  switch (behind.kind) {
+    case 'storage': {
+      const reset = behind.reset === 0n ? '' : `, reset ${code(hex(behind.reset))}`;
+      if (behind.writable === 0n) return code(hex(behind.reset));
+      return behind.writable === BigInt.asUintN(64, -1n)
+        ? `64 bits${reset}`
+        : `bits ${code(hex(behind.writable))}${reset}`;
+    }
+    case 'identification':
+      return VARIABLE_IDENTIFICATION[name] ?? code(hex(CORTEX_A57.identification[name] ?? 0n));
+    case 'external':
+      return EXTERNAL.get(name) ?? 'on no board: undefined';
+    case 'pstate':
+      return 'PSTATE';
+    case 'zero':
+      return access === 'ro' ? code('0x0') : access === 'wo' ? 'ignores writes' : 'reads 0, ignores writes';
+  }
+}
+
+function effectText({ effect }: SystemOperation): string {
+  return typeof effect === 'string' ? effect : `translate for a ${effect.translate} from EL${effect.el}`;
+}
+
+function systemRegisters(): string {
+  const isReservedId = ({ name }: SystemRegister): boolean => /^S\d/.test(name);
+  const named = SYSTEM_REGISTERS.filter((register) => !isReservedId(register));
+  const reserved = SYSTEM_REGISTERS.filter(isReservedId).length;
+  return `## System registers
+
+${named.length} registers with a name; ${reserved} reserved encodings of the identification space read as zero; all others are
+undefined. _EL0_ says whether EL0 has access: a bit is one that must be set for it, otherwise the access traps to EL1.
+Identification registers have the values of the ${CORTEX_A57.name} model. _Behind it_: the bits that can be written, the
+value that is always read, or who serves the register.
+
+${table(
+  ['Register', 'Encoding', 'Access', 'EL0', 'Behind it'],
+  named.map((register) => [
+    register.name,
+    encodingName(register.encoding),
+    register.access.toUpperCase(),
+    el0Access(register),
+    behindText(register),
+  ]),
+)}
+
+## System operations
+
+Caches are not modelled: _none_ is a permission check without further effect.
+
+${table(
+  ['Operation', 'Encoding', 'EL0', 'Effect'],
+  SYSTEM_OPERATIONS.map((operation) => [
+    operation.name,
+    encodingName(operation.encoding),
+    el0Access(operation),
+    effectText(operation),
+  ]),
+)}`;
+}
+
+// ---- board
+
+function board(): string {
+  const rows: readonly {
+    readonly base: number;
+    readonly sizeBytes: number;
+    readonly count?: number;
+    readonly spi?: number;
+    readonly spiCount?: number;
+    readonly device: string;
+  }[] = Object.values(VIRT);
+  return `## Address map of the \`virt\` board
+
+${table(
+  ['Base', 'Size', 'Device', 'Shared interrupts'],
+  [...rows]
+    .sort((a, b) => a.base - b.base)
+    .map(({ base, sizeBytes, count, spi, spiCount, device }) => [
+      code(hex(base)),
+      code(hex(sizeBytes)),
+      count === undefined ? device : `${device}, ${count} times`,
+      spi === undefined ? '' : spiCount === undefined ? `${spi}` : `${spi} to ${spi + spiCount - 1}`,
+    ]),
+)}
+
+Which of the interrupt controller's rows are there depends on \`--irqchip\`; RAM is as large as \`-m\` says.`;
+}
+
+// ---- deviations
+
+interface Deviation {
+  readonly file: string;
+  readonly text: string;
+}
+
+function sourceFiles(): string[] {
+  return readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts') && !path.endsWith('.test.ts'))
+    .map((path) => `src/${path.replaceAll('\\', '/')}`)
+    .sort();
+}
+
+function deviationsIn(file: string): Deviation[] {
+  const found: Deviation[] = [];
+  for (const [comment] of readFileSync(join(ROOT, file), 'utf8').matchAll(/\/\*\*[\s\S]*?\*\//g)) {
+    let words: string[] | undefined;
+    const close = (): void => {
+      if (words) found.push({ file, text: words.join(' ') });
+      words = undefined;
+    };
+    for (const line of comment.slice(3, -2).split('\n')) {
+      const text = line.replace(/^\s*\* ?/, '').trim();
+      if (text === '' || text.startsWith('@')) close();
+      const tagged = /^@deviation\s+(.*)$/.exec(text)?.[1];
+      if (tagged !== undefined) words = [tagged];
+      else if (words) words.push(text);
+    }
+    close();
+  }
+  return found;
+}
+
+function deviations(all: readonly Deviation[]): string {
+  const sections = [...new Set(all.map(({ file }) => file))].map((file) => {
+    const items = all.filter((one) => one.file === file).map(({ text }) => `- ${text}`);
+    return `[${file}](../${file}):\n\n${items.join('\n')}`;
+  });
+  return `## Deviations
+
+Where v8a does something else than the document of the part, and a guest could notice.
+
+${sections.join('\n\n')}`;
+}
+
+const allDeviations = sourceFiles().flatMap(deviationsIn);
+const rows = A64_GROUPS.flatMap((group) => group.rows);
+
+const page = `<!-- Written by \`npm run docs\` (scripts/conformance.ts); changes belong into the sources. -->
+
+# What is implemented
+
+From the tables that the machine is made of. DDI0487 is the Arm Architecture Reference Manual for A-profile.
+
+- [Instructions](#instructions): ${rows.filter(isDone).length} of ${rows.length} rows done. The others raise Undefined, as does every encoding that is not
+  listed; \`v8a run --trace guest-errors\` names each that a guest executes.
+- [System registers](#system-registers) and [system operations](#system-operations): ${SYSTEM_REGISTERS.length} and ${SYSTEM_OPERATIONS.length}.
+- [Deviations](#deviations): ${allDeviations.length} places where a guest could notice that v8a isn't the part.
+- [Address map](#address-map-of-the-virt-board) of the board.
+
+${deviations(allDeviations)}
+
+${instructions()}
+
+${systemRegisters()}
+
+${board()}
+`;
+
+const isCheck = process.argv.includes('--check');
+if (!isCheck) {
+  writeFileSync(PAGE, page);
+} else if (readFileSync(PAGE, 'utf8') !== page) {
+  console.error('docs/conformance.md is not what the sources say: npm run docs');
+  process.exitCode = 1;
+}
