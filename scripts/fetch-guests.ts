@@ -3,8 +3,8 @@
  * name and without root. What the machine has installed is used where it is; the rest goes into a cache
  * outside the source tree: `$V8A_CACHE`, else `~/.cache/v8a-guests`.
  *
- * As a command (`npm run guests`) it prints one `name<TAB>path` line per file on stdout. `--download` fetches
- * packages into the cache even when they are installed.
+ * As a command (`npm run guests`) it prints one `name<TAB>path` line per file on stdout. `--kernels` fetches a kernel
+ * and its initial RAM disk too (120 MiB); `--download` fetches packages into the cache even when they are installed.
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -21,6 +21,8 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+const DEBIAN_INSTALLER = 'usr/lib/debian-installer/images/12/arm64/text/debian-installer/arm64';
+
 /** Where each file is inside the package that brings it, without the leading slash. */
 const PACKAGES = {
   'qemu-efi-aarch64': {
@@ -31,7 +33,14 @@ const PACKAGES = {
   'u-boot-qemu': {
     'u-boot.bin': 'usr/lib/u-boot/qemu_arm64/u-boot.bin',
   },
+  'debian-installer-12-netboot-arm64': {
+    linux: `${DEBIAN_INSTALLER}/linux`,
+    'initrd.gz': `${DEBIAN_INSTALLER}/initrd.gz`,
+  },
 } as const;
+
+/** Large ones, fetched only when asked for. */
+const KERNEL_PACKAGES: readonly string[] = ['debian-installer-12-netboot-arm64'];
 
 type GuestPackage = keyof typeof PACKAGES;
 export type GuestFile = { [P in GuestPackage]: keyof (typeof PACKAGES)[P] }[GuestPackage];
@@ -66,9 +75,10 @@ export function guestFile(name: GuestFile): string | undefined {
  * Makes every file of the table available. Quick when they are. Returns the reasons, one line each, for what
  * could not be had: no apt on this machine, no network, a package that the archive does not have.
  */
-export function fetchGuests(options: { download?: boolean } = {}): string[] {
+export function fetchGuests(options: { download?: boolean; kernels?: boolean } = {}): string[] {
   const missing = new Set<GuestPackage>();
   for (const { name, packageName } of FILES) {
+    if (options.kernels !== true && KERNEL_PACKAGES.includes(packageName)) continue;
     const isHere =
       options.download === true
         ? existsSync(join(guestCache(), packageName, name))
@@ -165,7 +175,10 @@ function run(program: string, args: readonly string[], cwd: string): void {
 }
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  for (const problem of fetchGuests({ download: process.argv.includes('--download') })) {
+  for (const problem of fetchGuests({
+    download: process.argv.includes('--download'),
+    kernels: process.argv.includes('--kernels'),
+  })) {
     console.error(`fetch-guests: ${problem}`);
     process.exitCode = 1;
   }
