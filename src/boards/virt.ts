@@ -88,6 +88,8 @@ const MAX_CPUS = 8;
 
 export const VIRT_FLASH_GEOMETRY: CfiFlashGeometry = {
   chips: 2,
+  // QEMU's bank, which U-Boot's driver fits and no other wiring.
+  wiring: 'lock-step',
   sizeBytes: VIRT.flash0.sizeBytes,
   blockBytes: 256 * 1024,
   bufferBytes: 4096,

@@ -21,8 +21,10 @@ const SMALL_ONE_CHIP: CfiFlashGeometry = {
   blockBytes: 512,
   bufferBytes: 16,
 };
+const SMALL_LOCK_STEP: CfiFlashGeometry = { ...SMALL, wiring: 'lock-step' };
 const VIRT: CfiFlashGeometry = {
   ...SMALL,
+  wiring: 'lock-step',
   sizeBytes: 64 << 20,
   blockBytes: 256 << 10,
   bufferBytes: 4096,
@@ -364,7 +366,7 @@ describe('CFI flash: buffered program', () => {
     assert.equal(view.getUint32(at + 124, true), 0xdead_be1f);
   });
 
-  test('U-Boot: commands at the start of the sector, the whole effective buffer of 1024 bus words', () => {
+  test('commands at the start of the sector, data elsewhere in it, the whole buffer of 1024 bus words', () => {
     const { flash, map } = make(VIRT);
     const sector = 0x8_0000;
     send(flash, [sector, 0x50], [sector, 0x70], [sector, 0xe8], [sector, 0x3ff]);
@@ -522,6 +524,116 @@ describe('CFI flash: accesses of every width', () => {
       assert.equal(flash.read(0xffc, 4), both(last));
       assert.equal(flash.read64(0xff8), BigInt(both(last)) * 0x1_0000_0001n);
     }
+  });
+});
+
+describe('CFI flash: two chips in lock-step (what QEMU 7.2 answers to mw and md of U-Boot)', () => {
+  const dump = (flash: CfiFlash, offset: number, words: number): number[] =>
+    Array.from({ length: words }, (_, word) => flash.read(offset + 4 * word, 4));
+
+  test('a narrow command, on whichever lanes, is that of both chips', () => {
+    for (const [offset, size] of [
+      [0, 1],
+      [1, 1],
+      [2, 1],
+      [3, 1],
+      [0, 2],
+      [2, 2],
+    ] as const) {
+      const { flash, map } = make(SMALL_LOCK_STEP);
+      flash.write(offset, size, 0x90);
+      assert.deepEqual(dump(flash, 0, 3), [both(0x89), both(0x18), 0], `${size} bytes at ${offset}`);
+      assert.deepEqual(
+        [0, 2, 4, 6].map((at) => flash.read(at, 2)),
+        [0x89, 0x89, 0x18, 0x18],
+        'each half of the answer is a chip',
+      );
+      flash.write(offset, size, 0xff);
+      assert.equal(map.isMapped, true);
+    }
+  });
+
+  test('of a wider write the low half is the command of both chips, and of that the low byte', () => {
+    const { flash } = make(SMALL_LOCK_STEP);
+    flash.write(0, 4, 0x0090_0070);
+    assert.equal(flash.read(0, 4), both(0x80));
+    flash.write(0, 4, 0x0070_0090);
+    assert.equal(flash.read(0, 4), both(0x89));
+    flash.write(2, 2, 0x1270);
+    assert.equal(flash.read(0, 4), both(0x80));
+  });
+
+  test('data program the bytes addressed alone, of any width, however the command came', () => {
+    const { flash, map } = make(SMALL_LOCK_STEP);
+    const program = (commandAt: number, at: number, size: AccessSize, data: number): void => {
+      flash.write(commandAt, 2, 0x40);
+      flash.write(at, size, data);
+    };
+    program(0, 0x0, 2, 0x1234);
+    program(2, 0x6, 2, 0x5678);
+    program(0, 0x9, 1, 0x9a);
+    program(2, 0xc, 4, 0xcafe_babe);
+    assert.equal(flash.read(0, 4), both(0x80));
+    flash.write(0, 2, 0xff);
+    assert.deepEqual(dump(flash, 0, 4), [0xffff_1234, 0x5678_ffff, 0xffff_9aff, 0xcafe_babe]);
+    assert.equal(flash.counters.programs, 4);
+    assert.deepEqual(
+      map.changes.map(([from]) => from),
+      [0x0, 0x6, 0x8, 0xc],
+    );
+  });
+
+  test('U-Boot: a buffered program of consecutive half-words, which the count counts', () => {
+    const { flash, map } = make(VIRT);
+    const at = 0x8_3000;
+    flash.write(at, 2, 0xe8);
+    assert.equal(flash.read(at, 2), 0x80);
+    flash.write(at, 2, 0x3ff);
+    for (let half = 0; half < 0x400; half++) flash.write(at + 2 * half, 2, half);
+    flash.write(at, 2, 0xd0);
+    assert.equal(flash.read(at, 2), 0x80);
+    flash.write(at, 2, 0xff);
+    assert.equal(map.isMapped, true);
+    assert.ok(new Uint16Array(map.array.buffer, at, 0x400).every((data, half) => data === half));
+    assert.deepEqual(map.changes, [[at, 0x800]]);
+    assert.equal(flash.counters.bufferedPrograms, 1);
+  });
+
+  test('a count is of writes, whatever their width, and is in the low half', () => {
+    const { flash } = make(SMALL_LOCK_STEP);
+    send(flash, [0, 0xe8]);
+    flash.write(0, 4, 0x0005_0002);
+    flash.write(0x20, 4, 0x1111_2222);
+    flash.write(0x24, 2, 0x3333);
+    flash.write(0x27, 1, 0x44);
+    flash.write(2, 2, 0xd0);
+    assert.equal(flash.read(0, 4), both(0x80));
+    send(flash, [0, 0xff]);
+    assert.deepEqual(dump(flash, 0x20, 3), [0x1111_2222, 0x44ff_3333, 0xffff_ffff]);
+  });
+
+  test('erase, lock and their errors are those of the whole bank', () => {
+    const { flash, map } = make(SMALL_LOCK_STEP);
+    const halves = (at: number, ...values: number[]): void => {
+      for (const value of values) flash.write(at, 2, value);
+    };
+    map.array.fill(0);
+    halves(0x602, 0x20, 0xd0);
+    assert.ok(map.array.subarray(0x400, 0x800).every((byte) => byte === 0xff));
+    assert.ok(map.array.subarray(0, 0x400).every((byte) => byte === 0));
+    assert.equal(flash.counters.erases, 1);
+
+    halves(0x402, 0x60, 0x01, 0x90);
+    assert.equal(flash.read(0x408, 4), both(1));
+    halves(0x400, 0x20, 0xd0);
+    assert.equal(flash.read(0, 4), both(0xa2));
+    // The locked chips are both, so the half with no data refuses too.
+    halves(0x400, 0x50, 0x40, 0x1234);
+    assert.equal(flash.read(0, 4), both(0x92));
+    halves(0x400, 0x50, 0x60, 0xd0, 0x20, 0x12);
+    assert.equal(flash.read(0, 4), both(0xb0));
+    halves(0x402, 0x50, 0x70);
+    assert.equal(flash.read(0, 4), both(0x80));
   });
 });
 
@@ -754,29 +866,41 @@ describe('CFI flash: query table (JESD68.01, AN-646 table 5)', () => {
   }
 });
 
+/** Takes the command or word count `code`, or the bits of data `value` that `mask` selects. */
+type ReferenceWrite = (word: number, code: number, value: number, mask: number) => void;
+
 /**
- * The device as a reference: bus words of chips, each a function that awaits its next write. Written from
- * spec/cfi-flash.md for this test, sharing no code and no structure with the device.
+ * The device as a reference: command machines over words, each a function that awaits its next write. A machine is a
+ * chip of 16-bit words, or a whole bank in lock-step, of 32-bit words. Written from spec/cfi-flash.md for this test,
+ * sharing no code and no structure with the device.
  */
-class ReferenceChip {
+class ReferenceMachine {
   words: number[];
   locks: boolean[];
   status = 0x80;
   mode: 'array' | 'status' | 'id' | 'query' = 'array';
-  #await: (word: number, value: number, mask: number) => void = (word, value, mask) =>
-    this.#first(word, value, mask);
+  readonly wordBytes: 2 | 4;
+  #await: ReferenceWrite = (word, code) => this.#first(word, code);
   readonly #blockWords: number;
   readonly #bufferWords: number;
 
-  constructor(words: number, blockWords: number, bufferWords: number) {
-    this.words = Array<number>(words).fill(0xffff);
-    this.locks = Array<boolean>(words / blockWords).fill(false);
-    this.#blockWords = blockWords;
-    this.#bufferWords = bufferWords;
+  /** `share` is the part of the bank that is this machine's. */
+  constructor(geometry: CfiFlashGeometry, share: number, wordBytes: 2 | 4) {
+    const words = geometry.sizeBytes / share / wordBytes;
+    this.wordBytes = wordBytes;
+    this.#blockWords = geometry.blockBytes / share / wordBytes;
+    this.#bufferWords = geometry.bufferBytes / share / wordBytes;
+    this.words = Array<number>(words).fill(wordBytes === 2 ? 0xffff : 0xffff_ffff);
+    this.locks = Array<boolean>(words / this.#blockWords).fill(false);
   }
 
   read(word: number, query: (word: number) => number): number {
     if (this.mode === 'array') return this.words[word] ?? 0;
+    const answer = this.#answer(word, query);
+    return this.wordBytes === 2 ? answer : both(answer);
+  }
+
+  #answer(word: number, query: (word: number) => number): number {
     if (this.mode === 'status') return this.status;
     if (this.mode === 'query') return query(word);
     const inBlock = word % this.#blockWords;
@@ -784,58 +908,60 @@ class ReferenceChip {
     return [0x89, 0x18][inBlock] ?? 0;
   }
 
-  write(word: number, value: number, mask: number): void {
-    this.#await(word, value, mask);
+  write(...written: Parameters<ReferenceWrite>): void {
+    this.#await(...written);
   }
 
-  #then(next: (word: number, value: number, mask: number) => void): void {
-    this.#await = (word, value, mask) => {
-      this.#await = (w, v, m) => this.#first(w, v, m);
-      next(word, value, mask);
+  #then(next: ReferenceWrite): void {
+    this.#await = (...written) => {
+      this.#await = (word, code) => this.#first(word, code);
+      next(...written);
     };
   }
 
   #clear(word: number, value: number, mask: number): void {
-    this.words[word] = (this.words[word] ?? 0) & (value | (mask ^ 0xffff));
+    this.words[word] = ((this.words[word] ?? 0) & (value | ~mask)) >>> 0;
   }
 
-  #first(_word: number, written: number, writtenMask: number): void {
-    const byteOf = (value: number, mask: number): number => (mask === 0xff00 ? value >> 8 : value & 0xff);
+  #first(_word: number, code: number): void {
     const fail = (bits: number): void => {
       this.status |= bits;
     };
-    const first = byteOf(written, writtenMask);
+    const first = code & 0xff;
     if (first === 0x70) this.mode = 'status';
     else if (first === 0x90) this.mode = 'id';
     else if (first === 0x98) this.mode = 'query';
     else if (first === 0x50) this.status = 0x80;
     else if (first === 0xd0) return;
     else if (first === 0x60) {
-      this.#then((word, value, mask) => {
+      this.#then((word, next) => {
         this.mode = 'status';
-        const second = byteOf(value, mask);
+        const second = next & 0xff;
         if (second === 0x01 || second === 0xd0)
           this.locks[Math.floor(word / this.#blockWords)] = second === 0x01;
         else fail(0x30);
       });
     } else if (first === 0x20) {
       this.mode = 'status';
-      this.#then((word, value, mask) => {
+      this.#then((word, next) => {
         const block = Math.floor(word / this.#blockWords);
-        if (byteOf(value, mask) !== 0xd0) fail(0x30);
+        if ((next & 0xff) !== 0xd0) fail(0x30);
         else if (this.locks[block] === true) fail(0x22);
-        else this.words.fill(0xffff, block * this.#blockWords, (block + 1) * this.#blockWords);
+        else {
+          const erased = this.wordBytes === 2 ? 0xffff : 0xffff_ffff;
+          this.words.fill(erased, block * this.#blockWords, (block + 1) * this.#blockWords);
+        }
       });
     } else if (first === 0x40 || first === 0x10) {
       this.mode = 'status';
-      this.#then((word, value, mask) => {
+      this.#then((word, _code, value, mask) => {
         if (this.locks[Math.floor(word / this.#blockWords)] === true) fail(0x12);
         else this.#clear(word, value, mask);
       });
     } else if (first === 0xe8) {
       this.mode = 'status';
-      this.#then((_at, countValue, countMask) => {
-        const count = (countMask === 0xffff ? countValue : byteOf(countValue, countMask)) + 1;
+      this.#then((_at, announced) => {
+        const count = announced + 1;
         if (count > this.#bufferWords) {
           fail(0x10);
           return;
@@ -843,9 +969,9 @@ class ReferenceChip {
         const data = new Map<number, { value: number; mask: number }>();
         let window: number | undefined;
         const more = (left: number): void =>
-          this.#then((word, value, mask) => {
+          this.#then((word, next, value, mask) => {
             if (left === 0) {
-              if (byteOf(value, mask) !== 0xd0) fail(0x10);
+              if ((next & 0xff) !== 0xd0) fail(0x10);
               else if (
                 this.locks[Math.floor(((window ?? 0) * this.#bufferWords) / this.#blockWords)] === true
               )
@@ -899,8 +1025,44 @@ describe('CFI flash: any sequence of accesses', () => {
     { weight: 1, arbitrary: fc.tuple(half, half).map(([low, high]) => high * 0x1_0000 + low) },
   );
 
-  for (const geometry of [SMALL, SMALL_ONE_CHIP]) {
-    test(`array, reads, mapping and change reports equal a reference (${geometry.chips} chip)`, () => {
+  /** A write of 1 to 4 bytes, cut into what each machine sees of it. */
+  function writeReference(machines: ReferenceMachine[], offset: number, size: number, value: number): void {
+    const [{ wordBytes } = { wordBytes: 2 }] = machines;
+    for (let done = 0; done < size; done += wordBytes) {
+      const at = offset + done;
+      const part = size <= wordBytes ? value : (value >>> (8 * done)) & 0xffff;
+      const mask = size >= wordBytes ? -1 : (1 << (8 * size)) - 1;
+      const shift = 8 * (at % wordBytes);
+      const word = Math.floor(at / wordBytes / machines.length);
+      const machine = machines[Math.floor(at / wordBytes) % machines.length];
+      machine?.write(word, part & 0xffff, part << shift, mask << shift);
+    }
+  }
+
+  function readReference(
+    machines: ReferenceMachine[],
+    offset: number,
+    query: (word: number) => number,
+  ): number {
+    const [{ wordBytes } = { wordBytes: 2 }] = machines;
+    const word = Math.floor(offset / wordBytes / machines.length);
+    const machine = machines[Math.floor(offset / wordBytes) % machines.length];
+    return ((machine?.read(word, query) ?? 0) >>> (8 * (offset % wordBytes))) & 0xff;
+  }
+
+  const ofChips = (geometry: CfiFlashGeometry) => (): ReferenceMachine[] =>
+    Array.from({ length: geometry.chips }, () => new ReferenceMachine(geometry, geometry.chips, 2));
+
+  for (const { title, geometry, reference } of [
+    { title: 'two chips', geometry: SMALL, reference: ofChips(SMALL) },
+    { title: 'one chip', geometry: SMALL_ONE_CHIP, reference: ofChips(SMALL_ONE_CHIP) },
+    {
+      title: 'two chips in lock-step, one machine',
+      geometry: SMALL_LOCK_STEP,
+      reference: () => [new ReferenceMachine(SMALL_LOCK_STEP, 1, 4)],
+    },
+  ]) {
+    test(`array, reads, mapping and change reports equal a reference (${title})`, () => {
       const access = fc.record({
         isWrite: fc.boolean(),
         sizeLog2: fc.constantFrom(0, 1, 1, 2, 2, 2, 2, 2, 3),
@@ -918,64 +1080,43 @@ describe('CFI flash: any sequence of accesses', () => {
           const { flash, map } = make(geometry);
           // What another pair of eyes knows to have changed.
           const seen = map.array.slice();
-          const lanes = geometry.chips;
-          const chips = Array.from(
-            { length: lanes },
-            () =>
-              new ReferenceChip(
-                geometry.sizeBytes / 2 / lanes,
-                geometry.blockBytes / 2 / lanes,
-                geometry.bufferBytes / 2 / lanes,
-              ),
-          );
+          const machines = reference();
+          const bankWidth = 2 * geometry.chips;
           const queryFlash = make(geometry).flash;
-          flash.read(0, 1);
-          for (let lane = 0; lane < lanes; lane++) queryFlash.write(2 * lane, 2, 0x98);
-          const query = (word: number): number => queryFlash.read(word * 2 * lanes, 2);
-          const bytes = (offset: number): [ReferenceChip | undefined, number, number] => [
-            chips[(offset >> 1) % lanes],
-            Math.floor(offset / 2 / lanes),
-            8 * (offset & 1),
-          ];
+          queryFlash.write(0, 2, 0x98);
+          const query = (word: number): number => queryFlash.read(word * bankWidth, 2);
           for (const { isWrite, sizeLog2, at, byte, low, high } of accesses) {
             const size = (1 << sizeLog2) as AccessSize;
             const offset = Math.floor((at * 4 + byte) / size) * size;
             if (isWrite) {
-              const value = BigInt.asUintN(8 * size, BigInt(low) | (BigInt(high) << 32n));
-              if (size === 8) flash.write64(offset, value);
-              else flash.write(offset, size, Number(value));
-              if (size === 1) {
-                const [chip, word, shift] = bytes(offset);
-                chip?.write(word, Number(value) << shift, 0xff << shift);
-              }
-              for (let done = 0; done < size && size > 1; done += 2) {
-                const [chip, word] = bytes(offset + done);
-                chip?.write(word, Number((value >> BigInt(8 * done)) & 0xffffn), 0xffff);
+              if (size === 8) {
+                flash.write64(offset, BigInt(low) | (BigInt(high) << 32n));
+                writeReference(machines, offset, 4, low);
+                writeReference(machines, offset + 4, 4, high);
+              } else {
+                const value = size === 4 ? low : low & (2 ** (8 * size) - 1);
+                flash.write(offset, size, value);
+                writeReference(machines, offset, size, value);
               }
             } else {
               const got = size === 8 ? flash.read64(offset) : BigInt(flash.read(offset, size));
               let expected = 0n;
               for (let done = 0; done < size; done++) {
-                const [chip, word, shift] = bytes(offset + done);
-                const answer = ((chip?.read(word, query) ?? 0) >> shift) & 0xff;
-                expected |= BigInt(answer) << BigInt(8 * done);
+                expected |= BigInt(readReference(machines, offset + done, query)) << BigInt(8 * done);
               }
               assert.equal(got, expected, `read of ${size} at ${offset}`);
             }
             assert.equal(
               map.isMapped,
-              chips.every((chip) => chip.mode === 'array'),
+              machines.every((machine) => machine.mode === 'array'),
             );
             for (const [from, length] of map.changes.splice(0)) {
               seen.set(map.array.subarray(from, from + length), from);
             }
           }
           assert.deepEqual(seen, map.array, 'every change was reported');
-          const expected = new Uint8Array(geometry.sizeBytes);
-          for (let offset = 0; offset < expected.length; offset++) {
-            const [chip, word, shift] = bytes(offset);
-            expected[offset] = (chip?.words[word] ?? 0) >> shift;
-          }
+          for (const machine of machines) machine.mode = 'array';
+          const expected = map.array.map((_, offset) => readReference(machines, offset, query));
           assert.deepEqual(map.array, expected);
         }),
         { seed: 0x0cf1, numRuns: 400 },

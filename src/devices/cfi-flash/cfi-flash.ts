@@ -12,6 +12,8 @@
  * - A part whose bytes could be written singly does not exist. A byte written is a command wherever it lies in the
  *   chip's word, and as data it programs that byte alone.
  * - Protection registers read as zero and cannot be programmed.
+ * - Chips wired in `lock-step` all take the command that any write is, where two real parts would each see their own
+ *   half of the bus. See `CfiFlashWiring`.
  *
  * @spec JESD68.01; AN-646
  */
@@ -26,10 +28,23 @@ import {
 } from '../../bus/index.js';
 import { FlashChip, type ChipState } from './chip.js';
 
+/**
+ * What a chip sees of a write:
+ * - `per-chip`: its own lanes of the bus, as on a real board. A write that drives none of them never reaches it, so
+ *   one chip can be in another mode than its neighbour.
+ * - `lock-step`: every write. The low half of what is written, wherever on the bus it lies, is the command or the
+ *   word count of all chips; data go to the bytes addressed alone, and a word count is one of writes, whatever their
+ *   width. So behaves a bank that has one command machine, as QEMU's has. U-Boot counts on it: it finds one 16-bit
+ *   chip where there are two, sends commands to the lower one and consecutive half-words as data.
+ */
+export type CfiFlashWiring = 'per-chip' | 'lock-step';
+
 /** What a flash device is made of. Sizes are those of the whole device, all chips together, and powers of two. */
 export interface CfiFlashGeometry {
   /** 16-bit chips side by side: the bus is 16 or 32 bits wide. */
   readonly chips: 1 | 2;
+  /** How two chips share the bus; default: `per-chip`. */
+  readonly wiring?: CfiFlashWiring;
   readonly sizeBytes: number;
   /** What one erase command, given to all chips, erases. */
   readonly blockBytes: number;
@@ -120,6 +135,7 @@ export class CfiFlash implements MmioDevice, Snapshottable<CfiFlashState> {
   readonly #options: CfiFlashOptions;
   readonly #trace: Trace;
   readonly #bankWidth: 2 | 4;
+  readonly #isLockStep: boolean;
   readonly #chips: FlashChip[] = [];
   #isMapped = true;
 
@@ -148,6 +164,7 @@ export class CfiFlash implements MmioDevice, Snapshottable<CfiFlashState> {
     this.#options = options;
     this.#trace = trace;
     this.#bankWidth = chips === 1 ? 2 : 4;
+    this.#isLockStep = geometry.wiring === 'lock-step';
     for (let lane = 0; lane < chips; lane++) {
       this.#chips.push(
         new FlashChip({
@@ -274,16 +291,20 @@ export class CfiFlash implements MmioDevice, Snapshottable<CfiFlashState> {
     return chip;
   }
 
+  /** One access of at most the bus's width. A write of one byte is a command wherever in a chip's word it lies. */
   #writeCycle(offset: number, size: number, value: number): void {
     this.#counters.writes++;
     this.#inCycle = 0;
     const word = Math.floor(offset / this.#bankWidth);
-    if (size === 1) {
-      const shift = 8 * (offset & 1);
-      this.#chipAt(offset).write(word, value << shift, 0xff << shift);
-    } else {
-      this.#chipAt(offset).write(word, value & 0xffff, 0xffff);
-      if (size === 4) this.#chipAt(offset + 2).write(word, value >>> 16, 0xffff);
+    const shift = 8 * (offset % this.#bankWidth);
+    const data = value << shift;
+    const driven = (0xffff_ffff >>> (32 - 8 * size)) << shift;
+    for (const [lane, chip] of this.#chips.entries()) {
+      const laneShift = 16 * lane;
+      const laneDriven = (driven >>> laneShift) & 0xffff;
+      if (laneDriven === 0 && !this.#isLockStep) continue;
+      const code = size === 4 && !this.#isLockStep ? value >>> laneShift : value;
+      chip.write(word, code & 0xffff, (data >>> laneShift) & 0xffff, laneDriven);
     }
     this.#reportChanges();
     this.#updateMapping();

@@ -162,12 +162,13 @@ export class FlashChip {
     }
   }
 
-  /** Takes a write of the bits of `value` that `driven` selects: 0xffff, or one byte of it. */
-  write(word: number, value: number, driven: number): void {
+  /**
+   * Takes a write at `word`. Where a command or a word count is due, it is `code` (16 bits); where data are due, the
+   * bits of `data` that `driven` selects: 0xffff, one byte of it, or 0 in a write that only other chips have data of.
+   */
+  write(word: number, code: number, data: number, driven: number): void {
     const state = this.#state;
-    // A write of one byte is a command wherever the byte lies: there is no other way to read it.
-    const narrow = driven === 0xff00 ? value >> 8 : value & driven;
-    const command = narrow & 0xff;
+    const command = code & 0xff;
     switch (state.writeState) {
       case 'ready':
         this.#command(word, command);
@@ -175,14 +176,14 @@ export class FlashChip {
       case 'word-program':
         this.#finish();
         if (this.#refuses(word, Status.PROGRAM_ERROR)) return;
-        this.#options.media.program(word, value, driven);
+        this.#options.media.program(word, data, driven);
         this.#options.events.onProgram(word);
         return;
       case 'buffer-setup':
-        this.#announceBuffer(word, narrow + 1);
+        this.#announceBuffer(word, code + 1);
         return;
       case 'buffer-write':
-        this.#writeBuffer(word, value, driven, command);
+        this.#writeBuffer(word, data, driven, command);
         return;
       case 'erase-setup':
         this.#finish();
@@ -286,7 +287,7 @@ export class FlashChip {
    * straddles a block or the end of the array. The confirmation may come anywhere: inside the window it would be
    * taken for data, were any still due.
    */
-  #writeBuffer(word: number, value: number, driven: number, command: number): void {
+  #writeBuffer(word: number, data: number, driven: number, command: number): void {
     const state = this.#state;
     if (state.bufferReceived === state.bufferAnnounced) {
       if (command === Command.CONFIRM) this.#programBuffer();
@@ -300,7 +301,7 @@ export class FlashChip {
       this.#bufferError(`write outside the buffer at ${hex(state.bufferBase)}`, word);
       return;
     }
-    state.buffer[index] = ((state.buffer[index] ?? 0) & ~driven) | (value & driven);
+    state.buffer[index] = ((state.buffer[index] ?? 0) & ~driven) | (data & driven);
     state.bufferDriven[index] = (state.bufferDriven[index] ?? 0) | driven;
     state.bufferReceived++;
   }
