@@ -38,9 +38,18 @@ async function main(args: readonly string[]): Promise<number> {
 function oneLine(error: Error): string {
   const message = error.message.replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' ');
   if (!(error instanceof CommanderError)) return message;
+  // `option '-m, --mem <size>' argument '5X' is invalid. Accepted: …`
+  const invalid = /^option '(?:-\w, )?(--[\w-]+)[^']*' argument '(.*)' is invalid\. (.*)$/s.exec(message);
+  if (invalid) return `${invalid[1]} '${invalid[2]}': ${lowerFirst((invalid[3] ?? '').replace(/\.$/, ''))}`;
+  const missing = /^option '(?:-\w, )?(--[\w-]+) <([^>]*)>' argument missing$/.exec(message);
+  if (missing) return `${missing[1]} needs a ${missing[2]}`;
   if (error.code === 'commander.unknownOption') return `${message}; 'v8a run --help' lists the options`;
   if (error.code === 'commander.unknownCommand') return `${message}; 'v8a --help' lists the commands`;
   return message;
+}
+
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
 }
 
 function version(): string {

@@ -71,6 +71,12 @@ export function parseEscapes(text: string): Uint8Array {
   return Uint8Array.from(bytes);
 }
 
+/** As `parseEscapes`, of text that isn't empty. */
+export function parseScriptText(text: string): Uint8Array {
+  if (text === '') throw new InvalidArgumentError('Accepted: a text of at least one character.');
+  return parseEscapes(text);
+}
+
 /** A parser for an option that takes one of a few words. */
 export function oneOf<Word extends string>(...words: readonly Word[]): (text: string) => Word {
   return (text) => {
@@ -88,9 +94,7 @@ export function listOf<Word extends string>(words: readonly Word[]): (text: stri
     const given = text.split(',').map((word) => word.trim());
     const unknown = given.find((word) => !words.some((candidate) => candidate === word));
     if (unknown !== undefined) {
-      throw new InvalidArgumentError(
-        `Unknown channel '${unknown}'. Accepted, separated by commas: all, ${words.join(', ')}.`,
-      );
+      throw new InvalidArgumentError(`Accepted, separated by commas: all, ${words.join(', ')}.`);
     }
     return given.map(parseWord);
   };

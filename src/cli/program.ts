@@ -2,7 +2,7 @@ import { Command, Option } from 'commander';
 import { TRACE_CHANNELS, UserError } from '../base/index.js';
 import type { TraceChannel } from '../base/index.js';
 import { EXIT_STATUS_HELP } from './exit-status.js';
-import { formatSize, listOf, oneOf, parseDuration, parseEscapes, parseMemory } from './parse.js';
+import { formatSize, listOf, oneOf, parseDuration, parseMemory, parseScriptText } from './parse.js';
 import { DEFAULT_MEMORY_BYTES } from '../vm/limits.js';
 
 /** One `--expect` or `--send`, in the order of the command line. */
@@ -107,7 +107,7 @@ export function buildProgram(
 
     .optionsGroup('Script (repeat as needed; done in the order given):')
     .option('--expect <text>', 'wait until the guest has printed text', (text: string) => {
-      script.push({ kind: 'expect', text: new TextDecoder().decode(parseEscapes(text)) });
+      script.push({ kind: 'expect', text: new TextDecoder().decode(parseScriptText(text)) });
     })
     .option(
       '--send <text>',
@@ -115,12 +115,13 @@ export function buildProgram(
         ' last --send the guest runs on until it powers off. With a script, standard input is read only from' +
         ' a terminal',
       (text: string) => {
-        script.push({ kind: 'send', bytes: parseEscapes(text) });
+        script.push({ kind: 'send', bytes: parseScriptText(text) });
       },
     )
     .option(
       '--timeout <duration>',
-      'fail when the whole run takes longer: 60s, 500ms, 2m. Time of the host, with either clock',
+      'fail when the whole run takes longer: 60s, 500ms, 2m, or a number of seconds. Time of the host, with' +
+        ' either clock',
       parseDuration,
     )
 
