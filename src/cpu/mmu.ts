@@ -19,7 +19,7 @@ import {
   CODE_TLB, CODE_TLB_OFFSET, MODE, MODES, MODE_STRIDE, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY, STATE, TLB,
   TLB_BASE, TLB_END, TLB_FLAGS, tlbOfMode,
 } from './layout.js'; // prettier-ignore
-import { field32, setField32, setSysreg, sysreg } from './state.js';
+import { field32, setField32, setField64, setSysreg, sysreg } from './state.js';
 
 /** Kinds of access, as `walk` takes them. */
 export const ACCESS = { read: 0, write: 1, execute: 2 } as const;
@@ -71,7 +71,7 @@ export interface MmuFunctions {
   readonly slowStore: FunctionRef<'none'>;
   /** `(va, pc)`: DC ZVA. */
   readonly zeroBlock: FunctionRef<'none'>;
-  /** `(va)`: fills the code TLB; 0 where an exception was raised instead. */
+  /** `(target)`: fills the code TLB for the address, without its tag in PC; 0 where an exception was raised instead. */
   readonly fetch: FunctionRef<'i32'>;
   /** Forgets all translations. */
   readonly flushAll: FunctionRef<'none'>;
@@ -717,7 +717,11 @@ export function defineMmu(
   });
 
   const fetch = mb.function('fetch', ['i64'], 'i32', (fb) => {
-    const va = fb.get(fb.param(0, 'i64'));
+    const target = fb.get(fb.param(0, 'i64'));
+    // A tag never gets into PC. DDI0487 D8.8.2 (address tagging and branches), AArch64.BranchAddr.
+    const tbi = wrap(bit(sysreg('TCR_EL1'), add(bit(target, i64(55)), i64(37))));
+    const va = fb.let(select(tbi, shrS(shl(target, i64(8)), i64(8)), target));
+    setField64(fb, 'PC', va);
     // A misaligned PC is reported before its translation.
     fb.if(and(wrap(va), i32(3)), () => {
       fb.call(exceptions.raise, syndrome(EC.pcAlignment), va, i32(1), va);
