@@ -260,7 +260,7 @@ export function generateCore(decoder: Decoder, model: CpuModel, options: CoreOpt
   const firmwareCall = imported('firmwareCall', ['i32', 'i32'], 'i32');
   const traceException = imported('traceException', ['i32'], 'none');
 
-  const exceptions = defineExceptions(mb, traceException);
+  const exceptions = defineExceptions(mb, model, traceException);
   const mmu = defineMmu(mb, exceptions, { deviceRead, deviceWrite, makeCodePage });
   const core: CoreFunctions = { exceptions, mmu, externalRead, externalWrite, firmwareCall, model };
   const lookups = new LookupTables();
