@@ -1,6 +1,7 @@
 import { strict as assert } from 'node:assert';
 import { suite, test } from 'node:test';
 import { eq, i32 } from '../wasm/expr.js';
+import { webAssembly } from '../wasm/host.js';
 import { ModuleBuilder } from '../wasm/module-builder.js';
 import { FLAG_KIND, conditionOfPacked, conditionOfSub, flagOperand, packedFlags } from './flags.js';
 
@@ -27,7 +28,17 @@ function holds(condition: number, [n, z, c, v]: Flags): boolean {
 
 const nzcvOf = (flags: Flags): number => flags.reduce((all, flag) => all * 2 + Number(flag), 0);
 
-const INTERESTING = [0n, 1n, 2n, 0x7fn, 0x7fff_ffffn, 0x8000_0000n, 0xffff_fffen, 0xffff_ffffn, 0x1_0000_0000n]
+const INTERESTING = [
+  0n,
+  1n,
+  2n,
+  0x7fn,
+  0x7fff_ffffn,
+  0x8000_0000n,
+  0xffff_fffen,
+  0xffff_ffffn,
+  0x1_0000_0000n,
+]
   .concat([0x7fff_ffff_ffff_ffffn, 0x8000_0000_0000_0000n, 0x8000_0000_0000_0001n, -2n, -1n])
   .map((value) => BigInt.asIntN(64, value));
 
@@ -79,7 +90,7 @@ function compile(): Exports {
       }),
     );
   }
-  return new WebAssembly.Instance(new WebAssembly.Module(mb.build())).exports as unknown as Exports;
+  return new webAssembly.Instance(new webAssembly.Module(mb.build())).exports as unknown as Exports;
 }
 
 suite('condition flags', () => {
@@ -105,13 +116,10 @@ suite('condition flags', () => {
           const what = `${a} - ${b} in ${width} bits`;
           const [a32, b32] = [Number(BigInt.asIntN(32, a)), Number(BigInt.asIntN(32, b))];
           const nzcv =
-            width === 32
-              ? exports.flags32(FLAG_KIND.sub, a32, b32)
-              : exports.flags64(FLAG_KIND.sub, a, b);
+            width === 32 ? exports.flags32(FLAG_KIND.sub, a32, b32) : exports.flags64(FLAG_KIND.sub, a, b);
           assert.equal(nzcv, nzcvOf(flags), what);
           for (let condition = 0; condition < 16; condition++) {
-            const held =
-              width === 32 ? exports.sub32(a32, b32, condition) : exports.sub64(a, b, condition);
+            const held = width === 32 ? exports.sub32(a32, b32, condition) : exports.sub64(a, b, condition);
             assert.equal(held !== 0, holds(condition, flags), `condition ${condition} of ${what}`);
           }
         }
@@ -126,11 +134,7 @@ suite('condition flags', () => {
           nzcvOf(addWithCarry(32, a, b, 0n)),
           `${a32} + ${b32}`,
         );
-        assert.equal(
-          exports.flags64(FLAG_KIND.add, a, b),
-          nzcvOf(addWithCarry(64, a, b, 0n)),
-          `${a} + ${b}`,
-        );
+        assert.equal(exports.flags64(FLAG_KIND.add, a, b), nzcvOf(addWithCarry(64, a, b, 0n)), `${a} + ${b}`);
       }
   });
 
