@@ -843,7 +843,8 @@ export class InterpreterStage implements Stage {
       });
     }
     if (el0 === 'read-only') return;
-    this.if(and(eqz(field32('EL')), eqz(and(wrap(sysreg(el0.register)), i32(el0.mask)))), () => {
+    const mask = i32(el0.bits.reduce((all, bit) => all | (1 << bit), 0));
+    this.if(and(eqz(field32('EL')), eqz(and(wrap(sysreg(el0.register)), mask))), () => {
       this.#trapSystem(row.encoding, register, isRead);
     });
   }

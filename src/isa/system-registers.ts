@@ -25,10 +25,10 @@ export type SystemRegisterKind =
   /** Reads as zero, ignores writes. */
   | { readonly kind: 'zero' };
 
-/** EL0's accesses trap to EL1 unless one of the bits `mask` of a storage register is set. */
+/** EL0's accesses trap to EL1 unless one of these bits of a storage register is set. */
 interface El0Trap {
   readonly register: string;
-  readonly mask: number;
+  readonly bits: readonly number[];
   /** Writes are undefined at EL0. */
   readonly isReadOnly?: true;
 }
@@ -173,16 +173,16 @@ function numbered(count: number, make: (n: number) => SystemRegister): SystemReg
   return Array.from({ length: count }, (_, n) => make(n));
 }
 
-const UCT: El0Trap = { register: 'SCTLR_EL1', mask: 1 << 15 };
-const UCI: El0Trap = { register: 'SCTLR_EL1', mask: 1 << 26 };
-const UMA: El0Trap = { register: 'SCTLR_EL1', mask: 1 << 9 };
-const DZE: El0Trap = { register: 'SCTLR_EL1', mask: 1 << 14 };
-const EL0PCTEN: El0Trap = { register: 'CNTKCTL_EL1', mask: 1 << 0 };
-const EL0VCTEN: El0Trap = { register: 'CNTKCTL_EL1', mask: 1 << 1 };
+const UCT: El0Trap = { register: 'SCTLR_EL1', bits: [15] };
+const UCI: El0Trap = { register: 'SCTLR_EL1', bits: [26] };
+const UMA: El0Trap = { register: 'SCTLR_EL1', bits: [9] };
+const DZE: El0Trap = { register: 'SCTLR_EL1', bits: [14] };
+const EL0PCTEN: El0Trap = { register: 'CNTKCTL_EL1', bits: [0] };
+const EL0VCTEN: El0Trap = { register: 'CNTKCTL_EL1', bits: [1] };
 /** The frequency may be read with either counter. */
-const EL0PCTEN_OR_EL0VCTEN: El0Trap = { register: 'CNTKCTL_EL1', mask: 3, isReadOnly: true };
-const EL0VTEN: El0Trap = { register: 'CNTKCTL_EL1', mask: 1 << 8 };
-const EL0PTEN: El0Trap = { register: 'CNTKCTL_EL1', mask: 1 << 9 };
+const EL0PCTEN_OR_EL0VCTEN: El0Trap = { register: 'CNTKCTL_EL1', bits: [0, 1], isReadOnly: true };
+const EL0VTEN: El0Trap = { register: 'CNTKCTL_EL1', bits: [8] };
+const EL0PTEN: El0Trap = { register: 'CNTKCTL_EL1', bits: [9] };
 
 /**
  * RES1 bits of SCTLR_EL1 where nothing beyond Armv8.0 is implemented: 29, 28, 23, 22, 20, 11; 8 (SED) and 7 (ITD)
