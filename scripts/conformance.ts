@@ -80,7 +80,8 @@ function encodingName(encoding: number): string {
 function el0Access({ minEl, el0 }: SystemRegister | SystemOperation): string {
   if (minEl === 1) return 'no';
   if (el0 === undefined) return 'yes';
-  return el0 === 'read-only' ? 'reads' : `${el0.register} bit ${el0.bit}`;
+  if (el0 === 'read-only') return 'reads';
+  return `${el0.isReadOnly ? 'reads, ' : ''}${el0.register} bit ${el0.bits.join(' or ')}`;
 }
 
 const EXTERNAL: ReadonlyMap<string, string> = new Map([
@@ -115,7 +116,10 @@ function behindText({ name, access, behind }: SystemRegister): string {
 }
 
 function effectText({ effect }: SystemOperation): string {
-  return typeof effect === 'string' ? effect : `translate for a ${effect.translate} from EL${effect.el}`;
+  if (typeof effect === 'string') return effect;
+  if ('maintain' in effect)
+    return `none: checks that the address may be ${effect.maintain === 'read' ? 'read' : 'written'}`;
+  return `translate for a ${effect.translate} from EL${effect.el}`;
 }
 
 function systemRegisters(): string {

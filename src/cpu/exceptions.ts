@@ -12,6 +12,7 @@ import { call } from '../wasm/function-ref.js';
 import type { ModuleBuilder } from '../wasm/module-builder.js';
 import { packedFlags } from './flags.js';
 import { MODE, STATE, tlbOfMode } from './layout.js';
+import type { CpuModel } from './models.js';
 import { field32, field64, setField32, setField64, setSysreg, sysreg } from './state.js';
 
 /** Exception classes, ESR_ELx.EC. */
@@ -62,7 +63,11 @@ export function syndrome(ec: number, iss: I32 = i32(0)): I32 {
   return or(i32((ec << 26) | IL), iss);
 }
 
-export function defineExceptions(mb: ModuleBuilder, traceException: FunctionRef<'none'>): ExceptionFunctions {
+export function defineExceptions(
+  mb: ModuleBuilder,
+  model: CpuModel,
+  traceException: FunctionRef<'none'>,
+): ExceptionFunctions {
   const packFlags = mb.function('packFlags', ['i32', 'i64', 'i64'], 'i32', (fb) => {
     fb.return(
       packedFlags(fb, fb.get(fb.param(0, 'i32')), fb.get(fb.param(1, 'i64')), fb.get(fb.param(2, 'i64'))),
@@ -162,16 +167,16 @@ export function defineExceptions(mb: ModuleBuilder, traceException: FunctionRef<
     setField32(fb, 'FLAG_KIND', i32(2));
     setField32(fb, 'DAIF', and(shrU(from, i32(SPSR.daif)), i32(0xf)));
     setField32(fb, 'IL', or(bit(SPSR.il), isIllegal));
+    if (model.hasPan) setField32(fb, 'PAN', bit(SPSR.pan));
     setField64(fb, 'EXCLUSIVE_ADDRESS', i64(-1));
     setField32(fb, 'EVENT', i32(1));
     fb.if(eqz(isIllegal), () => {
       saveSp(fb);
       setField32(fb, 'EL', el);
       setField32(fb, 'SPSEL', bit(SPSR.sp));
-      setField32(fb, 'PAN', bit(SPSR.pan));
       setField64(fb, 'SP', loadBank());
-      fb.call(pstateChanged);
     });
+    fb.call(pstateChanged);
   });
 
   function loadBank(): I64 {

@@ -131,16 +131,19 @@ export class InterpreterStage implements Stage {
   generate(statics: Readonly<Record<string, number>>, splits: Readonly<Record<string, number>>): void {
     if (this.#row.fields.some((field) => !field.isStatic))
       this.#fb.set(this.#word, load('i32', this.#fb.get(this.#p)));
-    if (this.#row.simd)
-      this.if(field32('SIMD_TRAP'), () => {
-        // ISS: CV and COND, always 1 and 14 from AArch64.
-        this.#raise(EC.simdAccess, i32(0x1e0_0000));
-      });
+    if (this.#row.simd) this.#checkSimdAccess();
     const fields: Record<string, number | FieldLayout> = {};
     for (const field of this.#row.fields)
       fields[field.name] = field.isStatic ? (statics[field.name] ?? 0) : field;
     this.#row.exec(this, fields, splits);
     this.#next();
+  }
+
+  #checkSimdAccess(): void {
+    this.if(field32('SIMD_TRAP'), () => {
+      // ISS: CV and COND, always 1 and 14 from AArch64.
+      this.#raise(EC.simdAccess, i32(0x1e0_0000));
+    });
   }
 
   // ---- leaving the handler
@@ -563,6 +566,13 @@ export class InterpreterStage implements Stage {
     const bytes = 1 << size;
     const first = this.#fb.temp('i64');
     const second = this.#fb.temp('i64');
+    if (options?.aligned) {
+      // One access of 16 bytes, aligned as a whole: LDXP.
+      invariant(size === 3, 'only doublewords are paired exclusively');
+      this.#fb.set(first, this.#slowLoad(va, 4, options));
+      this.#fb.set(second, load('i64', i32(0), STATE.EXCHANGE.at + 8));
+      return [this.#fb.get(first), this.#fb.get(second)];
+    }
     const { isFast, host } = this.#fastPath(va, 2 * bytes, TLB.read, options);
     const kind = (signed ? LOADS_S : LOADS_U)[size] ?? 'i64';
     const extend = (value: I64): I64 => (signed && size < 3 ? signExtend(value, 32) : value);
@@ -774,19 +784,19 @@ export class InterpreterStage implements Stage {
       case 'wfi':
       case 'wfe': {
         const isWfe = hint === 'wfe';
-        // SCTLR_EL1.nTWI is bit 16, nTWE bit 18: clear traps EL0. ISS.TI tells which.
-        this.if(
-          and(eqz(field32('EL')), eqz(and(wrap(sysreg('SCTLR_EL1')), i32(1 << (isWfe ? 18 : 16))))),
-          () => {
-            this.#raise(EC.wfx, i32((isWfe ? 1 : 0) | 0x1e0_0000));
-          },
-        );
         if (isWfe)
           this.if(field32('EVENT'), () => {
             setField32(fb, 'EVENT', i32(0));
             fb.return(i32(NEXT.instruction));
           });
         this.if(eqz(field32('PENDING')), () => {
+          // SCTLR_EL1.nTWI is bit 16, nTWE bit 18: clear traps EL0 where it would wait. ISS.TI tells which.
+          this.if(
+            and(eqz(field32('EL')), eqz(and(wrap(sysreg('SCTLR_EL1')), i32(1 << (isWfe ? 18 : 16))))),
+            () => {
+              this.#raise(EC.wfx, i32((isWfe ? 1 : 0) | 0x1e0_0000));
+            },
+          );
           setField64(fb, 'PC', this.#nextPc());
           setField32(fb, 'EXIT', i32(isWfe ? EXIT.waitForEvent : EXIT.waitForInterrupt));
           fb.return(i32(NEXT.exit));
@@ -824,16 +834,17 @@ export class InterpreterStage implements Stage {
       });
       return;
     }
+    if (row.name === 'FPCR' || row.name === 'FPSR') this.#checkSimdAccess();
     const { el0 } = row;
     if (el0 === undefined) return;
-    if (el0 === 'read-only') {
-      if (!isRead)
-        this.if(eqz(field32('EL')), () => {
-          this.undefined();
-        });
-      return;
+    if (!isRead && (el0 === 'read-only' || el0.isReadOnly)) {
+      this.if(eqz(field32('EL')), () => {
+        this.undefined();
+      });
     }
-    this.if(and(eqz(field32('EL')), eqz(wrap(and(shrU(sysreg(el0.register), i64(el0.bit)), i64(1))))), () => {
+    if (el0 === 'read-only') return;
+    const mask = i32(el0.bits.reduce((all, bit) => all | (1 << bit), 0));
+    this.if(and(eqz(field32('EL')), eqz(and(wrap(sysreg(el0.register)), mask))), () => {
       this.#trapSystem(row.encoding, register, isRead);
     });
   }
@@ -882,7 +893,11 @@ export class InterpreterStage implements Stage {
         ),
       );
     }
-    return i64(model.identification[name] ?? 0n);
+    const value = i64(model.identification[name] ?? 0n);
+    if (name !== 'DCZID_EL0') return value;
+    // DZP, bit 4: DC ZVA is prohibited, as SCTLR_EL1.DZE (bit 14) does for EL0.
+    const isProhibited = and(eqz(field32('EL')), eqz(and(wrap(sysreg('SCTLR_EL1')), i32(1 << 14))));
+    return or(value, shl(extU(isProhibited), i64(4)));
   }
 
   #readPstate(name: string): I64 {
@@ -978,14 +993,18 @@ export class InterpreterStage implements Stage {
     const va = (): I64 => this.x(source);
     const { effect } = operation;
     if (typeof effect === 'object') {
-      const access = effect.translate === 'write' ? ACCESS.write : ACCESS.read;
-      this.#fb.call(mmu.translate, va(), i32(access), i32(effect.el === 0 ? MODE.el0 : MODE.el1));
+      if ('maintain' in effect) {
+        this.#fb.call(mmu.checkMaintenance, va(), i32(ACCESS[effect.maintain]), this.pc());
+      } else {
+        const mode = effect.el === 0 ? MODE.el0 : MODE.el1;
+        this.#fb.call(mmu.translate, va(), i32(ACCESS[effect.translate]), i32(mode), this.pc());
+      }
+      this.#afterSlowPath();
       return;
     }
     switch (effect) {
       case 'none':
       case 'invalidate instructions':
-      case 'invalidate instructions by address':
         // Stores drop the decoded instructions they overwrite, so there is nothing stale to invalidate.
         return;
       case 'zero block': {

@@ -260,7 +260,7 @@ export function generateCore(decoder: Decoder, model: CpuModel, options: CoreOpt
   const firmwareCall = imported('firmwareCall', ['i32', 'i32'], 'i32');
   const traceException = imported('traceException', ['i32'], 'none');
 
-  const exceptions = defineExceptions(mb, traceException);
+  const exceptions = defineExceptions(mb, model, traceException);
   const mmu = defineMmu(mb, exceptions, { deviceRead, deviceWrite, makeCodePage });
   const core: CoreFunctions = { exceptions, mmu, externalRead, externalWrite, firmwareCall, model };
   const lookups = new LookupTables();
@@ -322,7 +322,10 @@ export function generateCore(decoder: Decoder, model: CpuModel, options: CoreOpt
           fb.br(refetch);
         });
         fb.if(field32('IL'), () => {
-          fb.call(exceptions.raise, syndrome(EC.illegalState), i64(0), i32(0), field64('PC'));
+          // PC alignment faults and instruction aborts come first. DDI0487 D1.3.6 (prioritization).
+          fb.if(call(mmu.fetch, field64('PC')), () => {
+            fb.call(exceptions.raise, syndrome(EC.illegalState), i64(0), i32(0), field64('PC'));
+          });
           fb.br(refetch);
         });
         reloadFlags();
@@ -351,7 +354,13 @@ export function generateCore(decoder: Decoder, model: CpuModel, options: CoreOpt
             setField64(fb, 'PC', fb.get(target));
             setField32(fb, 'BUDGET', fb.get(n));
             spillFlags();
-            fb.brIf(refetch, eqz(call(mmu.fetch, fb.get(target))));
+            fb.if(eqz(call(mmu.fetch, fb.get(target))), () => {
+              // Counted, so that vectors which can't be fetched use up the budget.
+              fb.set(n, sub(fb.get(n), i32(1)));
+              fb.br(refetch);
+            });
+            // Without a tag, where the top byte is ignored.
+            fb.set(target, field64('PC'));
             fb.br(jump);
           });
           fb.set(p, add(load('i32', fb.get(entry), CODE_TLB.host), wrap(fb.get(offset))));

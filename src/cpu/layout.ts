@@ -78,6 +78,8 @@ export const STATE = {
   /** Results of a translation table walk. */
   WALK_PAGE: cell(4),
   WALK_FLAGS: cell(4),
+  /** The attribute byte of MAIR_EL1; the descriptor's shareability in bits 9:8. */
+  WALK_ATTRIBUTES: cell(4),
   /** Data of accesses and system registers that TypeScript serves, 16 bytes. */
   EXCHANGE: cell(16),
   /** Non-zero where the `exceptions` channel is traced. */

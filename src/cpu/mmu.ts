@@ -7,7 +7,7 @@
  */
 import type { I32, I64, LoadKind, StoreKind } from '../wasm/expr.js';
 import {
-  add, and, convert, eq, eqz, extU, gtU, i32, i64, leU, load, ltU, mul, ne, not, op, or, rotl, select, shl, shrS, shrU, sub, wrap, xor,
+  add, and, convert, eq, eqz, extU, gtU, i32, i64, leU, load, ltU, mul, ne, not, op, or, select, shl, shrS, shrU, sub, wrap, xor,
 } from '../wasm/expr.js'; // prettier-ignore
 import type { FunctionBuilder } from '../wasm/function-builder.js';
 import type { FunctionRef } from '../wasm/function-ref.js';
@@ -19,7 +19,7 @@ import {
   CODE_TLB, CODE_TLB_OFFSET, MODE, MODES, MODE_STRIDE, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY, STATE, TLB,
   TLB_BASE, TLB_END, TLB_FLAGS, tlbOfMode,
 } from './layout.js'; // prettier-ignore
-import { field32, setField32, setSysreg, sysreg } from './state.js';
+import { field32, setField32, setField64, setSysreg, sysreg } from './state.js';
 
 /** Kinds of access, as `walk` takes them. */
 export const ACCESS = { read: 0, write: 1, execute: 2 } as const;
@@ -50,7 +50,7 @@ export const REQUEST = {
   unprivileged: 8,
   /** Must be aligned. */
   aligned: 16,
-  /** A cache maintenance instruction: ISS.CM. */
+  /** A cache maintenance or address translation instruction: ISS.CM. */
   cache: 32,
   /** log2 of the alignment that is asked for where alignment matters, from this bit up. */
   alignmentShift: 8,
@@ -71,7 +71,7 @@ export interface MmuFunctions {
   readonly slowStore: FunctionRef<'none'>;
   /** `(va, pc)`: DC ZVA. */
   readonly zeroBlock: FunctionRef<'none'>;
-  /** `(va)`: fills the code TLB; 0 where an exception was raised instead. */
+  /** `(target)`: fills the code TLB for the address, without its tag in PC; 0 where an exception was raised instead. */
   readonly fetch: FunctionRef<'i32'>;
   /** Forgets all translations. */
   readonly flushAll: FunctionRef<'none'>;
@@ -79,7 +79,9 @@ export interface MmuFunctions {
   readonly flushAddress: FunctionRef<'none'>;
   /** Forgets what isn't global. */
   readonly flushAddressSpace: FunctionRef<'none'>;
-  /** `(va, access, mode)`: AT; writes PAR_EL1. */
+  /** `(va, access, pc)`: faults where a cache maintenance instruction may not reach the address. */
+  readonly checkMaintenance: FunctionRef<'none'>;
+  /** `(va, access, mode, pc)`: AT; writes PAR_EL1. */
   readonly translate: FunctionRef<'none'>;
 }
 
@@ -141,6 +143,7 @@ export function defineMmu(
         fault(i32(FSC.addressSize));
       });
       setField32(fb, 'WALK_PAGE', wrap(shrU(address, i64(PAGE_SHIFT))));
+      setField32(fb, 'WALK_ATTRIBUTES', i32(0));
       setField32(
         fb,
         'WALK_FLAGS',
@@ -292,10 +295,11 @@ export function defineMmu(
       levelFault(FSC.permission);
     });
     // MAIR: attribute 0b0000xxxx is Device.
-    const attributes = wrap(
-      and(shrU(sysreg('MAIR_EL1'), shl(and(shrU(d, i64(2)), i64(7)), i64(3))), i64(0xf0)),
+    const attributes = fb.let(
+      wrap(and(shrU(sysreg('MAIR_EL1'), shl(and(shrU(d, i64(2)), i64(7)), i64(3))), i64(0xff))),
     );
-    const device = fb.let(eqz(attributes));
+    const device = fb.let(ltU(attributes, i32(0x10)));
+    setField32(fb, 'WALK_ATTRIBUTES', or(attributes, and(wrap(d), i32(3 << 8))));
     const flagIf = (condition: I32, flag: number): I32 => mul(is(condition), i32(flag));
     const isLarge = or(ne(fb.get(level), i64(3)), ne(grain, i64(12)));
     setField32(fb, 'WALK_PAGE', wrap(shrU(fb.get(output), i64(PAGE_SHIFT))));
@@ -333,7 +337,8 @@ export function defineMmu(
       and(code, i32(0x3f)),
       or(
         select(eq(access, i32(ACCESS.write)), i32(ISS_WRITE), i32(0)),
-        select(and(request, i32(REQUEST.cache)), i32(ISS_CACHE), i32(0)),
+        // WnR is set too, whatever permission is missing.
+        select(and(request, i32(REQUEST.cache)), i32(ISS_CACHE | ISS_WRITE), i32(0)),
       ),
     );
     fb.call(exceptions.raise, or(ec, iss), va, i32(1), pc);
@@ -717,7 +722,11 @@ export function defineMmu(
   });
 
   const fetch = mb.function('fetch', ['i64'], 'i32', (fb) => {
-    const va = fb.get(fb.param(0, 'i64'));
+    const target = fb.get(fb.param(0, 'i64'));
+    // A tag never gets into PC. DDI0487 D8.8.2 (address tagging and branches), AArch64.BranchAddr.
+    const tbi = wrap(bit(sysreg('TCR_EL1'), add(bit(target, i64(55)), i64(37))));
+    const va = fb.let(select(tbi, shrS(shl(target, i64(8)), i64(8)), target));
+    setField64(fb, 'PC', va);
     // A misaligned PC is reported before its translation.
     fb.if(and(wrap(va), i32(3)), () => {
       fb.call(exceptions.raise, syndrome(EC.pcAlignment), va, i32(1), va);
@@ -792,9 +801,21 @@ export function defineMmu(
     }
   });
 
-  const translate = mb.function('translate', ['i64', 'i32', 'i32'], 'none', (fb) => {
+  const checkMaintenance = mb.function('checkMaintenance', ['i64', 'i32', 'i64'], 'none', (fb) => {
+    const [va, access, pc] = [fb.param(0, 'i64'), fb.param(1, 'i32'), fb.param(2, 'i64')];
+    fb.drop(call(probe, fb.get(va), fb.get(access), i32(REQUEST.cache), fb.get(pc)));
+  });
+
+  const translate = mb.function('translate', ['i64', 'i32', 'i32', 'i64'], 'none', (fb) => {
     const va = fb.get(fb.param(0, 'i64'));
-    const code = fb.let(call(walk, va, fb.get(fb.param(1, 'i32')), fb.get(fb.param(2, 'i32'))));
+    const access = fb.get(fb.param(1, 'i32'));
+    const code = fb.let(call(walk, va, access, fb.get(fb.param(2, 'i32'))));
+    // An external abort on the walk is taken instead of reported. DDI0487 D8.14 (AT).
+    const externalOnWalk = i32((FSC.externalOnWalk | 0x40) & ~3);
+    fb.if(eq(and(code, i32(~3)), externalOnWalk), () => {
+      fb.call(abort, va, code, access, fb.get(fb.param(3, 'i64')), i32(REQUEST.cache));
+      fb.return();
+    });
     fb.if(
       code,
       () => {
@@ -802,14 +823,16 @@ export function defineMmu(
         setSysreg(fb, 'PAR_EL1', extU(or(shl(and(code, i32(0x3f)), i32(1)), i32(0x801))));
       },
       () => {
-        // Attributes: Device-nGnRnE or Normal write-back; shareability outer for Device, inner for Normal.
-        const isDevice = and(field32('WALK_FLAGS'), i32(TLB_FLAGS.device));
+        // Device and non-cacheable memory is reported as outer shareable. DDI0487 D19.2.109 (PAR_EL1).
+        const memory = fb.let(and(field32('WALK_ATTRIBUTES'), i32(0xff)));
+        const isOuter = or(ltU(memory, i32(0x10)), eq(memory, i32(0x44)));
+        const shareability = select(isOuter, i32(2), shrU(field32('WALK_ATTRIBUTES'), i32(8)));
         setSysreg(
           fb,
           'PAR_EL1',
           or(
             or(shl(extU(field32('WALK_PAGE')), i64(PAGE_SHIFT)), i64(1 << 11)),
-            select(isDevice, i64(2 << 7), or(rotl(i64(0xff), i64(56)), i64(3 << 7))),
+            or(shl(extU(memory), i64(56)), shl(extU(shareability), i64(7))),
           ),
         );
       },
@@ -824,6 +847,7 @@ export function defineMmu(
     flushAll,
     flushAddress,
     flushAddressSpace: flushAll,
+    checkMaintenance,
     translate,
   };
 }

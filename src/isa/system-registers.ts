@@ -25,6 +25,14 @@ export type SystemRegisterKind =
   /** Reads as zero, ignores writes. */
   | { readonly kind: 'zero' };
 
+/** EL0's accesses trap to EL1 unless one of these bits of a storage register is set. */
+interface El0Trap {
+  readonly register: string;
+  readonly bits: readonly number[];
+  /** Writes are undefined at EL0. */
+  readonly isReadOnly?: true;
+}
+
 export interface SystemRegister {
   readonly name: string;
   /** op0:op1:CRn:CRm:op2, 2 + 3 + 4 + 4 + 3 bits. */
@@ -32,8 +40,8 @@ export interface SystemRegister {
   readonly access: 'rw' | 'ro' | 'wo';
   /** Lowest exception level with access; 0 where `trap` says when EL0 is kept out. */
   readonly minEl: 0 | 1;
-  /** What EL0 may do: only read; or everything, but it traps to EL1 unless this bit of a storage register is set. */
-  readonly el0?: 'read-only' | { readonly register: string; readonly bit: number };
+  /** What EL0 may do: only read; or everything, but it traps to EL1 unless a bit of a storage register is set. */
+  readonly el0?: 'read-only' | El0Trap;
   readonly behind: SystemRegisterKind;
   /** Position among registers with storage, else −1. */
   readonly storageIndex: number;
@@ -49,9 +57,10 @@ export interface SystemOperation {
     | 'none'
     | 'zero block'
     | 'invalidate instructions'
-    | 'invalidate instructions by address'
     | 'invalidate translations'
     | 'invalidate translations by address'
+    /** Cache maintenance by address: the address must translate, with permission to read or write it. */
+    | { readonly maintain: 'read' | 'write' }
     /** AT: translate for a read or a write with the privilege of EL1 or EL0, and report in PAR_EL1. */
     | { readonly translate: 'read' | 'write'; readonly el: 0 | 1 };
 }
@@ -164,14 +173,16 @@ function numbered(count: number, make: (n: number) => SystemRegister): SystemReg
   return Array.from({ length: count }, (_, n) => make(n));
 }
 
-const UCT = { register: 'SCTLR_EL1', bit: 15 } as const;
-const UCI = { register: 'SCTLR_EL1', bit: 26 } as const;
-const UMA = { register: 'SCTLR_EL1', bit: 9 } as const;
-const DZE = { register: 'SCTLR_EL1', bit: 14 } as const;
-const EL0PCTEN = { register: 'CNTKCTL_EL1', bit: 0 } as const;
-const EL0VCTEN = { register: 'CNTKCTL_EL1', bit: 1 } as const;
-const EL0VTEN = { register: 'CNTKCTL_EL1', bit: 8 } as const;
-const EL0PTEN = { register: 'CNTKCTL_EL1', bit: 9 } as const;
+const UCT: El0Trap = { register: 'SCTLR_EL1', bits: [15] };
+const UCI: El0Trap = { register: 'SCTLR_EL1', bits: [26] };
+const UMA: El0Trap = { register: 'SCTLR_EL1', bits: [9] };
+const DZE: El0Trap = { register: 'SCTLR_EL1', bits: [14] };
+const EL0PCTEN: El0Trap = { register: 'CNTKCTL_EL1', bits: [0] };
+const EL0VCTEN: El0Trap = { register: 'CNTKCTL_EL1', bits: [1] };
+/** The frequency may be read with either counter. */
+const EL0PCTEN_OR_EL0VCTEN: El0Trap = { register: 'CNTKCTL_EL1', bits: [0, 1], isReadOnly: true };
+const EL0VTEN: El0Trap = { register: 'CNTKCTL_EL1', bits: [8] };
+const EL0PTEN: El0Trap = { register: 'CNTKCTL_EL1', bits: [9] };
 
 /**
  * RES1 bits of SCTLR_EL1 where nothing beyond Armv8.0 is implemented: 29, 28, 23, 22, 20, 11; 8 (SED) and 7 (ITD)
@@ -236,7 +247,7 @@ export const SYSTEM_REGISTERS: readonly SystemRegister[] = [
 
   // Generic timers
   register('CNTKCTL_EL1', [3, 0, 14, 1, 0], storage(0x3ffn)),
-  register('CNTFRQ_EL0', [3, 3, 14, 0, 0], EXTERNAL, { el0: EL0VCTEN }),
+  register('CNTFRQ_EL0', [3, 3, 14, 0, 0], EXTERNAL, { el0: EL0PCTEN_OR_EL0VCTEN }),
   register('CNTPCT_EL0', [3, 3, 14, 0, 1], EXTERNAL, { access: 'ro', el0: EL0PCTEN }),
   register('CNTVCT_EL0', [3, 3, 14, 0, 2], EXTERNAL, { access: 'ro', el0: EL0VCTEN }),
   register('CNTP_TVAL_EL0', [3, 3, 14, 2, 0], EXTERNAL, { el0: EL0PTEN }),
@@ -336,15 +347,15 @@ function tlbi(suffix: string, crm: number): SystemOperation[] {
 export const SYSTEM_OPERATIONS: readonly SystemOperation[] = [
   operation('IC IALLUIS', [0, 7, 1, 0], 'invalidate instructions'),
   operation('IC IALLU', [0, 7, 5, 0], 'invalidate instructions'),
-  operation('IC IVAU', [3, 7, 5, 1], 'invalidate instructions by address', UCI),
-  operation('DC IVAC', [0, 7, 6, 1], 'none'),
+  operation('IC IVAU', [3, 7, 5, 1], { maintain: 'read' }, UCI),
+  operation('DC IVAC', [0, 7, 6, 1], { maintain: 'write' }),
   operation('DC ISW', [0, 7, 6, 2], 'none'),
   operation('DC CSW', [0, 7, 10, 2], 'none'),
   operation('DC CISW', [0, 7, 14, 2], 'none'),
   operation('DC ZVA', [3, 7, 4, 1], 'zero block', DZE),
-  operation('DC CVAC', [3, 7, 10, 1], 'none', UCI),
-  operation('DC CVAU', [3, 7, 11, 1], 'none', UCI),
-  operation('DC CIVAC', [3, 7, 14, 1], 'none', UCI),
+  operation('DC CVAC', [3, 7, 10, 1], { maintain: 'read' }, UCI),
+  operation('DC CVAU', [3, 7, 11, 1], { maintain: 'read' }, UCI),
+  operation('DC CIVAC', [3, 7, 14, 1], { maintain: 'read' }, UCI),
   operation('AT S1E1R', [0, 7, 8, 0], { translate: 'read', el: 1 }),
   operation('AT S1E1W', [0, 7, 8, 1], { translate: 'write', el: 1 }),
   operation('AT S1E0R', [0, 7, 8, 2], { translate: 'read', el: 0 }),

@@ -1,0 +1,128 @@
+import { strict as assert } from 'node:assert';
+import { suite, test } from 'node:test';
+import { NO_TRACE } from '../base/index.js';
+import { AddressSpace } from '../bus/index.js';
+import { A64 } from '../isa/a64.js';
+import { GuestMemory } from './guest-memory.js';
+import { generateCore } from './interpreter.js';
+import { CORTEX_A57 } from './models.js';
+import { WasmEngine } from './wasm-engine.js';
+
+const RAM = 0x4000_0000;
+const RAM_BYTES = 0x20000;
+const DEVICE = 0x1000;
+
+const NOP = 0xd503_201f;
+const WFI = 0xd503_207f;
+const ADD_X0_1 = 0x9100_0400;
+const ADD_X0_2 = 0x9100_0800;
+const LDR_W1_X2 = 0xb940_0041;
+const RET = 0xd65f_03c0;
+/** B by a number of instructions. */
+const branch = (distance: number): number => (0x1400_0000 | (distance & 0x3ff_ffff)) >>> 0;
+
+const CORE = generateCore(A64, CORTEX_A57);
+
+/** A CPU with RAM and a device of one word at DEVICE that calls `onRead`. */
+function machine(onRead: () => void = () => undefined) {
+  const memory = new GuestMemory([RAM_BYTES]);
+  const addressSpace = new AddressSpace(NO_TRACE);
+  addressSpace.add(DEVICE, {
+    name: 'probe',
+    sizeBytes: 0x1000,
+    maxAccess: 4,
+    read: () => {
+      onRead();
+      return 0;
+    },
+    write: () => undefined,
+    reset: () => undefined,
+  });
+  const engine = new WasmEngine(memory, CORTEX_A57, CORE, {
+    addressSpace,
+    systemRegisterPort: () => undefined,
+    firmwareCall: () => 'undefined',
+    trace: NO_TRACE,
+  });
+  engine.setMapped({ base: RAM, sizeBytes: RAM_BYTES, block: 0, isReadOnly: false }, true);
+  const program = (words: readonly number[], at = RAM): void => {
+    const bytes = new Uint8Array(words.length * 4);
+    words.forEach((word, i) => {
+      new DataView(bytes.buffer).setUint32(i * 4, word, true);
+    });
+    assert.ok(engine.dma.write(at, bytes));
+  };
+  engine.reset(RAM, 0);
+  return { engine, program };
+}
+
+suite('engine', () => {
+  test('instructions are counted exactly, and a run passes its budget only up to the next branch', () => {
+    const { engine, program } = machine();
+    program([ADD_X0_1, NOP, NOP, branch(-3)]);
+    assert.equal(engine.run(1000), 'budget');
+    assert.equal(engine.instructions, 1000);
+    assert.equal(engine.x(0), 250n);
+    assert.equal(engine.run(1), 'budget');
+    assert.equal(engine.instructions, 1004);
+    assert.equal(engine.x(0), 251n);
+  });
+
+  test('code without a branch passes the budget by a page at most', () => {
+    const { engine, program } = machine();
+    program(Array.from({ length: 4096 }, () => NOP));
+    engine.run(1);
+    assert.ok(engine.instructions <= 1 + 1024, `${engine.instructions}`);
+    assert.equal(engine.pc(), BigInt(RAM + 4 * engine.instructions));
+  });
+
+  test('WFI ends the run with its own instruction counted, and a pending interrupt passes it', () => {
+    const { engine, program } = machine();
+    program([NOP, WFI, ADD_X0_1, WFI, branch(0)]);
+    assert.equal(engine.run(1000), 'idle');
+    assert.equal(engine.instructions, 2);
+    assert.equal(engine.pc(), BigInt(RAM + 8));
+    engine.setIrq(0, true); // masked: DAIF is set at reset
+    assert.equal(engine.run(10), 'budget');
+    assert.equal(engine.x(0), 1n);
+  });
+
+  test('kick from a device ends the run, and the count is exact inside the device and after it', () => {
+    let seen = -1;
+    const { engine, program } = machine(() => {
+      seen = engine.instructions;
+      engine.kick();
+      assert.equal(engine.instructions, seen);
+    });
+    engine.setX(2, BigInt(DEVICE));
+    program([NOP, NOP, LDR_W1_X2, ADD_X0_1, branch(-4)]);
+    assert.equal(engine.run(1_000_000), 'budget');
+    assert.equal(seen, 3);
+    assert.equal(engine.instructions, 5);
+    assert.equal(engine.x(0), 1n);
+  });
+
+  test('vectors that cannot be fetched use up the budget instead of hanging', () => {
+    const { engine } = machine();
+    engine.reset(0x7000_0000, 0); // nothing is there, nor at VBAR_EL1, which is 0
+    assert.equal(engine.run(5000), 'budget');
+    assert.equal(engine.instructions, 5000);
+  });
+
+  test('a DMA write drops the decoded instructions it overwrites', () => {
+    const { engine, program } = machine();
+    program([ADD_X0_1, branch(-1)]);
+    engine.run(2);
+    program([ADD_X0_2]);
+    engine.run(2);
+    assert.equal(engine.x(0), 3n);
+  });
+
+  test('BR to an address that is not a multiple of 4 is a PC alignment fault, reported before its translation', () => {
+    const { engine, program } = machine();
+    engine.setX(30, 0x7000_0002n);
+    program([RET]);
+    engine.run(2);
+    assert.equal(engine.pc(), 0x200n); // VBAR_EL1 0, synchronous, current EL with SP_ELx
+  });
+});
