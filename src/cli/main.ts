@@ -40,7 +40,8 @@ function oneLine(error: Error): string {
   if (!(error instanceof CommanderError)) return message;
   // `option '-m, --mem <size>' argument '5X' is invalid. Accepted: …`
   const invalid = /^option '(?:-\w, )?(--[\w-]+)[^']*' argument '(.*)' is invalid\. (.*)$/s.exec(message);
-  if (invalid) return `${invalid[1]} '${invalid[2]}': ${lowerFirst((invalid[3] ?? '').replace(/\.$/, ''))}`;
+  if (invalid)
+    return `${invalid[1]} '${invalid[2]}' is invalid; ${lowerFirst((invalid[3] ?? '').replace(/\.$/, ''))}`;
   const missing = /^option '(?:-\w, )?(--[\w-]+) <([^>]*)>' argument missing$/.exec(message);
   if (missing) return `${missing[1]} needs a ${missing[2]}`;
   if (error.code === 'commander.unknownOption') return `${message}; 'v8a run --help' lists the options`;

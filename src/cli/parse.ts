@@ -94,7 +94,8 @@ export function listOf<Word extends string>(words: readonly Word[]): (text: stri
     const given = text.split(',').map((word) => word.trim());
     const unknown = given.find((word) => !words.some((candidate) => candidate === word));
     if (unknown !== undefined) {
-      throw new InvalidArgumentError(`Accepted, separated by commas: all, ${words.join(', ')}.`);
+      const which = given.length === 1 ? '' : `'${unknown}' is none of these. `;
+      throw new InvalidArgumentError(`${which}Accepted, separated by commas: all, ${words.join(', ')}.`);
     }
     return given.map(parseWord);
   };
