@@ -173,8 +173,13 @@ export const SIDE_TABLE = { words: PAGE_SIZE / 4, stride: PAGE_SIZE / 2 + 8, cap
 export const SIDE_BASE = LOOKUP_BASE + LOOKUP_SIZE;
 const SIDE_END = SIDE_BASE + SIDE_TABLE.capacity * SIDE_TABLE.stride;
 
-/** For each page of the memory itself: the address of its handler table, or 0. */
-export const PAGE_MAP_BASE = Math.ceil(SIDE_END / PAGE_SIZE) * PAGE_SIZE;
+/** A page of ones: what the CPU sees of every page that is marked `ERASED`. */
+export const ERASED_PAGE = Math.ceil(SIDE_END / PAGE_SIZE) * PAGE_SIZE;
+
+/** For each page of the memory itself: the address of its handler table, 0, or `ERASED`. */
+export const PAGE_MAP_BASE = ERASED_PAGE + PAGE_SIZE;
+/** Marks a page that is all ones for the guest but has not been filled, so that it costs the host nothing. */
+export const ERASED = 1;
 
 const WASM_PAGE = 64 * KIB;
 export const MAX_MEMORY = 2 ** 32;

@@ -74,8 +74,8 @@ export function buildVirt(options: VirtHardwareOptions): Hardware {
       );
       processors.connect(board);
       const [firmwareBank, variablesBank] = board.flash;
-      firmware.load(firmwareBank!.array);
-      variables.load(variablesBank!.array);
+      firmware.load(firmwareBank!.load);
+      variables.load(variablesBank!.load);
       const deviceTree = encodeFdt(board.deviceTree, { paddingBytes: DEVICE_TREE_PADDING_BYTES });
       return {
         engine,
@@ -112,8 +112,8 @@ export function buildVirt(options: VirtHardwareOptions): Hardware {
 
 /** An image, wherever its bytes are. */
 interface Image {
-  /** Copies the image to the start of `into`, and sets the rest to 0xff as erased flash is. */
-  load(into: Uint8Array): void;
+  /** Hands over the bytes in parts, with the offset of each. */
+  load(into: FlashBank['load']): void;
   close(): void;
 }
 
@@ -160,8 +160,7 @@ function imageOf(option: string, bytes: Uint8Array): Image {
   }
   return {
     load: (into) => {
-      into.set(bytes);
-      into.fill(0xff, bytes.length);
+      into(0, bytes);
     },
     close: () => undefined,
   };
