@@ -7,7 +7,7 @@
  * our own, after v8a's recovery, and in the next round by the firmware. With the commit policy `quiet`,
  *
  * - every boot must reach the shell,
- * - the store must be whole, and the variable that was set before the first round must be in it,
+ * - the store must be whole in the file, and the variable that was set before the first round must be kept,
  * - each variable must have the round's value if its command had ended more than 50 ms before the kill, and the
  *   value before if it had not been given; in between, either.
  *
@@ -150,36 +150,52 @@ function readStore(path: string): Listing | undefined {
 const isSame = (a: Listing, b: Listing): boolean =>
   a.size === b.size && [...a].every(([name, value]) => b.get(name) === value);
 
-/** Counts over all rounds of a policy. */
+/** Counts over all kills of a policy. */
 interface Tally {
   /** Kills that hit the writing of a commit. */
   journalLeft: number;
-  /** Our reader found the store whole and the first variable in it. */
-  storeWhole: number;
+  /** Our reader found the store whole in the file. */
+  fileWhole: number;
   shellReached: number;
+  /** The firmware still had the variable that was set before the first round. */
+  storeKept: number;
   /** The firmware listed what our reader found. */
   listedTheSame: number;
   /** Variables whose command had ended, and that do not have its value, by how long before the kill it ended. */
   missingRecent: number;
   missingOlder: number;
-  /** Variables with neither the value before the round nor the round's. */
+  /** Variables with neither the value before the round nor the round's, unless the whole store was lost. */
   damaged: number;
 }
 
-/** Compares what the killed `round` left with what it was told to write. */
-function judge(
-  tally: Tally,
-  { listing, given, endedAt, killedAt }: Boot & { listing: Listing },
-  round: number,
-  left: Listing,
-): void {
-  const written = littleEndian(valueOfRound(round));
+/** A round that has ended with a kill. */
+interface Killed extends Boot {
+  readonly listing: Listing;
+  /** What the round wrote. */
+  readonly value: string;
+  readonly leftJournal: boolean;
+  /** What our reader found in the file. */
+  readonly left: Listing | undefined;
+}
+
+const isKept = (listing: Listing | undefined): listing is Listing =>
+  listing?.get(SENTINEL) === littleEndian(SENTINEL_VALUE);
+
+/** Compares what the firmware lists at the next boot with what it had been told to write. */
+function judge(tally: Tally, killed: Killed, now: Listing | undefined): void {
+  const { listing, value, left, given, endedAt, killedAt } = killed;
+  if (killed.leftJournal) tally.journalLeft++;
+  if (left) tally.fileWhole++;
+  if (now) tally.shellReached++;
+  if (!isKept(now)) return;
+  tally.storeKept++;
+  if (left && isSame(left, now)) tally.listedTheSame++;
   VARIABLES.forEach((name, index) => {
-    const before = listing.get(name);
-    const now = left.get(name);
+    const isWritten = now.get(name) === value;
+    const isAsBefore = now.get(name) === listing.get(name);
     const ended = endedAt[index];
-    if (now !== before && !(index < given && now === written)) tally.damaged++;
-    else if (ended !== undefined && now !== written) {
+    if (!isAsBefore && !(index < given && isWritten)) tally.damaged++;
+    else if (ended !== undefined && !isWritten) {
       if (killedAt - ended > MAY_LOSE_MS) tally.missingOlder++;
       else tally.missingRecent++;
     }
@@ -191,52 +207,49 @@ async function play(policy: Policy, rounds: number, seed: number, clock: string)
   const files = scratch();
   const tally: Tally = {
     journalLeft: 0,
-    storeWhole: 0,
+    fileWhole: 0,
     shellReached: 0,
+    storeKept: 0,
     listedTheSame: 0,
     missingRecent: 0,
     missingOlder: 0,
     damaged: 0,
   };
-  const session = { flash: files.path('vars.fd'), policy, clock };
+  const flash = files.path('vars.fd');
+  const session = { flash, policy, clock };
   const commandsOf = (round: number): string[] =>
     VARIABLES.map((name) => setVariable(name, valueOfRound(round)));
   /** A store with something to lose; returns how long writing all variables took. */
   const prepare = async (): Promise<number> => {
-    newVariableStore(session.flash);
+    newVariableStore(flash);
     const commands = [setVariable(SENTINEL, SENTINEL_VALUE), ...commandsOf(-1)];
     const { endedAt, beganAt } = await boot(session, commands, 'when done');
-    const last = endedAt.at(commands.length - 1);
-    if (last === undefined) throw new Error('preparing a store: the shell was not reached');
+    const last = endedAt[commands.length - 1];
+    if (last === undefined || !isKept(readStore(flash))) throw new Error('preparing a store failed');
     return last - beganAt;
   };
   try {
     let writingMs = await prepare();
-    let expected = readStore(session.flash);
-    if (expected?.get(SENTINEL) !== littleEndian(SENTINEL_VALUE)) throw new Error('preparing a store failed');
+    let killed: Killed | undefined;
     // The boot of a round is the one that shows what the kill before it did; the last one only shows.
-    for (let round = 0; round <= rounds; round++) {
-      const isLast = round === rounds;
+    for (let kills = 0; ;) {
+      const isLast = kills === rounds;
       const killAfterMs = (random() / 2 ** 32) * writingMs;
-      const result = await boot(session, isLast ? [] : commandsOf(round), isLast ? 'when done' : killAfterMs);
+      const result = await boot(session, isLast ? [] : commandsOf(kills), isLast ? 'when done' : killAfterMs);
       const { listing } = result;
-      if (round > 0) {
-        if (listing) tally.shellReached++;
-        if (listing && expected && isSame(listing, expected)) tally.listedTheSame++;
-      }
-      if (isLast) break;
-      if (!listing) {
+      if (killed) judge(tally, killed, listing);
+      killed = undefined;
+      if (isLast) return tally;
+      if (!isKept(listing)) {
         writingMs = await prepare();
-        expected = readStore(session.flash);
         continue;
       }
-      if (existsSync(`${session.flash}.v8a-journal`)) tally.journalLeft++;
-      expected = readStore(session.flash);
-      if (expected?.get(SENTINEL) === listing.get(SENTINEL)) tally.storeWhole++;
-      judge(tally, { ...result, listing }, round, expected ?? new Map<string, string>());
-      if (round % 10 === 9) process.stderr.write(`${policy}: ${round + 1} of ${rounds}\n`);
+      const leftJournal = existsSync(`${flash}.v8a-journal`);
+      const value = littleEndian(valueOfRound(kills));
+      killed = { ...result, listing, value, leftJournal, left: readStore(flash) };
+      kills++;
+      if (kills % 10 === 0) process.stderr.write(`${policy}: ${kills} of ${rounds}\n`);
     }
-    return tally;
   } finally {
     files.remove();
   }
@@ -258,8 +271,9 @@ if (AAVMF_CODE === undefined) {
 const rounds = Number(values.rounds);
 const COLUMNS: Readonly<Record<keyof Tally, string>> = {
   journalLeft: 'killed in a commit',
-  storeWhole: 'store whole',
+  fileWhole: 'file whole',
   shellReached: 'shell reached',
+  storeKept: 'store kept',
   listedTheSame: 'firmware agrees',
   missingRecent: `missing <${MAY_LOSE_MS} ms`,
   missingOlder: 'missing older',
@@ -274,7 +288,7 @@ for (const policy of POLICIES) {
     `${tally[counter as keyof Tally]}`.padStart(title.length),
   );
   console.log(policy.padEnd(12) + cells.join('  '));
-  const { storeWhole, shellReached, listedTheSame, missingOlder, damaged } = tally;
-  const isSound = [storeWhole, shellReached, listedTheSame].every((count) => count === rounds);
+  const { fileWhole, shellReached, storeKept, listedTheSame, missingOlder, damaged } = tally;
+  const isSound = [fileWhole, shellReached, storeKept, listedTheSame].every((count) => count === rounds);
   if (policy === 'quiet' && (!isSound || missingOlder + damaged > 0)) process.exitCode = 1;
 }

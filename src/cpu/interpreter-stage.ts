@@ -108,6 +108,8 @@ export class InterpreterStage implements Stage {
   /** Register fields that were used with the stack pointer view. */
   readonly stackPointerFields = new Set<string>();
   usesLabel = false;
+  /** The handler does what a hot one cannot: it must stay behind a call. */
+  mustBeCold = false;
 
   constructor(
     fb: FunctionBuilder,
@@ -164,8 +166,14 @@ export class InterpreterStage implements Stage {
     return add(this.pc(), i64(4));
   }
 
+  /** What follows calls out, or goes on elsewhere, with the CPU's state in memory and nothing in locals. */
+  #requireCold(): void {
+    invariant(!this.#hot, `${this.#row.name} is cold`);
+    this.mustBeCold = true;
+  }
+
   #refetchAtNext(): void {
-    invariant(!this.#hot, 'a hot handler spills first');
+    this.#requireCold();
     setField64(this.#fb, 'PC', this.#nextPc());
     this.#fb.return(i32(NEXT.refetch));
   }
@@ -732,7 +740,7 @@ export class InterpreterStage implements Stage {
   }
 
   #firmwareCall(conduit: number, imm16: I32): void {
-    invariant(!this.#hot, 'firmware calls are cold');
+    this.#requireCold();
     this.if(eqz(field32('EL')), () => {
       this.undefined();
     });
@@ -753,7 +761,7 @@ export class InterpreterStage implements Stage {
   }
 
   eret(): void {
-    invariant(!this.#hot, 'ERET is cold');
+    this.#requireCold();
     this.if(eqz(field32('EL')), () => {
       this.undefined();
     });
@@ -762,7 +770,7 @@ export class InterpreterStage implements Stage {
   }
 
   hint(hint: Hint): void {
-    invariant(!this.#hot, 'hints that do something are cold');
+    this.#requireCold();
     const fb = this.#fb;
     switch (hint) {
       case 'sev':
@@ -839,6 +847,7 @@ export class InterpreterStage implements Stage {
   }
 
   readSystemRegister(register: SystemRegister | undefined, target: RegField): void {
+    this.#requireCold();
     if (!register || register.access === 'wo') {
       this.undefined();
       return;
@@ -909,6 +918,7 @@ export class InterpreterStage implements Stage {
   }
 
   writeSystemRegister(register: SystemRegister | undefined, source: RegField): void {
+    this.#requireCold();
     if (!register || register.access === 'ro') {
       this.undefined();
       return;
@@ -969,6 +979,7 @@ export class InterpreterStage implements Stage {
   }
 
   systemOperation(operation: SystemOperation | undefined, source: RegField): void {
+    this.#requireCold();
     if (!operation) {
       this.undefined();
       return;

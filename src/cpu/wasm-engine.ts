@@ -14,7 +14,7 @@ import { NEXT } from './interpreter-stage.js';
 import type { CoreExports, CoreImage, HostImports } from './interpreter.js';
 import { HANDLER, HandlerFinder } from './interpreter.js';
 import {
-  ERASED, ERASED_PAGE, EXIT, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY, SIDE_BASE, SIDE_TABLE, STATE, STATE_SIZE, TLB,
+  ERASED, ERASED_PAGE, EXIT, HANDLER_COUNTS, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY, SIDE_BASE, SIDE_TABLE, STATE, STATE_SIZE, TLB,
   MODES, tlbOfMode,
 } from './layout.js'; // prettier-ignore
 import type { CpuModel } from './models.js';
@@ -457,6 +457,11 @@ export class WasmEngine implements Engine {
   }
 
   // ---- state, for tools and tests
+
+  /** How often each handler was executed, by index, if the core counts; borrowed. */
+  handlerCounts(): Uint32Array {
+    return new Uint32Array(this.#memory.memory.buffer, HANDLER_COUNTS.at, HANDLER_COUNTS.capacity);
+  }
 
   /** The CPU model's name. */
   get model(): string {
