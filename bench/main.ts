@@ -3,12 +3,13 @@
  * figures: bench/README.md.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
+import { buildKernels } from '../scripts/build-kernels.js';
 import { fetchGuests } from '../scripts/fetch-guests.js';
 import { V8A_MAIN, dialogue, statistics } from '../tests/support/cli.js';
 import { AAVMF_CODE, AAVMF_VARS, newVariableStore, scratch } from '../tests/support/guests.js';
@@ -117,38 +118,12 @@ async function alternate(runs: number, ours: () => Promise<Run>, theirs: () => P
   return pairs;
 }
 
-/** Compiles `bench/guest` to an image that starts at the address it is loaded at. */
 function buildGuest(): string {
-  const out = join(ROOT, 'dist', 'bench', 'guest');
-  const source = (name: string): string => join(ROOT, 'bench', 'guest', name);
-  const elf = join(out, 'kernels.elf');
-  const image = join(out, 'kernels.bin');
-  mkdirSync(out, { recursive: true });
-  for (const [tool, ...args] of [
-    [
-      'aarch64-linux-gnu-gcc',
-      ...[
-        '-O2',
-        '-std=c11',
-        '-Wall',
-        '-Wextra',
-        '-mgeneral-regs-only',
-        '-ffreestanding',
-        '-nostdlib',
-        '-static',
-      ],
-      ...['-fno-pic', '-fno-stack-protector', '-fno-tree-loop-distribute-patterns', '-mno-outline-atomics'],
-      `-Wl,-T,${source('image.ld')},--build-id=none,--no-warn-rwx-segments`,
-      ...['start.S', 'main.c', 'kernels.c'].map(source),
-      ...['-o', elf],
-    ],
-    ['aarch64-linux-gnu-objcopy', '-O', 'binary', elf, image],
-  ] as const) {
-    const result = spawnSync(tool, args, { encoding: 'utf8' });
-    if (result.error) fail(`${tool} is needed to build the guest (package gcc-aarch64-linux-gnu)`);
-    if (result.status !== 0) fail(`${tool}: ${result.stderr}`);
+  try {
+    return buildKernels();
+  } catch (error) {
+    return fail(error instanceof Error ? error.message : String(error));
   }
-  return image;
 }
 
 /** The guest's own report: checksum and milliseconds by kernel. */

@@ -1,161 +1,266 @@
 /**
  * `npm run test:kill`: what is left of a variable store when v8a is killed (SIGKILL) while firmware writes it.
  *
- * Each round copies a prepared store, sets variables one after the other from the UEFI shell, and kills v8a at a
- * random moment soon after one of the commands was typed, when the flash is being erased and programmed. Then it
- * boots again and lists what is there. With the commit policy `quiet`, the next boot must reach the shell, the
- * store must not have been lost, and only variables whose command had ended less than 50 ms before the kill may
- * be missing. `immediate` tears as the flash itself would; its column is a figure, not a requirement.
+ * All rounds of a policy work on one flash file. Each boots to the UEFI shell, which is the next boot after the
+ * kill of the round before, lists the variables, sets each of them to the round's value, one `setvar` after the
+ * other, and is killed at a random instant between the first and the last. Then the file is looked at by a reader of
+ * our own, after v8a's recovery, and in the next round by the firmware. With the commit policy `quiet`,
  *
- * Options: `--rounds N` (100), `--seed N` (1), `--jobs N` (rounds at a time; one per processor).
+ * - every boot must reach the shell,
+ * - the store must be whole in the file, and the variable that was set before the first round must be kept,
+ * - each variable must have the round's value if its command had ended more than 50 ms before the kill, and the
+ *   value before if it had not been given; in between, either.
+ *
+ * `immediate` tears as the flash itself would; its line is a figure, not a requirement.
+ *
+ * Options: `--rounds N` (100), `--seed N` (1), `--policy quiet|immediate` (both), `--clock virtual|real` (virtual:
+ * boots don't wait; with real, a round takes 15 seconds instead of 5).
  */
-import { copyFileSync, constants, readdirSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
+import { VIRT_FLASH_GEOMETRY } from '#v8a/boards/virt.js';
+import { openFlashFile } from '#v8a/host/node/flash-file.js';
+import { randomSource } from '#v8a/isa/random-encoder.js';
+
 import { fetchGuests } from '../scripts/fetch-guests.js';
-import { dialogue, finished, plain, startV8a, v8a } from './support/cli.js';
+import { dialogue, finished, plain, startV8a } from './support/cli.js';
 import { AAVMF_CODE, newVariableStore, scratch } from './support/guests.js';
+import { readVariableStore } from './support/variable-store.js';
 
 const POLICIES = ['quiet', 'immediate'] as const;
 type Policy = (typeof POLICIES)[number];
 
 const VENDOR = '6b1f6f0e-3c55-4a35-9f2b-0c2f5d5a12ff';
 
-/** Set when the store is prepared, so that losing it means that the store was lost. */
+/** Set once, before the first round, so that losing it means that the store was lost. */
 const SENTINEL = 'sentinel';
+const SENTINEL_VALUE = 0x5a5a;
 
 /** Variables that a round sets if it is not killed before. */
-const VARIABLES = Array.from({ length: 12 }, (_, index) => `v${String(index).padStart(2, '0')}`);
+const VARIABLES = Array.from({ length: 24 }, (_, index) => `v${String(index).padStart(2, '0')}`);
+
+/** Two bytes that no other round writes. */
+const valueOfRound = (round: number): number => 0x1000 + round;
 
 /** What the policy `quiet` may lose: 20 ms without a flash command, the commit, and the way of the output here. */
 const MAY_LOSE_MS = 50;
 
-/** The kill comes this long after the last letter of a command, at most. */
-const KILL_WITHIN_MS = 150;
-
 /** Long enough for a busy host; a boot that takes longer counts as lost. */
 const BOOT_TIMEOUT = '300s';
 
-interface Outcome {
-  /** The killed v8a left more than the image beside it, so it died while committing. */
-  readonly leftJournal: boolean;
-  readonly reachedShell: boolean;
-  readonly keptSentinel: boolean;
-  /** Variables whose command had ended, and that are gone. */
-  readonly missingRecent: number;
-  readonly missingOld: number;
+/** Names to values, hexadecimal. */
+type Listing = ReadonlyMap<string, string>;
+
+const littleEndian = (value: number): string => {
+  const bytes = Buffer.alloc(2);
+  bytes.writeUInt16LE(value);
+  return bytes.toString('hex');
+};
+
+const setVariable = (name: string, value: number): string =>
+  `setvar ${name} -guid ${VENDOR} -nv -bs =0x${value.toString(16)}\\r`;
+
+interface Session {
+  readonly flash: string;
+  readonly policy: Policy;
+  readonly clock: string;
 }
 
-/** mulberry32: numbers in [0, 1) that are the same for the same seed. */
-function randomSequence(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let value = Math.imul(state ^ (state >>> 15), 1 | state);
-    value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value;
-    return ((value ^ (value >>> 14)) >>> 0) / 2 ** 32;
+interface Boot {
+  /** What the firmware lists before anything is set; undefined where the shell was not reached. */
+  readonly listing: Listing | undefined;
+  /** The number of commands that had been typed, in part or whole. */
+  readonly given: number;
+  /** When each command that ended did, by `performance.now()`. */
+  readonly endedAt: readonly number[];
+  /** When the first command could be typed. */
+  readonly beganAt: number;
+  /** When the kill was sent. */
+  readonly killedAt: number;
+}
+
+/** Boots, lists the variables, gives `commands`, and kills v8a `killAfterMs` after the first could be typed. */
+async function boot(
+  { flash, policy, clock }: Session,
+  commands: readonly string[],
+  killAfterMs: number | 'when done',
+): Promise<Boot> {
+  const child = startV8a([
+    ...['run', '--firmware', AAVMF_CODE ?? '', '--flash', flash, '--flash-commit', policy, '-m', '512M'],
+    ...['--clock', clock, '--timeout', BOOT_TIMEOUT],
+    ...dialogue(
+      { expect: 'or any other key to continue', send: '\\r' },
+      { expect: 'Shell>', send: `dmpstore -guid ${VENDOR}\\r` },
+      ...commands.map((command) => ({ expect: 'Shell>', send: command })),
+      // Exit would write back what is held back: only the kill ends the run.
+      { expect: 'Shell>' },
+      { expect: 'never printed' },
+    ),
+  ]);
+  const promptAt: number[] = [];
+  let text = '';
+  let killedAt = NaN;
+  let isKilling = false;
+  const kill = (): void => {
+    killedAt = performance.now();
+    child.kill('SIGKILL');
+  };
+  child.stdout?.on('data', (chunk: string) => {
+    text = plain(text + chunk);
+    const prompts = text.split('Shell>').length - 1;
+    while (promptAt.length < prompts) promptAt.push(performance.now());
+    const isDue = promptAt.length >= (killAfterMs === 'when done' ? commands.length + 2 : 2);
+    if (!isDue || isKilling) return;
+    isKilling = true;
+    setTimeout(kill, killAfterMs === 'when done' ? QUIET_MS : killAfterMs);
+  });
+  await finished(child);
+  const [, listing] = text.split('Shell>');
+  return {
+    listing: promptAt.length < 2 || listing === undefined ? undefined : parseListing(listing),
+    given: Math.min(commands.length, promptAt.length - 1),
+    endedAt: promptAt.slice(2),
+    beganAt: promptAt[1] ?? NaN,
+    killedAt,
   };
 }
 
-const setVariable = (name: string): string => `setvar ${name} -guid ${VENDOR} -nv -bs =0x5a`;
+/** After the last command of a boot that is not to lose any. */
+const QUIET_MS = 500;
 
-const options = (flash: string, policy: Policy, clock: 'real' | 'virtual'): string[] => [
-  ...['run', '--firmware', AAVMF_CODE ?? '', '--flash', flash, '--flash-commit', policy, '-m', '512M'],
-  ...['--clock', clock, '--timeout', BOOT_TIMEOUT],
-];
-
-/**
- * Sets variables until killed, `delayMs` after the command that sets variable number `target` was echoed.
- * Returns for each variable whose command ended how long before the kill that was.
- */
-async function writeAndKill(
-  flash: string,
-  policy: Policy,
-  target: number,
-  delayMs: number,
-): Promise<Map<string, number>> {
-  const child = startV8a([
-    // Real time, because the quiet time of the policy is guest time and the limit is the user's.
-    ...options(flash, policy, 'real'),
-    ...dialogue({ expect: 'or any other key to continue', send: '\r' }),
-    ...dialogue(...VARIABLES.map((name) => ({ expect: 'Shell>', send: `${setVariable(name)}\r` }))),
-    ...dialogue({ expect: 'Shell>' }),
-  ]);
-  const endedAt: number[] = [];
-  let text = '';
-  let killAt: number | undefined;
-  child.stdout?.on('data', (chunk: string) => {
-    text = plain(text + chunk);
-    // The first prompt is the shell's start; each further one ends a command.
-    const prompts = text.split('Shell>').length - 1;
-    while (endedAt.length < prompts - 1) endedAt.push(performance.now());
-    if (killAt === undefined && text.includes(setVariable(VARIABLES[target] ?? ''))) {
-      killAt = performance.now() + delayMs;
-      setTimeout(() => child.kill('SIGKILL'), delayMs);
-    }
-  });
-  await finished(child);
-  const kill = killAt;
-  if (kill === undefined) throw new Error(`the shell never came:\n${text.slice(-1000)}`);
-  return new Map(endedAt.map((time, index): [string, number] => [VARIABLES[index] ?? '', kill - time]));
-}
-
-/** The names of our variables in the store, or undefined where the shell is not reached. */
-async function variablesAfterBoot(flash: string, policy: Policy): Promise<Set<string> | undefined> {
-  const { status, stdout } = await v8a([
-    ...options(flash, policy, 'virtual'),
-    ...dialogue(
-      { expect: 'Shell>', send: `dmpstore -guid ${VENDOR}\r` },
-      { expect: 'Shell>', send: 'reset -s\r' },
-    ),
-  ]);
-  if (status !== 0) return undefined;
-  return new Set(
-    [...plain(stdout).matchAll(/Variable NV\+BS '[-0-9A-F]+:(\w+)'/g)].map((match) => match[1] ?? ''),
+/** What `dmpstore` prints. Our values are so short that each has one line. */
+function parseListing(text: string): Listing {
+  return new Map(
+    [...text.matchAll(/'[-0-9A-F]+:(\w+)' DataSize = 0x\w+\n +0+: ((?:[0-9A-F]{2}[ -])+)/g)].map((match) => [
+      match[1] ?? '',
+      (match[2] ?? '').replace(/[ -]/g, '').toLowerCase(),
+    ]),
   );
 }
 
-async function playRound(round: number, policy: Policy, prepared: string, seed: number): Promise<Outcome> {
-  // Each round has numbers of its own, so that the order in which rounds end changes nothing.
-  const random = randomSequence(seed * 1_000_003 + round * 7919 + POLICIES.indexOf(policy));
+/** What the file holds, once v8a has finished or dropped a commit that was killed. */
+function readStore(path: string): Listing | undefined {
+  const { sizeBytes: bankBytes, blockBytes } = VIRT_FLASH_GEOMETRY;
+  openFlashFile({ path, bankBytes, blockBytes, sizing: 'blocks' }).close();
+  const store = readVariableStore(readFileSync(path), VENDOR);
+  return store && new Map([...store].map(([name, data]) => [name, data.toString('hex')]));
+}
+
+const isSame = (a: Listing, b: Listing): boolean =>
+  a.size === b.size && [...a].every(([name, value]) => b.get(name) === value);
+
+/** Counts over all kills of a policy. */
+interface Tally {
+  /** Kills that hit the writing of a commit. */
+  journalLeft: number;
+  /** Our reader found the store whole in the file. */
+  fileWhole: number;
+  shellReached: number;
+  /** The firmware still had the variable that was set before the first round. */
+  storeKept: number;
+  /** The firmware listed what our reader found. */
+  listedTheSame: number;
+  /** Variables whose command had ended, and that do not have its value, by how long before the kill it ended. */
+  missingRecent: number;
+  missingOlder: number;
+  /** Variables with neither the value before the round nor the round's, unless the whole store was lost. */
+  damaged: number;
+}
+
+/** A round that has ended with a kill. */
+interface Killed extends Boot {
+  readonly listing: Listing;
+  /** What the round wrote. */
+  readonly value: string;
+  readonly leftJournal: boolean;
+  /** What our reader found in the file. */
+  readonly left: Listing | undefined;
+}
+
+const isKept = (listing: Listing | undefined): listing is Listing =>
+  listing?.get(SENTINEL) === littleEndian(SENTINEL_VALUE);
+
+/** Compares what the firmware lists at the next boot with what it had been told to write. */
+function judge(tally: Tally, killed: Killed, now: Listing | undefined): void {
+  const { listing, value, left, given, endedAt, killedAt } = killed;
+  if (killed.leftJournal) tally.journalLeft++;
+  if (left) tally.fileWhole++;
+  if (now) tally.shellReached++;
+  if (!isKept(now)) return;
+  tally.storeKept++;
+  if (left && isSame(left, now)) tally.listedTheSame++;
+  VARIABLES.forEach((name, index) => {
+    const isWritten = now.get(name) === value;
+    const isAsBefore = now.get(name) === listing.get(name);
+    const ended = endedAt[index];
+    if (!isAsBefore && !(index < given && isWritten)) tally.damaged++;
+    else if (ended !== undefined && !isWritten) {
+      if (killedAt - ended > MAY_LOSE_MS) tally.missingOlder++;
+      else tally.missingRecent++;
+    }
+  });
+}
+
+async function play(policy: Policy, rounds: number, seed: number, clock: string): Promise<Tally> {
+  const random = randomSource(seed);
   const files = scratch();
+  const tally: Tally = {
+    journalLeft: 0,
+    fileWhole: 0,
+    shellReached: 0,
+    storeKept: 0,
+    listedTheSame: 0,
+    missingRecent: 0,
+    missingOlder: 0,
+    damaged: 0,
+  };
+  const flash = files.path('vars.fd');
+  const session = { flash, policy, clock };
+  const commandsOf = (round: number): string[] =>
+    VARIABLES.map((name) => setVariable(name, valueOfRound(round)));
+  /** A store with something to lose; returns how long writing all variables took. */
+  const prepare = async (): Promise<number> => {
+    newVariableStore(flash);
+    const commands = [setVariable(SENTINEL, SENTINEL_VALUE), ...commandsOf(-1)];
+    const { endedAt, beganAt } = await boot(session, commands, 'when done');
+    const last = endedAt[commands.length - 1];
+    if (last === undefined || !isKept(readStore(flash))) throw new Error('preparing a store failed');
+    return last - beganAt;
+  };
   try {
-    const flash = files.path('vars.fd');
-    copyFileSync(prepared, flash, constants.COPYFILE_FICLONE);
-    const target = Math.floor(random() * VARIABLES.length);
-    const ages = await writeAndKill(flash, policy, target, Math.floor(random() * KILL_WITHIN_MS));
-    const leftJournal = readdirSync(files.path('.')).some((name) => /journal/i.test(name));
-    const kept = await variablesAfterBoot(flash, policy);
-    const missing = [...ages].filter(([name]) => kept?.has(name) !== true);
-    return {
-      leftJournal,
-      reachedShell: kept !== undefined,
-      keptSentinel: kept?.has(SENTINEL) === true,
-      missingRecent: missing.filter(([, age]) => age <= MAY_LOSE_MS).length,
-      missingOld: missing.filter(([, age]) => age > MAY_LOSE_MS).length,
-    };
+    let writingMs = await prepare();
+    let killed: Killed | undefined;
+    // The boot of a round is the one that shows what the kill before it did; the last one only shows.
+    for (let kills = 0; ;) {
+      const isLast = kills === rounds;
+      const killAfterMs = (random() / 2 ** 32) * writingMs;
+      const result = await boot(session, isLast ? [] : commandsOf(kills), isLast ? 'when done' : killAfterMs);
+      const { listing } = result;
+      if (killed) judge(tally, killed, listing);
+      killed = undefined;
+      if (isLast) return tally;
+      if (!isKept(listing)) {
+        writingMs = await prepare();
+        continue;
+      }
+      const leftJournal = existsSync(`${flash}.v8a-journal`);
+      const value = littleEndian(valueOfRound(kills));
+      killed = { ...result, listing, value, leftJournal, left: readStore(flash) };
+      kills++;
+      if (kills % 10 === 0) process.stderr.write(`${policy}: ${kills} of ${rounds}\n`);
+    }
   } finally {
     files.remove();
   }
-}
-
-/** Runs `jobs` at a time; the results are in the order of the input. */
-async function inParallel<T>(count: number, jobs: number, work: (index: number) => Promise<T>): Promise<T[]> {
-  const results: T[] = [];
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    for (let index = next++; index < count; index = next++) results[index] = await work(index);
-  };
-  await Promise.all(Array.from({ length: jobs }, worker));
-  return results;
 }
 
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '100' },
     seed: { type: 'string', default: '1' },
-    jobs: { type: 'string', default: String(availableParallelism()) },
+    policy: { type: 'string' },
+    clock: { type: 'string', default: 'virtual' },
   },
 });
 const problems = fetchGuests();
@@ -163,45 +268,27 @@ if (AAVMF_CODE === undefined) {
   console.error(`kill-during-writes: skipped: ${problems.join('; ')}`);
   process.exit(0);
 }
-
-const files = scratch();
-try {
-  // A first boot formats the store; the rounds start from a store with something to lose.
-  const prepared = newVariableStore(files.path('prepared.fd'));
-  const preparation = await v8a([
-    ...options(prepared, 'quiet', 'virtual'),
-    ...dialogue(
-      { expect: 'Shell>', send: `${setVariable(SENTINEL)}\r` },
-      { expect: 'Shell>', send: 'reset -s\r' },
-    ),
-  ]);
-  if (preparation.status !== 0) throw new Error(`preparing a store failed: ${preparation.stderr}`);
-
-  const rounds = Number(values.rounds);
-  console.log(`${rounds} rounds each, seed ${values.seed}`);
-  console.log(`${'policy'.padEnd(12)}journal left  shell reached  store kept  missing <50 ms  missing older`);
-  for (const policy of POLICIES) {
-    const outcomes = await inParallel(rounds, Number(values.jobs), (round) =>
-      playRound(round, policy, prepared, Number(values.seed)),
-    );
-    const count = (pick: (outcome: Outcome) => boolean): number => outcomes.filter(pick).length;
-    const sum = (pick: (outcome: Outcome) => number): number =>
-      outcomes.reduce((total, outcome) => total + pick(outcome), 0);
-    const shells = count((outcome) => outcome.reachedShell);
-    const stores = count((outcome) => outcome.keptSentinel);
-    const missingOld = sum((outcome) => outcome.missingOld);
-    console.log(
-      policy.padEnd(12) +
-        [
-          `${count((outcome) => outcome.leftJournal)}`.padStart(12),
-          `${shells}`.padStart(15),
-          `${stores}`.padStart(12),
-          `${sum((outcome) => outcome.missingRecent)}`.padStart(16),
-          `${missingOld}`.padStart(15),
-        ].join(''),
-    );
-    if (policy === 'quiet' && (shells < rounds || stores < rounds || missingOld > 0)) process.exitCode = 1;
-  }
-} finally {
-  files.remove();
+const rounds = Number(values.rounds);
+const COLUMNS: Readonly<Record<keyof Tally, string>> = {
+  journalLeft: 'killed in a commit',
+  fileWhole: 'file whole',
+  shellReached: 'shell reached',
+  storeKept: 'store kept',
+  listedTheSame: 'firmware agrees',
+  missingRecent: `missing <${MAY_LOSE_MS} ms`,
+  missingOlder: 'missing older',
+  damaged: 'damaged',
+};
+console.log(`${rounds} kills each, ${values.clock} clock, seed ${values.seed}`);
+console.log(`${''.padEnd(12)}${Object.values(COLUMNS).join('  ')}`);
+for (const policy of POLICIES) {
+  if (values.policy !== undefined && values.policy !== policy) continue;
+  const tally = await play(policy, rounds, Number(values.seed), values.clock);
+  const cells = Object.entries(COLUMNS).map(([counter, title]) =>
+    `${tally[counter as keyof Tally]}`.padStart(title.length),
+  );
+  console.log(policy.padEnd(12) + cells.join('  '));
+  const { fileWhole, shellReached, storeKept, listedTheSame, missingOlder, damaged } = tally;
+  const isSound = [fileWhole, shellReached, storeKept, listedTheSame].every((count) => count === rounds);
+  if (policy === 'quiet' && (!isSound || missingOlder + damaged > 0)) process.exitCode = 1;
 }

@@ -51,8 +51,8 @@ export type BoardDevice = Snapshottable<unknown> & { reset(): void };
 /** A flash device with its memory and, where it is kept, what keeps it. */
 export interface FlashBank {
   readonly device: CfiFlash;
-  /** The array, all ones at first: whoever has the image puts it here before the guest runs. */
-  readonly array: Uint8Array;
+  /** The array is all ones at first: whoever has the image puts it there before the guest runs. */
+  readonly load: DirectMap['load'];
   /** To be flushed whenever the guest stops running. */
   readonly commit: FlashCommit | undefined;
 }

@@ -32,7 +32,9 @@ function rig(changes: Partial<VirtConfig> = {}) {
     },
     dma: noMemory,
     directMap: (base, sizeBytes) => ({
-      array: new Uint8Array(1024).fill(0xff),
+      sizeBytes,
+      bytes: (_offset, length) => new Uint8Array(length).fill(0xff),
+      load: () => undefined,
       setMapped: (isMapped) => mapped.push([base, sizeBytes, isMapped]),
       changed: () => undefined,
     }),

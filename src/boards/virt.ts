@@ -337,7 +337,10 @@ function buildFlash(
     trace,
     ...(commit ? { changes: commit } : {}),
   });
-  return { device, array: map.array, commit };
+  const load: FlashBank['load'] = (offset, bytes) => {
+    map.load(offset, bytes);
+  };
+  return { device, load, commit };
 }
 
 /** The board's device tree: `dtc` accepts it without a warning. */

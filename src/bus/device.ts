@@ -50,14 +50,20 @@ export interface DmaPort {
 
 /** What a device may do about the part of its range that the CPU sees as plain read-only memory. */
 export interface DirectMap {
-  /** The array itself, borrowed: the same bytes the CPU loads and executes while mapped. */
-  readonly array: Uint8Array;
+  readonly sizeBytes: number;
+  /**
+   * `length` bytes of the array from `offset`, borrowed: the same that the CPU loads and executes while mapped. The
+   * array is all ones at first, and a page of ones that was never asked for here costs the host no memory.
+   */
+  bytes(offset: number, length: number): Uint8Array;
+  /** Copies `bytes` into the array at `offset`, before the guest runs; pages of ones stay free. */
+  load(offset: number, bytes: Uint8Array): void;
   /**
    * Maps the array read-only at the device's address (true) or takes the mapping away (false), before the
    * guest's next access. While mapped, loads and instruction fetches never reach the device; stores do.
    */
   setMapped(mapped: boolean): void;
-  /** Call after changing `length` bytes of `array` from `offset`, so that code decoded from them is dropped. */
+  /** Call after changing `length` bytes of the array from `offset`, so that code decoded from them is dropped. */
   changed(offset: number, length: number): void;
 }
 

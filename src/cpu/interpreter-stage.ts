@@ -108,6 +108,8 @@ export class InterpreterStage implements Stage {
   /** Register fields that were used with the stack pointer view. */
   readonly stackPointerFields = new Set<string>();
   usesLabel = false;
+  /** The handler does what a hot one cannot: it must stay behind a call. */
+  mustBeCold = false;
 
   constructor(
     fb: FunctionBuilder,
@@ -167,8 +169,14 @@ export class InterpreterStage implements Stage {
     return add(this.pc(), i64(4));
   }
 
+  /** What follows calls out, or goes on elsewhere, with the CPU's state in memory and nothing in locals. */
+  #requireCold(): void {
+    invariant(!this.#hot, `${this.#row.name} is cold`);
+    this.mustBeCold = true;
+  }
+
   #refetchAtNext(): void {
-    invariant(!this.#hot, 'a hot handler spills first');
+    this.#requireCold();
     setField64(this.#fb, 'PC', this.#nextPc());
     this.#fb.return(i32(NEXT.refetch));
   }
@@ -742,7 +750,7 @@ export class InterpreterStage implements Stage {
   }
 
   #firmwareCall(conduit: number, imm16: I32): void {
-    invariant(!this.#hot, 'firmware calls are cold');
+    this.#requireCold();
     this.if(eqz(field32('EL')), () => {
       this.undefined();
     });
@@ -763,7 +771,7 @@ export class InterpreterStage implements Stage {
   }
 
   eret(): void {
-    invariant(!this.#hot, 'ERET is cold');
+    this.#requireCold();
     this.if(eqz(field32('EL')), () => {
       this.undefined();
     });
@@ -772,7 +780,7 @@ export class InterpreterStage implements Stage {
   }
 
   hint(hint: Hint): void {
-    invariant(!this.#hot, 'hints that do something are cold');
+    this.#requireCold();
     const fb = this.#fb;
     switch (hint) {
       case 'sev':
@@ -850,6 +858,7 @@ export class InterpreterStage implements Stage {
   }
 
   readSystemRegister(register: SystemRegister | undefined, target: RegField): void {
+    this.#requireCold();
     if (!register || register.access === 'wo') {
       this.undefined();
       return;
@@ -924,6 +933,7 @@ export class InterpreterStage implements Stage {
   }
 
   writeSystemRegister(register: SystemRegister | undefined, source: RegField): void {
+    this.#requireCold();
     if (!register || register.access === 'ro') {
       this.undefined();
       return;
@@ -984,6 +994,7 @@ export class InterpreterStage implements Stage {
   }
 
   systemOperation(operation: SystemOperation | undefined, source: RegField): void {
+    this.#requireCold();
     if (!operation) {
       this.undefined();
       return;

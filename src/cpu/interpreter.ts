@@ -37,7 +37,15 @@ import { EC, VECTOR, defineExceptions, syndrome } from './exceptions.js';
 import { HOT_HANDLERS } from './hot-handlers.js';
 import type { CoreFunctions, HotFrame, Variant } from './interpreter-stage.js';
 import { InterpreterStage, LookupTables, NEXT } from './interpreter-stage.js';
-import { CODE_TLB, CODE_TLB_OFFSET, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, SIDE_TABLE } from './layout.js';
+import {
+  CODE_TLB,
+  CODE_TLB_OFFSET,
+  HANDLER_COUNTS,
+  PAGE_MAP_BASE,
+  PAGE_SHIFT,
+  PAGE_SIZE,
+  SIDE_TABLE,
+} from './layout.js';
 import { defineMmu } from './mmu.js';
 import type { CpuModel } from './models.js';
 import { field32, field64, setField32, setField64 } from './state.js';
@@ -75,6 +83,7 @@ interface Group {
   readonly label: string | undefined;
   /** In the order of variants; those that are not hot share one that can do them all. */
   readonly handlers: readonly Handler[];
+  readonly mustBeCold: boolean;
 }
 
 /** The handlers of one row with the same static fields and splits. */
@@ -162,10 +171,10 @@ function enumerateGroups(
   rows: readonly Row[],
   core: CoreFunctions,
   lookups: LookupTables,
-  hot: ReadonlySet<string>,
+  { hot, isCounting }: Required<CoreOptions>,
 ): Group[] {
   const groups: Group[] = [];
-  const used = new Set<string>();
+  const unused = new Set(hot);
   for (const row of rows) {
     if (row.status === 'unimplemented') continue;
     for (const staticValues of combinations(row.staticFields.map((field) => 2 ** field.width))) {
@@ -192,11 +201,11 @@ function enumerateGroups(
         const handlers: Handler[] = [];
         for (let variant = 0; variant < 2 ** (registers.length + (label === undefined ? 0 : 1)); variant++) {
           const name = handlerName(key, variant);
-          if (!hot.has(name)) {
-            handlers.push(cold);
+          if (!unused.delete(name)) {
+            // A handler of its own is what makes a variant countable.
+            handlers.push(isCounting ? { ...cold } : cold);
             continue;
           }
-          used.add(name);
           handlers.push({
             row,
             statics,
@@ -208,11 +217,11 @@ function enumerateGroups(
             isHot: true,
           });
         }
-        groups.push({ key, registers, label, handlers });
+        groups.push({ key, registers, label, handlers, mustBeCold: trial.mustBeCold });
       }
     }
   }
-  for (const name of hot) invariant(used.has(name), `no handler ${name}: measure hot handlers anew`);
+  for (const name of unused) invariant(false, `no handler ${name}: measure hot handlers anew`);
   return groups;
 }
 
@@ -238,12 +247,34 @@ export interface CoreExports {
 export interface CoreOptions {
   /** Names of the handlers that become part of the interpreter's one function. Default `HOT_HANDLERS`. */
   readonly hot?: readonly string[];
-  /** Where to count executions, 4 bytes for each handler; nowhere if absent. For measuring what is hot. */
-  readonly countAt?: number;
+  /** Counts executions, of each variant of a handler for itself, at `HANDLER_COUNTS`. For measuring what is hot. */
+  readonly isCounting?: boolean;
 }
 
 /** Generates the core module for the instructions of `decoder` and the CPU `model`. */
 export function generateCore(decoder: Decoder, model: CpuModel, options: CoreOptions = {}): CoreImage {
+  return generate(decoder, model, { hot: HOT_HANDLERS, isCounting: false, ...options }).image;
+}
+
+/** A core that counts, and the names of the handlers that may be hot by their indices. */
+export function generateCountingCore(
+  decoder: Decoder,
+  model: CpuModel,
+): { readonly image: CoreImage; readonly names: ReadonlyMap<number, string> } {
+  const { image, groups } = generate(decoder, model, { hot: [], isCounting: true });
+  const names = new Map<number, string>();
+  for (const { key, mustBeCold } of groups) {
+    if (mustBeCold) continue;
+    image.handlers[key]?.handlers.forEach((index, variant) => names.set(index, handlerName(key, variant)));
+  }
+  return { image, names };
+}
+
+function generate(
+  decoder: Decoder,
+  model: CpuModel,
+  options: Required<CoreOptions>,
+): { readonly image: CoreImage; readonly groups: readonly Group[] } {
   const mb = new ModuleBuilder();
   mb.importMemory('env', 'memory', Math.ceil(PAGE_MAP_BASE / 0x1_0000));
   const imported = <R extends 'i32' | 'none'>(
@@ -264,7 +295,7 @@ export function generateCore(decoder: Decoder, model: CpuModel, options: CoreOpt
   const mmu = defineMmu(mb, exceptions, { deviceRead, deviceWrite, makeCodePage });
   const core: CoreFunctions = { exceptions, mmu, externalRead, externalWrite, firmwareCall, model };
   const lookups = new LookupTables();
-  const groups = enumerateGroups(decoder.rows, core, lookups, new Set(options.hot ?? HOT_HANDLERS));
+  const groups = enumerateGroups(decoder.rows, core, lookups, options);
   /** Handler index of each handler. */
   const indices = new Map<Handler, number>();
 
@@ -437,10 +468,10 @@ export function generateCore(decoder: Decoder, model: CpuModel, options: CoreOpt
                 fb.br(dispatch);
               });
               fb.set(index, load('i32_16u', add(shrU(fb.get(p), i32(1)), fb.get(side))));
-              const { countAt } = options;
-              if (countAt !== undefined) {
+              if (options.isCounting) {
                 const counter = shl(fb.get(index), i32(2));
-                fb.store('i32', counter, countAt, add(load('i32', counter, countAt), i32(1)));
+                const { at } = HANDLER_COUNTS;
+                fb.store('i32', counter, at, add(load('i32', counter, at), i32(1)));
               }
               fb.switch(fb.get(index), cases);
             });
@@ -459,7 +490,7 @@ export function generateCore(decoder: Decoder, model: CpuModel, options: CoreOpt
   mb.export('flushAll', mmu.flushAll);
   mb.export('pstateChanged', exceptions.pstateChanged);
   for (const { at, values } of lookups.tables) mb.addData(at, new Uint8Array(values.buffer));
-  invariant(indices.size < 0x10000 - 3, 'handler indices have 16 bits');
+  invariant(indices.size < HANDLER_COUNTS.capacity - 3, 'handler indices have 16 bits');
   const handlers = Object.fromEntries(
     groups.map(({ key, registers, label, handlers: members }) => [
       key,
@@ -470,7 +501,7 @@ export function generateCore(decoder: Decoder, model: CpuModel, options: CoreOpt
       },
     ]),
   );
-  return { bytes: mb.build(), handlers };
+  return { image: { bytes: mb.build(), handlers }, groups };
 }
 
 invariant(SIDE_TABLE.words * 4 === PAGE_SIZE, 'a handler table covers a page');

@@ -167,16 +167,24 @@ export function tlbOfMode(mode: number): number {
 export const LOOKUP_BASE = Math.ceil(TLB_END / PAGE_SIZE) * PAGE_SIZE;
 export const LOOKUP_SIZE = 320 * KIB;
 
+/** How often each handler was executed, 32 bits by handler index. Touched only by a core that counts. */
+export const HANDLER_COUNTS = { at: LOOKUP_BASE + LOOKUP_SIZE, capacity: 0x1_0000 } as const;
+
 /**
  * Handler indices: 16 bits a code word and one more for running off the page's end. Pages get one when code on them is
  * first executed.
  */
 export const SIDE_TABLE = { words: PAGE_SIZE / 4, stride: PAGE_SIZE / 2 + 8, capacity: 8192 } as const;
-export const SIDE_BASE = LOOKUP_BASE + LOOKUP_SIZE;
+export const SIDE_BASE = HANDLER_COUNTS.at + HANDLER_COUNTS.capacity * 4;
 const SIDE_END = SIDE_BASE + SIDE_TABLE.capacity * SIDE_TABLE.stride;
 
-/** For each page of the memory itself: the address of its handler table, or 0. */
-export const PAGE_MAP_BASE = Math.ceil(SIDE_END / PAGE_SIZE) * PAGE_SIZE;
+/** A page of ones: what the CPU sees of every page that is marked `ERASED`. */
+export const ERASED_PAGE = Math.ceil(SIDE_END / PAGE_SIZE) * PAGE_SIZE;
+
+/** For each page of the memory itself: the address of its handler table, 0, or `ERASED`. */
+export const PAGE_MAP_BASE = ERASED_PAGE + PAGE_SIZE;
+/** Marks a page that is all ones for the guest but has not been filled, so that it costs the host nothing. */
+export const ERASED = 1;
 
 const WASM_PAGE = 64 * KIB;
 export const MAX_MEMORY = 2 ** 32;

@@ -16,7 +16,7 @@ import type { ModuleBuilder } from '../wasm/module-builder.js';
 import type { ExceptionFunctions } from './exceptions.js';
 import { EC, syndrome } from './exceptions.js';
 import {
-  CODE_TLB, CODE_TLB_OFFSET, MODE, MODES, MODE_STRIDE, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY, STATE, TLB,
+  CODE_TLB, CODE_TLB_OFFSET, ERASED, ERASED_PAGE, MODE, MODES, MODE_STRIDE, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY, STATE, TLB,
   TLB_BASE, TLB_END, TLB_FLAGS, tlbOfMode,
 } from './layout.js'; // prettier-ignore
 import { field32, setField32, setField64, setSysreg, sysreg } from './state.js';
@@ -96,6 +96,9 @@ export function defineMmu(
 ): MmuFunctions {
   const bit = (value: I64, n: I64): I64 => and(shrU(value, n), i64(1));
 
+  /** Entry of the page map. */
+  const codeTable = (page: I32): I32 => load('i32', shl(shrU(page, i32(PAGE_SHIFT)), i32(2)), PAGE_MAP_BASE);
+
   /** Host address of the physical page, or 0; the region's flags in EXCHANGE+8. */
   const hostPage = mb.function('hostPage', ['i32'], 'i32', (fb) => {
     const page = fb.param(0, 'i32');
@@ -108,7 +111,8 @@ export function defineMmu(
         const offset = fb.let(sub(fb.get(page), load('i32', fb.get(at), 0)));
         fb.if(ltU(offset, load('i32', fb.get(at), 4)), () => {
           fb.store('i32', i32(0), STATE.EXCHANGE.at + 8, load('i32', fb.get(at), 12));
-          fb.return(add(load('i32', fb.get(at), 8), shl(offset, i32(PAGE_SHIFT))));
+          const host = fb.let(add(load('i32', fb.get(at), 8), shl(offset, i32(PAGE_SHIFT))));
+          fb.return(select(eq(codeTable(host), i32(ERASED)), i32(ERASED_PAGE), host));
         });
         fb.set(at, add(fb.get(at), i32(REGIONS.stride)));
         fb.br(next);
@@ -357,8 +361,6 @@ export function defineMmu(
       );
     });
   };
-
-  const codeTable = (page: I32): I32 => load('i32', shl(shrU(page, i32(PAGE_SHIFT)), i32(2)), PAGE_MAP_BASE);
 
   /** Refills the data TLB entry at `entry` after a walk for an access that is allowed. `(va, entry)`. */
   const fillData = mb.function('fillData', ['i64', 'i32'], 'none', (fb) => {

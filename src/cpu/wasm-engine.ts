@@ -14,7 +14,7 @@ import { NEXT } from './interpreter-stage.js';
 import type { CoreExports, CoreImage, HostImports } from './interpreter.js';
 import { HANDLER, HandlerFinder } from './interpreter.js';
 import {
-  EXIT, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY, SIDE_BASE, SIDE_TABLE, STATE, STATE_SIZE, TLB,
+  ERASED, ERASED_PAGE, EXIT, HANDLER_COUNTS, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY, SIDE_BASE, SIDE_TABLE, STATE, STATE_SIZE, TLB,
   MODES, tlbOfMode,
 } from './layout.js'; // prettier-ignore
 import type { CpuModel } from './models.js';
@@ -48,6 +48,15 @@ export interface DirectRegion {
 }
 
 const MAX_SLICE = 1_000_000;
+
+function pageOf(hostAddress: number): number {
+  return hostAddress - (hostAddress % PAGE_SIZE);
+}
+
+function isAll(words: Int32Array, value: number): boolean {
+  for (const word of words) if (word !== value) return false;
+  return true;
+}
 
 export class WasmEngine implements Engine {
   readonly #memory: GuestMemory;
@@ -103,6 +112,7 @@ export class WasmEngine implements Engine {
       env: { memory: memory.memory, ...imports },
     });
     this.#exports = instance.exports as unknown as CoreExports;
+    memory.bytes.fill(0xff, ERASED_PAGE, ERASED_PAGE + PAGE_SIZE);
     this.#exports.flushAll();
     this.reset(0, 0);
   }
@@ -217,13 +227,25 @@ export class WasmEngine implements Engine {
 
   /** The port of a device whose array the CPU sees directly. */
   directMap(region: DirectRegion): DirectMap {
+    const { sizeBytes } = region;
+    const base = this.#memory.addressOf(region.block);
+    for (let page = 0; page < sizeBytes; page += PAGE_SIZE) this.#setTableOf(base + page, ERASED);
     return {
-      array: this.#memory.block(region.block),
+      sizeBytes,
+      bytes: (offset, length) => {
+        invariant(offset >= 0 && length >= 0 && offset + length <= sizeBytes, 'bytes of the array');
+        this.#fillErased(base + offset, length);
+        return this.#memory.bytes.subarray(base + offset, base + offset + length);
+      },
+      load: (offset, bytes) => {
+        invariant(offset >= 0 && offset + bytes.length <= sizeBytes, 'bytes of the array');
+        this.#load(base + offset, bytes);
+      },
       setMapped: (isMapped) => {
         this.setMapped(region, isMapped);
       },
       changed: (offset, length) => {
-        this.#dropCode(this.#memory.addressOf(region.block) + offset, length);
+        this.#dropCode(base + offset, length);
       },
     };
   }
@@ -233,6 +255,7 @@ export class WasmEngine implements Engine {
     read: (address, into) => {
       const at = this.#hostAddress(address, into.length, false);
       if (at === undefined) return false;
+      this.#fillErased(at, into.length);
       into.set(this.#memory.bytes.subarray(at, at + into.length));
       return true;
     },
@@ -244,6 +267,41 @@ export class WasmEngine implements Engine {
       return true;
     },
   };
+
+  /** Fills the pages of a range that are marked as erased. */
+  #fillErased(hostAddress: number, length: number): void {
+    let hasFilled = false;
+    for (let page = pageOf(hostAddress); page < hostAddress + length; page += PAGE_SIZE) {
+      if (this.#tableOf(page) !== ERASED) continue;
+      this.#memory.bytes.fill(0xff, page, page + PAGE_SIZE);
+      this.#setTableOf(page, 0);
+      hasFilled = true;
+    }
+    // The CPU may have seen `ERASED_PAGE` there.
+    if (hasFilled) this.#exports.flushAll();
+  }
+
+  /** Copies into memory, but leaves pages as they are that need no memory: all ones where erased, all zeros. */
+  #load(hostAddress: number, from: Uint8Array): void {
+    const words = new Int32Array(PAGE_SIZE / 4);
+    const bytes = new Uint8Array(words.buffer);
+    for (let done = 0; done < from.length;) {
+      const at = hostAddress + done;
+      const page = pageOf(at);
+      const piece = from.subarray(done, done + page + PAGE_SIZE - at);
+      done += piece.length;
+      if (piece.length === PAGE_SIZE && this.#tableOf(page) === ERASED) {
+        bytes.set(piece);
+        if (isAll(words, -1)) continue;
+        // A page that was never filled is zero.
+        this.#setTableOf(page, 0);
+        if (isAll(words, 0)) continue;
+      }
+      this.#fillErased(at, piece.length);
+      this.#memory.bytes.set(piece, at);
+    }
+    this.#exports.flushAll();
+  }
 
   #hostAddress(address: number, length: number, forWrite: boolean): number | undefined {
     for (const region of this.#regions) {
@@ -294,10 +352,9 @@ export class WasmEngine implements Engine {
 
   #dropCode(hostAddress: number, length: number): void {
     const end = hostAddress + length;
-    let page = hostAddress - (hostAddress % PAGE_SIZE);
-    for (; page < end; page += PAGE_SIZE) {
+    for (let page = pageOf(hostAddress); page < end; page += PAGE_SIZE) {
       const table = this.#tableOf(page);
-      if (table === 0) continue;
+      if (table === 0 || table === ERASED) continue;
       const first = Math.max(hostAddress - page, 0) >> 2;
       const last = (Math.min(end - page, PAGE_SIZE) - 1) >> 2;
       this.#memory.bytes.fill(0, table + first * 2, table + (last + 1) * 2);
@@ -400,6 +457,11 @@ export class WasmEngine implements Engine {
   }
 
   // ---- state, for tools and tests
+
+  /** How often each handler was executed, by index, if the core counts; borrowed. */
+  handlerCounts(): Uint32Array {
+    return new Uint32Array(this.#memory.memory.buffer, HANDLER_COUNTS.at, HANDLER_COUNTS.capacity);
+  }
 
   /** The CPU model's name. */
   get model(): string {

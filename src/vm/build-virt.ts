@@ -3,6 +3,8 @@ import type { Trace } from '../base/index.js';
 import type { ByteSink, Clock, FlashStorage } from '../bus/index.js';
 import type { FlashBank } from '../boards/ports.js';
 import { buildVirt as buildVirtBoard, VIRT_FLASH_GEOMETRY } from '../boards/virt.js';
+import type { CoreImage } from '../cpu/interpreter.js';
+import type { WasmEngine } from '../cpu/wasm-engine.js';
 import type { CfiFlashCounters } from '../devices/cfi-flash/cfi-flash.js';
 import { openFirmwareFile, openFlashFile } from '../host/node/flash-file.js';
 import { encodeFdt } from '../tables/fdt.js';
@@ -22,14 +24,19 @@ interface VirtHardwareOptions {
   readonly memoryBytes: number;
   readonly gicVersion: 2 | 3;
   readonly epochSeconds: number;
+  readonly core: CoreImage;
   readonly clock: Clock;
   readonly trace: Trace;
   readonly power: PowerLatch;
   readonly serialOutput: ByteSink;
 }
 
+export interface VirtHardware extends Hardware {
+  readonly engine: WasmEngine;
+}
+
 /** The `virt` board with its CPU and its files. */
-export function buildVirt(options: VirtHardwareOptions): Hardware {
+export function buildVirt(options: VirtHardwareOptions): VirtHardware {
   const { clock, trace, power, serialOutput, epochSeconds, memoryBytes } = options;
   const firmware = openFirmware(options.firmware);
   try {
@@ -38,6 +45,7 @@ export function buildVirt(options: VirtHardwareOptions): Hardware {
       const cpuCount = 1;
       const processors = buildProcessors({
         cpuCount,
+        core: options.core,
         directBytes: [BANK_BYTES, BANK_BYTES],
         memoryBytes,
         trace,
@@ -74,8 +82,8 @@ export function buildVirt(options: VirtHardwareOptions): Hardware {
       );
       processors.connect(board);
       const [firmwareBank, variablesBank] = board.flash;
-      firmware.load(firmwareBank!.array);
-      variables.load(variablesBank!.array);
+      firmware.load(firmwareBank!.load);
+      variables.load(variablesBank!.load);
       const deviceTree = encodeFdt(board.deviceTree, { paddingBytes: DEVICE_TREE_PADDING_BYTES });
       return {
         engine,
@@ -112,8 +120,8 @@ export function buildVirt(options: VirtHardwareOptions): Hardware {
 
 /** An image, wherever its bytes are. */
 interface Image {
-  /** Copies the image to the start of `into`, and sets the rest to 0xff as erased flash is. */
-  load(into: Uint8Array): void;
+  /** Hands over the bytes in parts, with the offset of each. */
+  load(into: FlashBank['load']): void;
   close(): void;
 }
 
@@ -160,8 +168,7 @@ function imageOf(option: string, bytes: Uint8Array): Image {
   }
   return {
     load: (into) => {
-      into.set(bytes);
-      into.fill(0xff, bytes.length);
+      into(0, bytes);
     },
     close: () => undefined,
   };

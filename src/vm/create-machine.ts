@@ -1,7 +1,11 @@
 import { MIB, NO_TRACE, UserError } from '../base/index.js';
+import type { CoreImage } from '../cpu/interpreter.js';
+import { CORTEX_A57 } from '../cpu/models.js';
 import { nodeLoop } from '../host/node/event-loop.js';
+import type { VirtHardware } from './build-virt.js';
 import { buildVirt } from './build-virt.js';
 import { DEFAULT_NS_PER_INSTRUCTION, RealClock, VirtualClock } from './clock.js';
+import { coreImage } from './core-image.js';
 import { DEFAULT_MEMORY_BYTES, isMemorySize, MAX_MEMORY_BYTES } from './limits.js';
 import { Machine, PowerLatch } from './machine.js';
 import { SerialConsole } from './serial.js';
@@ -79,6 +83,14 @@ export interface MachineOptions {
  */
 // eslint-disable-next-line @typescript-eslint/require-await -- Building will wait for compilation and for workers.
 export async function createMachine(options: MachineOptions): Promise<Machine> {
+  return assembleMachine(options, coreImage(CORTEX_A57)).machine;
+}
+
+/** `createMachine` with a core module of one's choice and a look inside, for tools. */
+export function assembleMachine(
+  options: MachineOptions,
+  core: CoreImage,
+): { readonly machine: Machine; readonly hardware: VirtHardware } {
   checkWord('machine', options.machine, ['virt']);
   checkWord('flashCommit', options.flashCommit, ['quiet', 'immediate']);
   checkWord('irqchip', options.irqchip, ['gicv2', 'gicv3']);
@@ -106,6 +118,7 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
     ...(options.flash === undefined ? {} : { flash: options.flash }),
     flashCommit: options.flashCommit ?? 'quiet',
     memoryBytes,
+    core,
     gicVersion: options.irqchip === 'gicv2' ? 2 : 3,
     epochSeconds: Math.floor(startTime.getTime() / 1000),
     clock,
@@ -113,14 +126,9 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
     power,
     serialOutput: console,
   });
-  return new Machine({
-    hardware,
-    clock,
-    host: nodeLoop,
-    power,
-    console,
-    onReset: options.onReset ?? 'restart',
-  });
+  const onReset = options.onReset ?? 'restart';
+  const machine = new Machine({ hardware, clock, host: nodeLoop, power, console, onReset });
+  return { machine, hardware };
 }
 
 /** Options come from JavaScript too. */

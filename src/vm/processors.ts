@@ -3,17 +3,16 @@ import type { Trace } from '../base/index.js';
 import { AddressSpace } from '../bus/index.js';
 import type { DeviceAccesses, DirectMap, DmaPort } from '../bus/index.js';
 import type { Board, BoardPorts } from '../boards/ports.js';
-import type { Engine } from '../cpu/engine.js';
 import { GuestMemory } from '../cpu/guest-memory.js';
+import type { CoreImage } from '../cpu/interpreter.js';
 import { CORTEX_A57 } from '../cpu/models.js';
 import type { DirectRegion, FirmwareResult } from '../cpu/wasm-engine.js';
 import { WasmEngine } from '../cpu/wasm-engine.js';
-import { coreImage } from './core-image.js';
 import type { DeviceStatistics, PowerLatch } from './machine.js';
 
 /** CPUs and memory, made before the board, whose devices are wired to them, and connected to it afterwards. */
 export interface Processors extends Pick<BoardPorts, 'currentCpu' | 'cpuLines' | 'cpuPower'> {
-  readonly engine: Engine;
+  readonly engine: WasmEngine;
   readonly dma: DmaPort;
   directMap(base: number, sizeBytes: number): DirectMap;
   /** Puts the board's devices, RAM, system registers and PSCI where the CPUs find them. */
@@ -24,6 +23,8 @@ export interface Processors extends Pick<BoardPorts, 'currentCpu' | 'cpuLines' |
 
 interface ProcessorOptions {
   readonly cpuCount: number;
+  /** The core module, for a Cortex-A57. */
+  readonly core: CoreImage;
   /** Sizes of the direct memory that devices will ask for, in the order in which they do, in bytes. */
   readonly directBytes: readonly number[];
   readonly memoryBytes: number;
@@ -32,7 +33,7 @@ interface ProcessorOptions {
 }
 
 export function buildProcessors(options: ProcessorOptions): Processors {
-  const { cpuCount, directBytes, memoryBytes, trace, power } = options;
+  const { cpuCount, core, directBytes, memoryBytes, trace, power } = options;
   invariant(cpuCount === 1, 'one CPU yet');
   const memory = new GuestMemory([memoryBytes, ...directBytes]);
   const addressSpace = new AddressSpace(trace);
@@ -50,7 +51,7 @@ export function buildProcessors(options: ProcessorOptions): Processors {
     return next === 'stop' ? 'stop' : next === 'wait' ? 'wait' : 'continue';
   };
 
-  const engine = new WasmEngine(memory, CORTEX_A57, coreImage(CORTEX_A57), {
+  const engine = new WasmEngine(memory, CORTEX_A57, core, {
     addressSpace,
     systemRegisterPort: (name) => board?.systemRegisters.get(name),
     firmwareCall,

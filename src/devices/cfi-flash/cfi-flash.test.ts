@@ -46,6 +46,18 @@ class FakeMap implements DirectMap {
     this.array = new Uint8Array(sizeBytes).fill(0xff);
   }
 
+  get sizeBytes(): number {
+    return this.array.length;
+  }
+
+  bytes(offset: number, length: number): Uint8Array {
+    return this.array.subarray(offset, offset + length);
+  }
+
+  load(offset: number, bytes: Uint8Array): void {
+    this.array.set(bytes, offset);
+  }
+
   setMapped(mapped: boolean): void {
     this.isMapped = mapped;
     this.mappings.push(mapped);

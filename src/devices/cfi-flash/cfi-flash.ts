@@ -281,8 +281,8 @@ export class CfiFlash implements MmioDevice, Snapshottable<CfiFlashState> {
   #readChip(offset: number): number {
     const chip = this.#chipAt(offset);
     if (!chip.readsArray) return chip.read(Math.floor(offset / this.#bankWidth));
-    const { array } = this.#options.map;
-    return (array[offset] ?? 0) | ((array[offset + 1] ?? 0) << 8);
+    const [low = 0, high = 0] = this.#options.map.bytes(offset, 2);
+    return low | (high << 8);
   }
 
   #chipAt(offset: number): FlashChip {
@@ -312,9 +312,9 @@ export class CfiFlash implements MmioDevice, Snapshottable<CfiFlashState> {
 
   #program(lane: number, word: number, data: number, driven: number): void {
     const { map, quirks, onOverprogram } = this.#options;
-    const { array } = map;
     const offset = word * this.#bankWidth + lane * 2;
-    const stored = (array[offset] ?? 0) | ((array[offset + 1] ?? 0) << 8);
+    const cell = map.bytes(offset, 2);
+    const stored = (cell[0] ?? 0) | ((cell[1] ?? 0) << 8);
     if ((data & driven & ~stored) !== 0) {
       onOverprogram?.(offset, stored, data & driven);
       if (this.#overprogrammed++ === 0) {
@@ -324,23 +324,22 @@ export class CfiFlash implements MmioDevice, Snapshottable<CfiFlashState> {
     const programmed =
       quirks?.programSetsBits === true ? (stored & ~driven) | (data & driven) : stored & (data | ~driven);
     if (programmed === stored) return;
-    array[offset] = programmed;
-    array[offset + 1] = programmed >> 8;
+    cell[0] = programmed;
+    cell[1] = programmed >> 8;
     this.#noteChange(offset, offset + 2);
   }
 
   #erase(lane: number, block: number): void {
     const { map, geometry } = this.#options;
-    const { array } = map;
     const start = block * geometry.blockBytes;
-    const end = start + geometry.blockBytes;
+    const array = map.bytes(start, geometry.blockBytes);
     let hasChanged = false;
-    for (let offset = start + lane * 2; offset < end; offset += this.#bankWidth) {
+    for (let offset = lane * 2; offset < array.length; offset += this.#bankWidth) {
       hasChanged ||= array[offset] !== 0xff || array[offset + 1] !== 0xff;
       array[offset] = 0xff;
       array[offset + 1] = 0xff;
     }
-    if (hasChanged) this.#noteChange(start, end);
+    if (hasChanged) this.#noteChange(start, start + array.length);
   }
 
   #noteChange(from: number, to: number): void {

@@ -45,8 +45,12 @@ function make(policy: FlashCommitPolicy) {
   const clock = new ManualClock();
   const storage = new FakeStorage();
   const errors: unknown[] = [];
+  const array = new Uint8Array(GEOMETRY.sizeBytes).fill(0xff);
   const map = {
-    array: new Uint8Array(GEOMETRY.sizeBytes).fill(0xff),
+    array,
+    sizeBytes: array.length,
+    bytes: (offset: number, length: number) => array.subarray(offset, offset + length),
+    load: (offset: number, bytes: Uint8Array) => array.set(bytes, offset),
     setMapped: () => undefined,
     changed: () => undefined,
   };

@@ -24,7 +24,7 @@ export interface FlashCommitOptions {
   readonly policy: FlashCommitPolicy;
   /** For the timer's name. */
   readonly name: string;
-  readonly map: Pick<DirectMap, 'array'>;
+  readonly map: Pick<DirectMap, 'bytes' | 'sizeBytes'>;
   readonly storage: FlashStorage;
   readonly clock: Clock;
   /**
@@ -57,7 +57,7 @@ export class FlashCommit implements FlashChanges {
 
   onChanged(offset: number, length: number): void {
     if (this.#options.policy === 'immediate' && !this.isPending) {
-      const bytes = this.#options.map.array.subarray(offset, offset + length);
+      const bytes = this.#options.map.bytes(offset, length);
       if (this.#attempt(() => this.#options.storage.write({ offset, bytes }))) return;
     }
     const last = Math.floor((offset + length - 1) / PAGE_BYTES);
@@ -106,13 +106,13 @@ export class FlashCommit implements FlashChanges {
   }
 
   #dirtyRanges(): FlashRange[] {
-    const { array } = this.#options.map;
+    const { map } = this.#options;
     const ranges: FlashRange[] = [];
     let start = -1;
     let end = -1;
     const close = (): void => {
-      if (start >= 0)
-        ranges.push({ offset: start, bytes: array.subarray(start, Math.min(end, array.length)) });
+      if (start < 0) return;
+      ranges.push({ offset: start, bytes: map.bytes(start, Math.min(end, map.sizeBytes) - start) });
     };
     for (const page of [...this.#dirtyPages].sort((a, b) => a - b)) {
       const at = page * PAGE_BYTES;

@@ -24,6 +24,7 @@ import {
   writeFully,
   type HostFiles,
   type ImageKind,
+  type ImageSink,
 } from './image-file.js';
 
 /** What is compared and written at least: disks write no less. */
@@ -69,8 +70,8 @@ export interface FlashFile extends FlashStorage {
   readonly sizeBytes: number;
   /** What the user should know, one line each. */
   readonly notices: readonly string[];
-  /** Copies the image to the start of `into` and sets the rest of `into` to 0xff. */
-  load(into: Uint8Array): void;
+  /** Hands over the image, from its start to its end. */
+  load(into: ImageSink): void;
   /** Syncs, closes and gives the file free. Calling it again does nothing. */
   close(): void;
 }
@@ -100,8 +101,8 @@ export function openFlashFile(options: FlashFileOptions): FlashFile {
 export interface FirmwareFile {
   readonly path: string;
   readonly sizeBytes: number;
-  /** Copies the image to the start of `into` and sets the rest of `into` to 0xff. */
-  load(into: Uint8Array): void;
+  /** Hands over the image, from its start to its end. */
+  load(into: ImageSink): void;
   close(): void;
 }
 
@@ -232,7 +233,7 @@ class NodeFlashFile implements FlashFile {
     this.#guard('cannot be recovered', '', () => this.#recover());
   }
 
-  load(into: Uint8Array): void {
+  load(into: ImageSink): void {
     this.#guard('cannot be read', '', () => loadImage(this.#files, this.#open.fd, this.sizeBytes, into));
   }
 

@@ -1,4 +1,4 @@
-/** What opening any image file has in common: the mistakes people make, each as one line, and sparse loading. */
+/** What opening any image file has in common: the mistakes people make, each as one line, and loading. */
 import type * as fs from 'node:fs';
 import { UserError } from '../../base/index.js';
 
@@ -117,28 +117,16 @@ export function writeFully(files: HostFiles, fd: number, bytes: Uint8Array, offs
 }
 
 const CHUNK_BYTES = 1024 * 1024;
-const PAGE_BYTES = 4096;
-const ZERO_PAGE = new Uint8Array(PAGE_BYTES);
 
-/**
- * Copies the first `sizeBytes` of a file to the start of `into` and sets the rest to 0xff, as erased flash reads.
- * Pages of zeros are not written where zeros are already: images of 64 MiB are mostly empty, and memory that
- * nobody writes costs the host nothing.
- */
-export function loadImage(files: HostFiles, fd: number, sizeBytes: number, into: Uint8Array): void {
+/** Takes a part of an image: `bytes`, borrowed, belong at `offset`. */
+export type ImageSink = (offset: number, bytes: Uint8Array) => void;
+
+/** Reads the first `sizeBytes` of a file, from the start to the end. */
+export function loadImage(files: HostFiles, fd: number, sizeBytes: number, into: ImageSink): void {
   const chunk = new Uint8Array(Math.min(CHUNK_BYTES, sizeBytes));
   for (let at = 0; at < sizeBytes; at += chunk.length) {
     const bytes = chunk.subarray(0, Math.min(chunk.length, sizeBytes - at));
     readFully(files, fd, bytes, at);
-    for (let page = 0; page < bytes.length; page += PAGE_BYTES) {
-      const from = bytes.subarray(page, page + PAGE_BYTES);
-      const to = into.subarray(at + page, at + page + from.length);
-      if (!isZero(from) || !isZero(to)) to.set(from);
-    }
+    into(at, bytes);
   }
-  into.fill(0xff, sizeBytes);
-}
-
-function isZero(bytes: Uint8Array): boolean {
-  return Buffer.compare(bytes, ZERO_PAGE.subarray(0, bytes.length)) === 0;
 }
