@@ -11,7 +11,9 @@
  * - each variable must have the round's value if its command had ended more than 50 ms before the kill, and the
  *   value before if it had not been given; in between, either.
  *
- * `immediate` tears as the flash itself would; its line is a figure, not a requirement.
+ * `immediate` tears as the flash itself would; its line is a figure, not a requirement. AAVMF 2022.11 erases the
+ * block and programs it from the start for a variable: a kill in between loses what comes behind. After such a kill
+ * the rounds go on with a new store.
  *
  * Options: `--rounds N` (100), `--seed N` (1), `--policy quiet|immediate` (both), `--clock virtual|real` (virtual:
  * boots don't wait; with real, a round takes 15 seconds instead of 5).
@@ -164,7 +166,7 @@ interface Tally {
   /** Variables whose command had ended, and that do not have its value, by how long before the kill it ended. */
   missingRecent: number;
   missingOlder: number;
-  /** Variables with neither the value before the round nor the round's, unless the whole store was lost. */
+  /** Variables with neither the value before the round nor the round's: lost with what was torn around them. */
   damaged: number;
 }
 
@@ -181,15 +183,20 @@ interface Killed extends Boot {
 const isKept = (listing: Listing | undefined): listing is Listing =>
   listing?.get(SENTINEL) === littleEndian(SENTINEL_VALUE);
 
-/** Compares what the firmware lists at the next boot with what it had been told to write. */
-function judge(tally: Tally, killed: Killed, now: Listing | undefined): void {
+/**
+ * Compares what the firmware lists at the next boot with what it had been told to write. False where it found
+ * something broken: more kills on the same file would count that again.
+ */
+function judge(tally: Tally, killed: Killed, now: Listing | undefined): boolean {
   const { listing, value, left, given, endedAt, killedAt } = killed;
   if (killed.leftJournal) tally.journalLeft++;
   if (left) tally.fileWhole++;
   if (now) tally.shellReached++;
-  if (!isKept(now)) return;
+  if (!isKept(now)) return false;
   tally.storeKept++;
-  if (left && isSame(left, now)) tally.listedTheSame++;
+  const isListed = left !== undefined && isSame(left, now);
+  if (isListed) tally.listedTheSame++;
+  const damagedBefore = tally.damaged + tally.missingOlder;
   VARIABLES.forEach((name, index) => {
     const isWritten = now.get(name) === value;
     const isAsBefore = now.get(name) === listing.get(name);
@@ -200,6 +207,7 @@ function judge(tally: Tally, killed: Killed, now: Listing | undefined): void {
       else tally.missingRecent++;
     }
   });
+  return isListed && tally.damaged + tally.missingOlder === damagedBefore;
 }
 
 async function play(policy: Policy, rounds: number, seed: number, clock: string): Promise<Tally> {
@@ -237,10 +245,10 @@ async function play(policy: Policy, rounds: number, seed: number, clock: string)
       const killAfterMs = (random() / 2 ** 32) * writingMs;
       const result = await boot(session, isLast ? [] : commandsOf(kills), isLast ? 'when done' : killAfterMs);
       const { listing } = result;
-      if (killed) judge(tally, killed, listing);
+      const isSound = killed === undefined || judge(tally, killed, listing);
       killed = undefined;
       if (isLast) return tally;
-      if (!isKept(listing)) {
+      if (!isSound || !isKept(listing)) {
         writingMs = await prepare();
         continue;
       }
