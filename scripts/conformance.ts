@@ -228,7 +228,7 @@ function deviations(all: readonly Deviation[]): string {
   });
   return `## Deviations
 
-Where v8a does something else than the document of the part, and a guest could notice.
+Where v8a does something else than the document of the part, or than QEMU's board, and a guest could notice.
 
 ${sections.join('\n\n')}`;
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { MIB, NO_TRACE, UserError } from '../base/index.js';
 import { AddressSpace, ManualClock, type DmaPort, type MmioDevice } from '../bus/index.js';
+import { SYSTEM_REGISTERS } from '../isa/system-registers.js';
 import { decodeFdt } from '../tables/fdt-decoder.js';
 import { encodeFdt } from '../tables/fdt.js';
 import type { BoardPorts } from './ports.js';
@@ -207,6 +208,16 @@ test('each CPU has its timers on PPIs 14 and 11', () => {
 test('GICv3 has its CPU interface in system registers, GICv2 has not', () => {
   assert.equal(rig({ gicVersion: 3 }).board.systemRegisters.has('ICC_IAR1_EL1'), true);
   assert.equal(rig({ gicVersion: 2 }).board.systemRegisters.has('ICC_IAR1_EL1'), false);
+});
+
+test("with a GICv3, every system register that is not the CPU's own has a device behind it", () => {
+  const { systemRegisters } = rig({ gicVersion: 3 }).board;
+  const external = SYSTEM_REGISTERS.filter(({ behind }) => behind.kind === 'external').map(
+    ({ name }) => name,
+  );
+  // The CPU has no EL2 yet.
+  const reachable = [...systemRegisters.keys()].filter((name) => !name.endsWith('_EL2'));
+  assert.deepEqual(external.sort(), reachable.sort());
 });
 
 test('GICv2m turns a message into its SPI', () => {

@@ -2,12 +2,12 @@
  * The `virt` board: the machine that QEMU calls `virt`, which Debian's AAVMF, U-Boot's `qemu_arm64` and every arm64
  * kernel know. Addresses and interrupts are QEMU 7.2's (hw/arm/virt.c, `info mtree`, `dumpdtb`).
  *
- * What a guest sees differently from QEMU's board:
- * - Only one security state and no EL2: no secure UART, PSCI by HVC.
- * - With a GICv3 there is no ITS and so no MSI; with a GICv2 there is a GICv2m.
- * - There is no PMU, and no platform bus, which is empty in QEMU unless asked for.
- * - The device tree has no seeds for random numbers, so that runs can be repeated, nor PSCI's MIGRATE, which QEMU
- *   names and does not implement.
+ * As with QEMU's defaults there is one security state and no EL2: no secure UART, PSCI by HVC.
+ *
+ * @deviation With a GICv3 there is no ITS and so no MSI, which QEMU's board has; with a GICv2 there is a GICv2m.
+ * @deviation There is no PMU, and no platform bus, which is empty in QEMU unless asked for.
+ * @deviation The device tree has no seeds for random numbers, so that runs can be repeated, nor PSCI's MIGRATE, which
+ * QEMU names and does not implement.
  */
 import { GIB, hex, invariant, MIB, physAddr, UserError } from '../base/index.js';
 import {

@@ -1,9 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { InvalidArgumentError } from 'commander';
 import fc from 'fast-check';
 import { GIB, KIB, MIB } from '../base/index.js';
-import { formatSize, listOf, oneOf, parseDuration, parseEscapes, parseMemory, parseSize } from './parse.js';
+import {
+  formatSize,
+  listOf,
+  oneOf,
+  parseDuration,
+  parseEscapes,
+  parseMemory,
+  parseSize,
+  quoteIfNeeded,
+  UnacceptableValue,
+} from './parse.js';
 
 describe('sizes', () => {
   const sizes: readonly (readonly [string, number])[] = [
@@ -40,7 +49,7 @@ describe('sizes', () => {
     'NaN',
   ]) {
     test(`'${text}' is no size`, () => {
-      assert.throws(() => parseSize(text), InvalidArgumentError);
+      assert.throws(() => parseSize(text), UnacceptableValue);
     });
   }
 
@@ -78,7 +87,7 @@ describe('durations', () => {
 
   for (const text of ['', '0', '-5s', 'soon', '5 minutes', '1e9', 's', '0.1ms']) {
     test(`'${text}' is no duration`, () => {
-      assert.throws(() => parseDuration(text), InvalidArgumentError);
+      assert.throws(() => parseDuration(text), UnacceptableValue);
     });
   }
 });
@@ -93,7 +102,7 @@ describe('escapes', () => {
 
   test('other text is UTF-8', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'grapheme' }), (any) => {
+      fc.property(fc.string({ unit: 'grapheme', minLength: 1 }), (any) => {
         assert.equal(text(parseEscapes(any.replaceAll('\\', '\\\\'))), any);
       }),
       { seed: 5, numRuns: 200 },
@@ -111,24 +120,37 @@ describe('escapes', () => {
     test(`'${bad}' is a mistake that names the escapes there are`, () => {
       assert.throws(
         () => parseEscapes(bad),
-        /Unknown escape '\\.?'. Accepted: \\r \\n \\t \\e \\xNN and \\\\/,
+        /unknown escape \\.?; accepted: \\r \\n \\t \\e \\xNN, and \\\\/,
       );
     });
   }
 });
 
+test('text must have at least one character', () => {
+  assert.throws(() => parseEscapes(''), UnacceptableValue);
+});
+
+test('what would mean something else to a shell, or nothing, is shown in quotes', () => {
+  for (const plain of ['512Q', '/usr/share/AAVMF/AAVMF_CODE.fd', 'flash,mmio']) {
+    assert.equal(quoteIfNeeded(plain), plain);
+  }
+  for (const other of ['', 'a b', String.raw`\q`]) assert.equal(quoteIfNeeded(other), `'${other}'`);
+});
+
 describe('words', () => {
   test('one of a few', () => {
     assert.equal(oneOf('real', 'virtual')('real'), 'real');
-    assert.throws(() => oneOf('real', 'virtual')('sundial'), /Accepted: real, virtual\./);
+    assert.throws(() => oneOf('real', 'virtual')('sundial'), /is not supported; accepted: real, virtual$/);
   });
 
   test('a list, or all', () => {
     const parse = listOf(['flash', 'mmio', 'irq']);
     assert.deepEqual(parse('mmio, flash'), ['mmio', 'flash']);
     assert.deepEqual(parse('all'), ['flash', 'mmio', 'irq']);
-    for (const bad of ['flash,everything', '', 'flash,'])
-      assert.throws(() => parse(bad), InvalidArgumentError);
-    assert.throws(() => parse('flash,everything'), /Accepted, separated by commas: all, flash/);
+    for (const bad of ['flash,everything', '', 'flash,']) assert.throws(() => parse(bad), UnacceptableValue);
+    assert.throws(() => parse('flash,everything'), {
+      message: 'everything is not supported; accepted: all, or some of flash,mmio,irq',
+    });
+    assert.throws(() => parse('everything'), { message: /^is not supported; / });
   });
 });

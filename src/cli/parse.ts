@@ -1,6 +1,14 @@
-import { InvalidArgumentError } from 'commander';
 import { GIB, KIB, MIB } from '../base/index.js';
 import { isMemorySize, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES } from '../vm/limits.js';
+
+/** A value that an option doesn't take: what is wrong with it and what would be accepted, to follow the value. */
+export class UnacceptableValue extends Error {
+  override readonly name = 'UnacceptableValue';
+
+  constructor(what: string, accepted: string) {
+    super(`${what}; accepted: ${accepted}`);
+  }
+}
 
 const SIZE_UNITS: Readonly<Record<string, number>> = { B: 1, K: KIB, M: MIB, G: GIB, T: 1024 * GIB };
 
@@ -13,7 +21,7 @@ export function parseSize(text: string): number {
   const unit = (parts?.[2] ?? parts?.[3] ?? 'M').toUpperCase();
   const bytes = parts ? Number(parts[1]) * SIZE_UNITS[unit]! : NaN;
   if (!Number.isSafeInteger(bytes) || bytes === 0) {
-    throw new InvalidArgumentError('Accepted: a size such as 512M, 1G or 1.5GiB; a plain number counts MiB.');
+    throw new UnacceptableValue('is no size', '512M, 1G, 1.5GiB and the like, or a number of MiB');
   }
   return bytes;
 }
@@ -22,8 +30,9 @@ export function parseSize(text: string): number {
 export function parseMemory(text: string): number {
   const bytes = parseSize(text);
   if (!isMemorySize(bytes)) {
-    throw new InvalidArgumentError(
-      `Accepted: whole MiB from ${formatSize(MIN_MEMORY_BYTES)} to ${formatSize(MAX_MEMORY_BYTES)}.`,
+    throw new UnacceptableValue(
+      'is no size for RAM',
+      `whole MiB from ${formatSize(MIN_MEMORY_BYTES)} to ${formatSize(MAX_MEMORY_BYTES)}`,
     );
   }
   return bytes;
@@ -44,17 +53,16 @@ export function parseDuration(text: string): number {
   const parts = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/i.exec(text.trim());
   const ms = parts ? Number(parts[1]) * DURATION_UNITS_MS[(parts[2] ?? 's').toLowerCase()]! : NaN;
   if (!Number.isFinite(ms) || ms < 1 || ms > Number.MAX_SAFE_INTEGER) {
-    throw new InvalidArgumentError(
-      'Accepted: a duration such as 60s, 500ms or 2m; a plain number counts seconds.',
-    );
+    throw new UnacceptableValue('is no duration', '60s, 500ms, 2m and the like, or a number of seconds');
   }
   return Math.round(ms);
 }
 
 const ESCAPES: Readonly<Record<string, number>> = { r: 0x0d, n: 0x0a, t: 0x09, e: 0x1b, '\\': 0x5c };
 
-/** Text as UTF-8 with the escapes `\r \n \t \e \xNN \\` replaced by their bytes. */
+/** Text, not empty, as UTF-8 with the escapes `\r \n \t \e \xNN \\` replaced by their bytes. */
 export function parseEscapes(text: string): Uint8Array {
+  if (text === '') throw new UnacceptableValue('is empty', 'at least one character');
   const encoder = new TextEncoder();
   const bytes: number[] = [];
   // An escape, a lone backslash, or anything up to the next backslash.
@@ -63,40 +71,46 @@ export function parseEscapes(text: string): Uint8Array {
     if (!piece.startsWith('\\')) bytes.push(...encoder.encode(piece));
     else if (byte !== undefined) bytes.push(byte);
     else {
-      throw new InvalidArgumentError(
-        `Unknown escape '${piece}'. Accepted: \\r \\n \\t \\e \\xNN and \\\\ for a backslash.`,
+      throw new UnacceptableValue(
+        `has the unknown escape ${piece}`,
+        '\\r \\n \\t \\e \\xNN, and \\\\ for a backslash',
       );
     }
   }
   return Uint8Array.from(bytes);
 }
 
-/** As `parseEscapes`, of text that isn't empty. */
-export function parseScriptText(text: string): Uint8Array {
-  if (text === '') throw new InvalidArgumentError('Accepted: a text of at least one character.');
-  return parseEscapes(text);
-}
-
 /** A parser for an option that takes one of a few words. */
 export function oneOf<Word extends string>(...words: readonly Word[]): (text: string) => Word {
   return (text) => {
     const word = words.find((candidate) => candidate === text);
-    if (word === undefined) throw new InvalidArgumentError(`Accepted: ${words.join(', ')}.`);
+    if (word === undefined) throw new UnacceptableValue('is not supported', words.join(', '));
     return word;
   };
 }
 
 /** A parser for an option that takes a comma-separated list of words, or `all`. */
 export function listOf<Word extends string>(words: readonly Word[]): (text: string) => readonly Word[] {
-  const parseWord = oneOf(...words);
   return (text) => {
     if (text === 'all') return words;
-    const given = text.split(',').map((word) => word.trim());
-    const unknown = given.find((word) => !words.some((candidate) => candidate === word));
-    if (unknown !== undefined) {
-      const which = given.length === 1 ? '' : `'${unknown}' is none of these. `;
-      throw new InvalidArgumentError(`${which}Accepted, separated by commas: all, ${words.join(', ')}.`);
-    }
-    return given.map(parseWord);
+    return text.split(',').map((given) => {
+      const word = words.find((candidate) => candidate === given.trim());
+      if (word === undefined) {
+        const culprit = given === text ? '' : `${quoteIfNeeded(given.trim())} `;
+        throw new UnacceptableValue(`${culprit}is not supported`, `all, or some of ${words.join(',')}`);
+      }
+      return word;
+    });
   };
+}
+
+/** The name of a file, which need not exist. */
+export function parsePath(text: string): string {
+  if (text === '') throw new UnacceptableValue('is empty', 'the name of a file');
+  return text;
+}
+
+/** `text` as one would type it in a shell: in quotes where it is empty or has more than plain characters. */
+export function quoteIfNeeded(text: string): string {
+  return /^[\w./,:=@%+-]+$/.test(text) ? text : `'${text}'`;
 }

@@ -1,8 +1,11 @@
 import { Command, Option } from 'commander';
+import type { CommanderError } from 'commander';
 import { TRACE_CHANNELS, UserError } from '../base/index.js';
 import type { TraceChannel } from '../base/index.js';
 import { EXIT_STATUS_HELP } from './exit-status.js';
-import { formatSize, listOf, oneOf, parseDuration, parseMemory, parseScriptText } from './parse.js';
+import {
+  formatSize, listOf, oneOf, parseDuration, parseEscapes, parseMemory, parsePath, quoteIfNeeded, UnacceptableValue,
+} from './parse.js'; // prettier-ignore
 import { DEFAULT_MEMORY_BYTES } from '../vm/limits.js';
 
 /** One `--expect` or `--send`, in the order of the command line. */
@@ -51,7 +54,7 @@ Keys on a terminal:
 
 /**
  * The command line of v8a. `run` carries out `v8a run` and returns the exit status, which goes to `exit`.
- * Mistakes are thrown as commander's errors.
+ * Mistakes are thrown as `UserError`; help and the version, once shown, as commander's error with exit code 0.
  */
 export function buildProgram(
   version: string,
@@ -64,13 +67,15 @@ export function buildProgram(
     .helpOption('-h, --help', 'show help')
     .usage('<command> [options]')
     .configureHelp({ subcommandTerm: (command) => command.name() })
+    .helpCommand('help [command]', 'show the help of a command')
     .addHelpText('after', "\n'v8a <command> --help' tells all about a command.")
-    .exitOverride()
+    .exitOverride(inOneLine('v8a'))
     .configureOutput({ writeErr: () => undefined });
 
   const script: ScriptStep[] = [];
-  const runCommand = program
+  program
     .command('run')
+    .exitOverride(inOneLine('v8a run'))
     .summary('run a virtual machine')
     .description(
       'Runs a virtual machine with this terminal as its serial console.\n' +
@@ -81,74 +86,144 @@ export function buildProgram(
     .configureHelp({ helpWidth: 100 })
 
     .optionsGroup('Machine:')
-    .option('--machine <name>', 'board: virt, as in QEMU', oneOf('virt'), 'virt')
-    .option('-f, --firmware <file>', 'firmware image, such as AAVMF_CODE.fd; may be smaller than its bank')
-    .option('-F, --flash <file>', 'image of the flash for variables, read and written, such as AAVMF_VARS.fd')
-    .option(
-      '--flash-commit <policy>',
-      'quiet: commit when the guest has finished an update, all or nothing; immediate: every command at once',
-      oneOf('quiet', 'immediate'),
-      'quiet',
+    .addOption(option('--machine <name>', 'board: virt, as in QEMU', oneOf('virt')).default('virt', 'virt'))
+    .addOption(
+      option(
+        '-f, --firmware <file>',
+        'firmware image, such as AAVMF_CODE.fd; may be smaller than its bank',
+        parsePath,
+      ),
     )
-    .option(
-      '-m, --mem <size>',
-      `size of RAM: 512M, 1G, or a number of MiB (default: ${formatSize(DEFAULT_MEMORY_BYTES)})`,
-      parseMemory,
+    .addOption(
+      option(
+        '-F, --flash <file>',
+        'image of the flash for variables, read and written, such as a copy of AAVMF_VARS.fd',
+        parsePath,
+      ),
     )
-    .option('-c, --cpus <count>', 'number of CPUs: 1 in this version', oneOf('1'), '1')
-    .option('--irqchip <kind>', 'interrupt controller: gicv2 or gicv3', oneOf('gicv2', 'gicv3'), 'gicv3')
-    .option(
-      '--clock <kind>',
-      'real: guest time follows the host; virtual: it counts instructions and jumps over waits, so that runs' +
-        ' repeat exactly (default: real when standard input is a terminal, else virtual)',
-      oneOf('real', 'virtual'),
+    .addOption(
+      option(
+        '--flash-commit <policy>',
+        'quiet: commit when the guest has finished an update, all or nothing; immediate: every command at once',
+        oneOf('quiet', 'immediate'),
+      ).default('quiet', 'quiet'),
+    )
+    .addOption(
+      option('-m, --mem <size>', 'size of RAM: 512M, 1G, or a number of MiB', parseMemory).default(
+        DEFAULT_MEMORY_BYTES,
+        formatSize(DEFAULT_MEMORY_BYTES),
+      ),
+    )
+    .addOption(
+      option('-c, --cpus <count>', 'number of CPUs: 1 in this version', oneOf('1')).default('1', '1'),
+    )
+    .addOption(
+      option('--irqchip <kind>', 'interrupt controller: gicv2 or gicv3', oneOf('gicv2', 'gicv3')).default(
+        'gicv3',
+        'gicv3',
+      ),
+    )
+    .addOption(
+      option(
+        '--clock <kind>',
+        'real: guest time follows the host; virtual: it counts instructions and jumps over waits, so that runs' +
+          ' repeat exactly (default: real when standard input is a terminal, else virtual)',
+        oneOf('real', 'virtual'),
+      ),
     )
     .option('--no-reboot', 'end when the guest resets, instead of starting it again')
 
     .optionsGroup('Script (repeat as needed; done in the order given):')
-    .option('--expect <text>', 'wait until the guest has printed text', (text: string) => {
-      script.push({ kind: 'expect', text: new TextDecoder().decode(parseScriptText(text)) });
-    })
-    .option(
-      '--send <text>',
-      'type text; in both, \\r \\n \\t \\e \\xNN and \\\\ are understood. After a last --expect v8a ends; after a' +
-        ' last --send the guest runs on until it powers off. With a script, standard input is read only from' +
-        ' a terminal',
-      (text: string) => {
-        script.push({ kind: 'send', bytes: parseScriptText(text) });
-      },
+    .addOption(
+      option('--expect <text>', 'wait until the guest has printed text', (text) => {
+        script.push({ kind: 'expect', text: new TextDecoder().decode(parseEscapes(text)) });
+      }),
     )
-    .option(
-      '--timeout <duration>',
-      'fail when the whole run takes longer: 60s, 500ms, 2m, or a number of seconds. Time of the host, with' +
-        ' either clock',
-      parseDuration,
+    .addOption(
+      option(
+        '--send <text>',
+        'type text; in both, \\r \\n \\t \\e \\xNN and \\\\ are understood. After a last --expect v8a ends; after a' +
+          ' last --send the guest runs on until it powers off. With a script, standard input is read only from' +
+          ' a terminal',
+        (text) => {
+          script.push({ kind: 'send', bytes: parseEscapes(text) });
+        },
+      ),
+    )
+    .addOption(
+      option(
+        '--timeout <duration>',
+        'fail when the whole run takes longer: 60s, 500ms, 2m, or a number of seconds. Time of the host, with' +
+          ' either clock',
+        parseDuration,
+      ),
     )
 
     .optionsGroup('Looking inside:')
-    .option('--log <file>', 'copy everything the guest prints to file')
-    .option(
-      '--trace <channels>',
-      `report events on standard error: all, or some of ${TRACE_CHANNELS.join(',')}`,
-      listOf(TRACE_CHANNELS),
+    .addOption(option('--log <file>', 'copy everything the guest prints to file', parsePath))
+    .addOption(
+      option(
+        '--trace <channels>',
+        `report events on standard error: all, or some of ${TRACE_CHANNELS.join(',')}`,
+        listOf(TRACE_CHANNELS),
+      ),
     )
-    .option('--trace-file <file>', 'write them to file instead')
+    .addOption(option('--trace-file <file>', 'write them to file instead', parsePath))
     .option('--stats', 'when the run ends, print instructions, speed and accesses by device')
-    .option('--dump-dtb <file>', 'write the device tree to file and exit')
+    .addOption(option('--dump-dtb <file>', 'write the device tree to file and exit', parsePath))
 
     .addHelpText('after', KEYS)
     .addHelpText('after', `\nExit status:\n${formatStatuses().trimEnd()}`)
     .addHelpText('after', EXAMPLES.trimEnd())
     // Refused here, by name; commander would only count.
     .argument('[surplus...]')
-    .action(async (surplus: string[], options: Omit<RunOptions, 'mem'> & { readonly mem?: number }) => {
+    .action(async (surplus: string[], options: RunOptions) => {
       if (surplus[0] !== undefined) {
-        throw new UserError('usage', `unexpected argument '${surplus[0]}': v8a run takes options only`);
+        throw new UserError(
+          'usage',
+          `${quoteIfNeeded(surplus[0])}: unexpected argument; accepted: options only; 'v8a run --help' lists them`,
+        );
       }
-      exit(await run({ ...options, mem: options.mem ?? DEFAULT_MEMORY_BYTES }, script));
+      exit(await run(options, script));
     });
-  runCommand.exitOverride().configureOutput({ writeErr: () => undefined });
   return program;
+}
+
+/** An option whose value `parse` reads. What it refuses is a mistake that names the option and the value. */
+function option(flags: string, description: string, parse: (text: string) => unknown): Option {
+  const made = new Option(flags, description);
+  return made.argParser((text: string) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      if (!(error instanceof UnacceptableValue)) throw error;
+      throw new UserError('option', `${made.long} ${quoteIfNeeded(text)}: ${error.message}`);
+    }
+  });
+}
+
+/** Commander's messages about a command line for `command`, in the words of all others. */
+function inOneLine(command: string): (error: CommanderError) => never {
+  return (error) => {
+    if (error.exitCode === 0) throw error;
+    const lists = (what: string) => `'${command} --help' lists the ${what}`;
+    const guess = /Did you mean (?:one of )?(.*)\?/.exec(error.message)?.[1];
+    const meant = guess === undefined ? '' : `did you mean ${guess}? `;
+    const [, name = ''] = /'(?:-\w, )?([^']*)'/.exec(error.message) ?? [];
+    switch (error.code) {
+      case 'commander.unknownOption':
+        throw new UserError('usage', `${quoteIfNeeded(name)}: unknown option; ${meant}${lists('options')}`);
+      case 'commander.unknownCommand':
+        throw new UserError('usage', `${quoteIfNeeded(name)}: unknown command; ${meant}${lists('commands')}`);
+      case 'commander.help':
+        // `v8a help` of something; commander doesn't say of what.
+        throw new UserError('usage', `help: unknown command; ${lists('commands')}`);
+      case 'commander.optionMissingArgument':
+        throw new UserError('usage', `${name.split(' ')[0]}: its value is missing; accepted: ${name}`);
+      default:
+        throw new UserError('usage', error.message.replace(/^error: /, ''));
+    }
+  };
 }
 
 function formatStatuses(): string {

@@ -2,7 +2,7 @@
 export type RunExit =
   /** The budget is used up, or a device asked for attention (`Engine.kick`). */
   | 'budget'
-  /** Every CPU waits for an interrupt (WFI, WFE) and none is pending. */
+  /** Every CPU waits for an interrupt (WFI, PSCI CPU_SUSPEND) and none is pending. */
   | 'idle'
   /** The guest asked for power-off or reset; the power port has been told. */
   | 'stopped';

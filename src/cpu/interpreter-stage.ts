@@ -1,6 +1,6 @@
 /**
- * `Stage` for the interpreter: one handler per row and combination of static fields. Dynamic fields are extracted from
- * the instruction word at run time.
+ * `Stage` for the interpreter: one handler per row, combination of static fields and splits, and variant. Dynamic fields
+ * are extracted from the instruction word at run time.
  *
  * A hot handler is a case of the interpreter's one function and leaves by branching to its labels; a cold handler is a
  * function of its own that returns what the loop shall do next.
@@ -30,7 +30,7 @@ import { field32, field64, setField32, setField64, setSysreg, sysreg, sysregAddr
 /** What a cold handler returns. */
 export const NEXT = { instruction: 0, refetch: 1, exit: 2 } as const;
 
-/** Functions of the core module and of the host that handlers call. */
+/** What handlers are generated for: functions of the core module and of the host to call, and the CPU's model. */
 export interface CoreFunctions {
   readonly exceptions: ExceptionFunctions;
   readonly mmu: MmuFunctions;
@@ -696,8 +696,8 @@ export class InterpreterStage implements Stage {
   }
 
   /**
-   * The monitor remembers the value loaded: the store happens if memory still holds it. A store by somebody else of
-   * the same value in between goes unnoticed.
+   * @deviation The exclusive monitor remembers address, size and the value loaded, and a store-exclusive happens if
+   * memory still holds that value: it reads memory once more, and a store of the same value in between goes unnoticed.
    */
   storeExclusive(address: I64, size: SizeLog2 | 4, low: I64, high?: I64): I32 {
     const fb = this.#fb;

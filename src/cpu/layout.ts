@@ -68,7 +68,7 @@ export const STATE = {
   PENDING: cell(4),
   /** Why `run` came back: a value of `EXIT`. */
   EXIT: cell(4),
-  /** Set by SEV and by interrupts, consumed by WFE. */
+  /** The event register: set by SEV and exception returns, consumed by WFE. */
   EVENT: cell(4),
   /** The exclusive monitor: address (all ones where open), size in bytes, value loaded. */
   EXCLUSIVE_ADDRESS: cell(8),

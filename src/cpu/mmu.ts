@@ -4,6 +4,12 @@
  * Implemented: EL1&0 regime, 4K, 16K and 64K granules, 48-bit addresses, blocks and contiguous entries (cached page by
  * page), hierarchical permissions, access flag (by software), AP, UXN, PXN, WXN, PAN, top byte ignore, Device and Normal
  * memory with the alignment faults that follow. Physical addresses have 44 bits (ID_AA64MMFR0_EL1.PARange).
+ *
+ * @deviation Cached translations are forgotten more often than asked for, which the architecture allows at any time:
+ * writing TTBR0_EL1 or TTBR1_EL1 and TLBI by ASID forget all of them, global ones too; TLBI by address disregards the
+ * ASID and, where blocks or granules above 4 KiB are in use, forgets all.
+ *
+ * @deviation AT reports memory as Device-nGnRnE or as Normal write-back in PAR_EL1, whatever MAIR_EL1 has beyond that.
  */
 import type { I32, I64, LoadKind, StoreKind } from '../wasm/expr.js';
 import {
@@ -77,7 +83,7 @@ export interface MmuFunctions {
   readonly flushAll: FunctionRef<'none'>;
   /** `(va)`: forgets what covers the page. */
   readonly flushAddress: FunctionRef<'none'>;
-  /** Forgets what isn't global. */
+  /** Forgets at least what isn't global. */
   readonly flushAddressSpace: FunctionRef<'none'>;
   /** `(va, access, pc)`: faults where a cache maintenance instruction may not reach the address. */
   readonly checkMaintenance: FunctionRef<'none'>;
@@ -533,10 +539,11 @@ export function defineMmu(
     });
   });
 
-  /** Alignment checks that come before translation; returns from the function after a fault. */
+  /** Non-zero where `va` is not aligned as the request says. */
   const misalignment = (va: I64, request: I32): I32 =>
     and(wrap(va), sub(shl(i32(1), shrU(request, i32(REQUEST.alignmentShift))), i32(1)));
 
+  /** Alignment faults that come before translation; `leave` returns from the function after one. */
   const checkAlignment = (
     fb: FunctionBuilder,
     va: I64,
@@ -554,6 +561,7 @@ export function defineMmu(
     });
   };
 
+  /** Alignment faults that the page asks for, as Device memory does; `leave` returns from the function after one. */
   const checkStrict = (
     fb: FunctionBuilder,
     va: I64,
@@ -695,7 +703,6 @@ export function defineMmu(
     fb.call(storePiece, va, size, value, entry, pc, request);
   });
 
-  /** Bytes of a DC ZVA block, as DCZID_EL0.BS says. */
   const zeroBlock = mb.function('zeroBlock', ['i64', 'i64'], 'none', (fb) => {
     const va = fb.get(fb.param(0, 'i64'));
     const pc = fb.get(fb.param(1, 'i64'));
@@ -856,4 +863,5 @@ export function defineMmu(
 
 /** log2 of the words of a DC ZVA block, as DCZID_EL0.BS has it. */
 export const ZVA_LOG2_WORDS = 4;
+/** Bytes of a DC ZVA block. */
 const ZVA_BYTES = 4 << ZVA_LOG2_WORDS;

@@ -1,6 +1,5 @@
-import { ZVA_LOG2_WORDS } from './mmu.js';
-
 /** What the identification registers of a CPU say: exactly what is implemented. */
+import { ZVA_LOG2_WORDS } from './mmu.js';
 
 export interface CpuModel {
   readonly name: string;
@@ -15,8 +14,10 @@ export interface CpuModel {
 }
 
 /**
- * Cortex-A57 r1p0 (DDI0488) without AArch32, EL2, EL3, the performance monitors, big-endian data and the cryptographic
- * instructions, and with the 16K granule, which the part doesn't have.
+ * Cortex-A57 r1p0 (DDI0488).
+ *
+ * @deviation It has no AArch32, EL2, EL3, performance monitors, big-endian data and cryptographic instructions, and it
+ * has the 16K granule, which the part doesn't have. Its identification registers say so.
  */
 export const CORTEX_A57: CpuModel = {
   name: 'cortex-a57',

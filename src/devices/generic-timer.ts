@@ -4,9 +4,12 @@
  * own descriptions.
  *
  * Modelled: counters, both timers with their compare and timer-value views, the virtual offset. Controls of trapping
- * and the event stream (CNTKCTL_EL1, CNTHCTL_EL2) belong to the CPU. No memory-mapped frames.
+ * (CNTKCTL_EL1, CNTHCTL_EL2) belong to the CPU. No memory-mapped frames.
  *
  * Timer values of a disabled timer are UNKNOWN to the architecture; here they go on counting.
+ *
+ * @deviation There is no event stream (CNTKCTL_EL1.EVNTEN). No WFE waits for one: it ends when devices have had their
+ * turn.
  */
 import { invariant } from '../base/index.js';
 import type {
@@ -18,7 +21,10 @@ import type {
   Timer as ClockTimer,
 } from '../bus/index.js';
 
-/** The system registers that `GenericTimers` serves. */
+/**
+ * The system registers that `GenericTimers` serves. CNTVOFF_EL2 is reached from EL2 alone: for a CPU without one the
+ * offset stays 0.
+ */
 export const TIMER_REGISTERS = [
   'CNTFRQ_EL0',
   'CNTPCT_EL0',

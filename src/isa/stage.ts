@@ -34,7 +34,7 @@ export interface AccessOptions {
 /** Conditions of the architecture by number: 0 EQ, 1 NE, 2 CS … 14 AL, 15 NV. */
 export type Condition = number;
 
-/** Barriers and events that the engine may want to see. */
+/** Hints that do something, or that the engine may want to see. */
 export type Hint = 'yield' | 'wfe' | 'wfi' | 'sev' | 'sevl';
 
 export interface Stage {
@@ -47,8 +47,8 @@ export interface Stage {
   /** The field as a two's complement number, sign-extended and shifted left by `shift`. */
   simm64(field: ImmField, shift?: number): I64;
   /**
-   * A 64-bit number computed from the word at decode time (a bit mask, an expanded immediate): `table` gives it for each
-   * value of the `fields` taken together, first field in the highest bits.
+   * A 64-bit number that follows from fields alone (a bit mask, an expanded immediate): `table` gives it for each value
+   * of the `fields` taken together, first field in the highest bits.
    */
   lookup(name: string, fields: readonly ImmField[], table: (index: number) => bigint): I64;
 

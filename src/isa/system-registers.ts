@@ -3,6 +3,13 @@
  * trap checks derive from it.
  *
  * DDI0487 (Arm ARM), D19 for registers, C5.3 to C5.5 for operations.
+ *
+ * @deviation Self-hosted debug is registers alone: they hold what is written, and no breakpoint, watchpoint or single
+ * step ever comes of it. The OS lock does not exist: OSLSR_EL1 reads as locked whatever is written to OSLAR_EL1.
+ * Claim tags cannot be set.
+ *
+ * @deviation Caches are not modelled. Their identification registers describe those of the part, their maintenance is
+ * a permission check, and instructions are what memory holds, maintained or not.
  */
 import { invariant } from '../base/index.js';
 
@@ -257,14 +264,14 @@ export const SYSTEM_REGISTERS: readonly SystemRegister[] = [
   register('CNTV_CTL_EL0', [3, 3, 14, 3, 1], EXTERNAL, { el0: EL0VTEN }),
   register('CNTV_CVAL_EL0', [3, 3, 14, 3, 2], EXTERNAL, { el0: EL0VTEN }),
 
-  // GIC CPU interface, IHI0069 12.2. Undefined unless the machine has a GICv3.
+  // GIC CPU interface, IHI0069 12.2, with 5 bits of priority. Undefined unless the machine has a GICv3.
   register('ICC_PMR_EL1', [3, 0, 4, 6, 0], EXTERNAL),
   register('ICC_IAR0_EL1', [3, 0, 12, 8, 0], EXTERNAL, { access: 'ro' }),
   register('ICC_EOIR0_EL1', [3, 0, 12, 8, 1], EXTERNAL, { access: 'wo' }),
   register('ICC_HPPIR0_EL1', [3, 0, 12, 8, 2], EXTERNAL, { access: 'ro' }),
   register('ICC_BPR0_EL1', [3, 0, 12, 8, 3], EXTERNAL),
-  ...numbered(4, (n) => register(`ICC_AP0R${n}_EL1`, [3, 0, 12, 8, 4 + n], EXTERNAL)),
-  ...numbered(4, (n) => register(`ICC_AP1R${n}_EL1`, [3, 0, 12, 9, n], EXTERNAL)),
+  register('ICC_AP0R0_EL1', [3, 0, 12, 8, 4], EXTERNAL),
+  register('ICC_AP1R0_EL1', [3, 0, 12, 9, 0], EXTERNAL),
   register('ICC_DIR_EL1', [3, 0, 12, 11, 1], EXTERNAL, { access: 'wo' }),
   register('ICC_RPR_EL1', [3, 0, 12, 11, 3], EXTERNAL, { access: 'ro' }),
   register('ICC_SGI1R_EL1', [3, 0, 12, 11, 5], EXTERNAL, { access: 'wo' }),

@@ -3,10 +3,11 @@ const KEPT_CHARACTERS = 256 * 1024;
 const LINE_WIDTH = 200;
 
 /** Clear the screen, or put the cursor somewhere: firmware goes to the next line, and to the next column, this way. */
-const CURSOR_MOVES = /\u001b\[(?:[0-3]?J|(\d*)(?:;\d*)?H)/g;
-/** Every other control sequence, ECMA-48 5.4. */
-const CONTROL_SEQUENCES = /\u001b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])/g;
-const CONTROL_CHARACTERS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g;
+const CURSOR_MOVES = /\u001b\[(?:[0-3]?J|(\d*)(?:;(\d*))?H)/g;
+/** Every other control sequence: ECMA-48 5.4, 5.6 (control strings) and, for the rest, ECMA-35 13. */
+const CONTROL_SEQUENCES =
+  /\u001b(?:\[[0-?]*[ -/]*[@-~]|[PX\]^_][^\u0007\u001b]*(?:\u0007|\u001b\\)|[ -/]*[0-~])/g;
+const CONTROL_CHARACTERS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/g;
 
 /** What the guest has printed, addressed by the number of characters printed before. */
 export class Transcript {
@@ -44,10 +45,11 @@ export class Transcript {
     const plain = this.#text
       // Enough for `count` lines, however little of it is visible.
       .slice(-KEPT_CHARACTERS / 4)
-      .replace(CURSOR_MOVES, (_sequence, row: string | undefined) => {
+      .replace(CURSOR_MOVES, (_sequence, row: string | undefined, column: string | undefined) => {
         const isSameRow = row !== undefined && row === lastRow;
         lastRow = row;
-        return isSameRow ? '' : '\n';
+        if (!isSameRow) return '\n';
+        return Number(column ?? 1) <= 1 ? '\r' : '';
       })
       .replace(CONTROL_SEQUENCES, '')
       .replace(CONTROL_CHARACTERS, '');

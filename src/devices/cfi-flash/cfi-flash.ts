@@ -6,14 +6,14 @@
  * and loads, instruction fetches and page-table walks never come here. Stores always do. The first command that
  * leaves array mode takes the mapping away, the last chip that returns brings it back.
  *
- * What a guest might notice:
- * - Commands complete at once: the status is always ready. There is no suspend; the query table says so.
- * - Blocks are unlocked after reset, where the parts of the time lock them; `virt` and kvmtool guests expect it.
- * - A part whose bytes could be written singly does not exist. A byte written is a command wherever it lies in the
- *   chip's word, and as data it programs that byte alone.
- * - Protection registers read as zero and cannot be programmed.
- * - Chips wired in `lock-step` all take the command that any write is, where two real parts would each see their own
- *   half of the bus. See `CfiFlashWiring`.
+ * @deviation Commands complete at once: the status is always ready. There is no suspend; the query table says so.
+ * @deviation Blocks are unlocked after reset, where the parts of the time lock them; `virt` and kvmtool guests expect
+ * it.
+ * @deviation A part whose bytes could be written singly does not exist. A byte written is a command wherever it lies
+ * in the chip's word, and as data it programs that byte alone.
+ * @deviation Protection registers read as zero and cannot be programmed.
+ * @deviation Chips wired in `lock-step` all take the command that any write is, where two real parts would each see
+ * their own half of the bus. See `CfiFlashWiring`.
  *
  * @spec JESD68.01; AN-646
  */
