@@ -8,8 +8,6 @@
  * @deviation Cached translations are forgotten more often than asked for, which the architecture allows at any time:
  * writing TTBR0_EL1 or TTBR1_EL1 and TLBI by ASID forget all of them, global ones too; TLBI by address disregards the
  * ASID and, where blocks or granules above 4 KiB are in use, forgets all.
- *
- * @deviation AT reports memory as Device-nGnRnE or as Normal write-back in PAR_EL1, whatever MAIR_EL1 has beyond that.
  */
 import type { I32, I64, LoadKind, StoreKind } from '../wasm/expr.js';
 import {
