@@ -40,6 +40,7 @@ import { InterpreterStage, LookupTables, NEXT } from './interpreter-stage.js';
 import {
   CODE_TLB,
   CODE_TLB_OFFSET,
+  EXIT,
   HANDLER_COUNTS,
   PAGE_MAP_BASE,
   PAGE_SHIFT,
@@ -366,7 +367,7 @@ function generate(
           fb.if(isOutOfBudget(), () => {
             setField64(fb, 'PC', fb.get(target));
             spillFlags();
-            setField32(fb, 'EXIT', i32(0));
+            setField32(fb, 'EXIT', i32(EXIT.budget));
             fb.br(exit);
           });
           fb.set(
@@ -478,7 +479,7 @@ function generate(
           });
           setField64(fb, 'PC', add(field64('DELTA'), extU(fb.get(p))));
           spillFlags();
-          setField32(fb, 'EXIT', i32(0));
+          setField32(fb, 'EXIT', i32(EXIT.budget));
           fb.br(exit);
         });
       });

@@ -97,7 +97,7 @@ export const STATE_SIZE = 4 * KIB;
 if (next > STATE_SIZE) throw new Error('CPU state outgrew its page');
 
 /** Values of the EXIT cell. */
-export const EXIT = { budget: 0, waitForInterrupt: 1, waitForEvent: 2, stopped: 3 } as const;
+export const EXIT = { budget: 0, waitForInterrupt: 1, waitForEvent: 2 } as const;
 
 // ---- guest memory regions, as the page walker sees them
 
@@ -134,8 +134,6 @@ export const TLB_FLAGS = {
   /** Accesses must be aligned: Device memory, MMU off, SCTLR_EL1.A. */
   strict: 0x8,
   device: 0x10,
-  /** Belongs to one address space (nG). */
-  notGlobal: 0x20,
   /** Backed by host memory: `host` is its address. */
   direct: 0x40,
   /** Direct, but stores go to the device. */

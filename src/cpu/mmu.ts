@@ -319,7 +319,6 @@ export function defineMmu(
         flagIf(w, TLB_FLAGS.writable),
         flagIf(x, TLB_FLAGS.executable),
         flagIf(device, TLB_FLAGS.device | TLB_FLAGS.strict),
-        flagIf(wrap(bit(d, i64(11))), TLB_FLAGS.notGlobal),
         flagIf(isLarge, TLB_FLAGS.large),
         strict,
       ].reduce((all, flag) => or(all, flag)),
