@@ -1,6 +1,7 @@
 /**
  * A reference model of what both GIC architectures say about pending, active and priority, written as the texts
- * have it (sets, lists and sorting; nothing cached), and the property that a GIC behaves like it.
+ * have it (sets, lists and sorting; nothing cached), the property that a GIC behaves like it, and what the tests of
+ * both need to drive one.
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
@@ -408,30 +409,147 @@ function describe(one: Command): string {
   return JSON.stringify(one);
 }
 
-/** One frame of a GIC as a device by itself, with the whole GIC's state. */
-export function frameOf<State>(
-  frame: MmioDevice,
-  gic: Snapshottable<State>,
-): MmioDevice & Snapshottable<State> {
-  return {
-    name: frame.name,
-    sizeBytes: frame.sizeBytes,
-    maxAccess: frame.maxAccess,
-    read: (offset, size) => frame.read(offset, size),
-    write: (offset, size, value) => frame.write(offset, size, value),
-    read64: (offset) => frame.read64!(offset),
-    write64: (offset, value) => frame.write64!(offset, value),
-    reset: () => frame.reset(),
-    saveState: () => gic.saveState(),
-    restoreState: (state) => gic.restoreState(state),
-  };
-}
-
 /** A line that can be looked at. */
 export class Probe implements IrqLine {
   level = false;
 
   set(level: boolean): void {
     this.level = level;
+  }
+}
+
+/** Offsets in the distributor that IHI0048B table 4-1 and IHI0069 table 12-25 both give. */
+export const COMMON_GICD = {
+  CTLR: 0x000,
+  TYPER: 0x004,
+  IGROUPR: 0x080,
+  ISENABLER: 0x100,
+  ICENABLER: 0x180,
+  ISPENDR: 0x200,
+  ICPENDR: 0x280,
+  ISACTIVER: 0x300,
+  ICACTIVER: 0x380,
+  IPRIORITYR: 0x400,
+  ITARGETSR: 0x800,
+  ICFGR: 0xc00,
+} as const;
+
+/** The face of a GIC that other devices and the guest's drivers see. */
+interface WiredGic {
+  readonly distributor: MmioDevice;
+  spi(spi: number): IrqLine;
+  ppi(cpu: number, ppi: number): IrqLine;
+}
+
+interface Inputs {
+  readonly irq: Probe;
+  readonly fiq: Probe;
+}
+
+/** A GIC with the lines on both sides of it. */
+export abstract class GicRig {
+  abstract readonly gic: WiredGic;
+  abstract readonly inputs: readonly Inputs[];
+
+  d(offset: number, size: 1 | 2 | 4 = 4): number {
+    return this.gic.distributor.read(offset, size);
+  }
+  setD(offset: number, value: number, size: 1 | 2 | 4 = 4): void {
+    this.gic.distributor.write(offset, size, value);
+  }
+  get irqs(): boolean[] {
+    return this.inputs.map(({ irq }) => irq.level);
+  }
+  get fiqs(): boolean[] {
+    return this.inputs.map(({ fiq }) => fiq.level);
+  }
+}
+
+/** A register with a field for an interrupt, as its CPU sees it. */
+interface FieldAccess {
+  read(): number;
+  write(value: number): void;
+}
+
+/**
+ * The part of a face that goes by lines and the distributor's arrays. `access` gives the register of `cpu` that is
+ * `at` bytes into the distributor, or a redistributor's copy of it for the INTIDs below 32.
+ */
+export function distributorFace(
+  rig: GicRig,
+  access: (cpu: number, intid: number, at: number) => FieldAccess,
+): Pick<GicFace, 'setLine' | 'setDistributor' | 'configure' | 'isPending' | 'isActive' | 'inputs'> {
+  const registerOf = (cpu: number, array: number, intid: number, width: number) =>
+    access(cpu, intid, array + Math.floor((intid * width) / 32) * 4);
+  const setBit = (cpu: number, array: number, intid: number) =>
+    registerOf(cpu, array, intid, 1).write((1 << (intid & 31)) >>> 0);
+  const hasBit = (cpu: number, array: number, intid: number) =>
+    ((registerOf(cpu, array, intid, 1).read() >>> (intid & 31)) & 1) === 1;
+  const changeField = (cpu: number, array: number, intid: number, width: number, value: number) => {
+    const register = registerOf(cpu, array, intid, width);
+    const low = (intid * width) % 32;
+    const mask = ((1 << width) - 1) << low;
+    register.write(((register.read() & ~mask) | (value << low)) >>> 0);
+  };
+  return {
+    setLine: (cpu, intid, level) =>
+      (intid < 32 ? rig.gic.ppi(cpu, intid - 16) : rig.gic.spi(intid - 32)).set(level),
+    setDistributor: (groups) => rig.setD(COMMON_GICD.CTLR, groups),
+    configure: (cpu, intid, { enabled, pending, active, group, priority, edge }) => {
+      const { ISENABLER, ICENABLER, ISPENDR, ICPENDR, ISACTIVER, ICACTIVER } = COMMON_GICD;
+      if (enabled !== undefined) setBit(cpu, enabled ? ISENABLER : ICENABLER, intid);
+      if (pending !== undefined) setBit(cpu, pending ? ISPENDR : ICPENDR, intid);
+      if (active !== undefined) setBit(cpu, active ? ISACTIVER : ICACTIVER, intid);
+      if (group !== undefined) changeField(cpu, COMMON_GICD.IGROUPR, intid, 1, group);
+      if (priority !== undefined) changeField(cpu, COMMON_GICD.IPRIORITYR, intid, 8, priority);
+      if (edge !== undefined) changeField(cpu, COMMON_GICD.ICFGR, intid, 2, edge ? 2 : 0);
+    },
+    isPending: (cpu, intid) => hasBit(cpu, COMMON_GICD.ISPENDR, intid),
+    isActive: (cpu, intid) => hasBit(cpu, COMMON_GICD.ISACTIVER, intid),
+    inputs: (cpu) => ({ irq: rig.inputs[cpu]!.irq.level, fiq: rig.inputs[cpu]!.fiq.level }),
+  };
+}
+
+/** For the device suite: one frame of a GIC as a device by itself, with the whole GIC's state. */
+export function frameRigOf<Rig extends GicRig, State>(
+  rig: Rig,
+  frame: MmioDevice,
+  gic: Snapshottable<State>,
+): {
+  readonly rig: Rig;
+  readonly device: MmioDevice & Snapshottable<State>;
+  observe(): { irqs: boolean[]; fiqs: boolean[] };
+} {
+  const device = {
+    name: frame.name,
+    sizeBytes: frame.sizeBytes,
+    maxAccess: frame.maxAccess,
+    read: frame.read.bind(frame),
+    write: frame.write.bind(frame),
+    read64: (offset: number) => frame.read64!(offset),
+    write64: (offset: number, value: bigint) => frame.write64!(offset, value),
+    reset: () => frame.reset(),
+    saveState: () => gic.saveState(),
+    restoreState: (state: State) => gic.restoreState(state),
+  };
+  return { rig, device, observe: () => ({ irqs: rig.irqs, fiqs: rig.fiqs }) };
+}
+
+/** SPIs pending by edge, active, preempted; lines low again. */
+export function activateSpis(
+  rig: GicRig,
+  enable: (intid: number, priority: number) => void,
+  acknowledge: () => void,
+): void {
+  rig.setD(COMMON_GICD.ICFGR + 8, 0xaaaa_aaaa);
+  for (const [intid, priority] of [
+    [33, 0x80],
+    [34, 0x40],
+    [35, 0xc0],
+  ] as const) {
+    enable(intid, priority);
+    rig.gic.spi(intid - 32).set(true);
+    rig.gic.spi(intid - 32).set(false);
+    if (priority < 0xc0) acknowledge();
   }
 }

@@ -3,8 +3,12 @@ import { describe, test } from 'node:test';
 import { physAddr } from '../../base/index.js';
 import { deviceSuite } from '../device-suite.js';
 import {
+  activateSpis,
   assertBehavesLikeModel,
-  frameOf,
+  COMMON_GICD,
+  distributorFace,
+  frameRigOf,
+  GicRig,
   MODEL_CPUS,
   MODEL_INTIDS,
   Probe,
@@ -15,19 +19,8 @@ import { Gicv2m } from './gicv2m.js';
 
 // Offsets as IHI0048B tables 4-1 and 4-2 give them.
 const GICD = {
-  CTLR: 0x000,
-  TYPER: 0x004,
+  ...COMMON_GICD,
   IIDR: 0x008,
-  IGROUPR: 0x080,
-  ISENABLER: 0x100,
-  ICENABLER: 0x180,
-  ISPENDR: 0x200,
-  ICPENDR: 0x280,
-  ISACTIVER: 0x300,
-  ICACTIVER: 0x380,
-  IPRIORITYR: 0x400,
-  ITARGETSR: 0x800,
-  ICFGR: 0xc00,
   SGIR: 0xf00,
   CPENDSGIR: 0xf10,
   SPENDSGIR: 0xf20,
@@ -53,22 +46,17 @@ const GICC = {
 const CTLR = { grp0: 1, grp1: 2, ackCtl: 4, fiqEn: 8, cbpr: 0x10, eoiMode: 0x200 };
 
 /** A GICv2 with the lines on both sides of it, accessed by a CPU of choice. */
-class Rig {
+class Rig extends GicRig {
   readonly gic: Gicv2;
   readonly inputs: readonly { readonly irq: Probe; readonly fiq: Probe }[];
   cpu = 0;
 
   constructor(cpuCount = 2, spis = 64) {
+    super();
     this.inputs = Array.from({ length: cpuCount }, () => ({ irq: new Probe(), fiq: new Probe() }));
     this.gic = new Gicv2(spis, { cpus: this.inputs, currentCpu: () => this.cpu });
   }
 
-  d(offset: number, size: 1 | 2 | 4 = 4): number {
-    return this.gic.distributor.read(offset, size);
-  }
-  setD(offset: number, value: number, size: 1 | 2 | 4 = 4): void {
-    this.gic.distributor.write(offset, size, value);
-  }
   c(offset: number): number {
     return this.gic.cpuInterface.read(offset, 4);
   }
@@ -91,12 +79,6 @@ class Rig {
     this.setD(GICD.ITARGETSR + intid, targets, 1);
     this.setD(GICD.IPRIORITYR + intid, priority, 1);
     this.setD(GICD.ISENABLER + (intid >>> 5) * 4, (1 << (intid & 31)) >>> 0);
-  }
-  get irqs(): boolean[] {
-    return this.inputs.map(({ irq }) => irq.level);
-  }
-  get fiqs(): boolean[] {
-    return this.inputs.map(({ fiq }) => fiq.level);
   }
 }
 
@@ -591,28 +573,11 @@ function faceOf(rig: Rig): GicFace {
     rig.cpu = cpu;
     return rig;
   };
-  const setBit = (array: number, intid: number) =>
-    rig.setD(array + (intid >>> 5) * 4, (1 << (intid & 31)) >>> 0);
-  const bitOf = (array: number, intid: number) => (rig.d(array + (intid >>> 5) * 4) >>> (intid & 31)) & 1;
-  const changeField = (at: number, low: number, width: number, value: number) => {
-    const mask = ((1 << width) - 1) << low;
-    rig.setD(at, ((rig.d(at) & ~mask) | (value << low)) >>> 0);
-  };
   return {
-    setLine: (cpu, intid, level) =>
-      (intid < 32 ? rig.gic.ppi(cpu, intid - 16) : rig.gic.spi(intid - 32)).set(level),
-    setDistributor: (groups) => rig.setD(GICD.CTLR, groups),
-    configure: (cpu, intid, { enabled, pending, active, group, priority, edge }) => {
-      as(cpu);
-      if (enabled !== undefined) setBit(enabled ? GICD.ISENABLER : GICD.ICENABLER, intid);
-      if (pending !== undefined) setBit(pending ? GICD.ISPENDR : GICD.ICPENDR, intid);
-      if (active !== undefined) setBit(active ? GICD.ISACTIVER : GICD.ICACTIVER, intid);
-      if (group !== undefined) changeField(GICD.IGROUPR + (intid >>> 5) * 4, intid & 31, 1, group);
-      if (priority !== undefined) rig.setD(GICD.IPRIORITYR + intid, priority, 1);
-      if (edge !== undefined) {
-        changeField(GICD.ICFGR + (intid >>> 4) * 4, (intid & 15) * 2, 2, edge ? 2 : 0);
-      }
-    },
+    ...distributorFace(rig, (cpu, _intid, at) => ({
+      read: () => as(cpu).d(at),
+      write: (value) => as(cpu).setD(at, value),
+    })),
     setTarget: (intid, cpu) => rig.setD(GICD.ITARGETSR + intid, 1 << cpu, 1),
     sendSgi: (from, to, intid) => as(from).setD(GICD.SGIR, (0x10000 << to) | intid),
     setInterface: (cpu, { mask, binaryPoints, commonBinaryPoint, splitsEoi, groups }) => {
@@ -633,44 +598,26 @@ function faceOf(rig: Rig): GicFace {
     deactivate: (cpu, value) => as(cpu).setC(GICC.DIR, value),
     highestPending: (cpu, group) => as(cpu).c(group === 0 ? GICC.HPPIR : GICC.AHPPIR),
     runningPriority: (cpu) => as(cpu).c(GICC.RPR),
-    isPending: (cpu, intid) => (as(cpu), bitOf(GICD.ISPENDR, intid) === 1),
-    isActive: (cpu, intid) => (as(cpu), bitOf(GICD.ISACTIVER, intid) === 1),
-    inputs: (cpu) => ({ irq: rig.inputs[cpu]!.irq.level, fiq: rig.inputs[cpu]!.fiq.level }),
   };
 }
 
-interface FrameRig {
-  readonly rig: Rig;
-}
-
-const frameRig = (frame: 'distributor' | 'cpuInterface') => {
+const makeFrame = (frame: 'distributor' | 'cpuInterface') => () => {
   const rig = new Rig();
-  return {
-    rig,
-    device: frameOf<Gicv2State>(rig.gic[frame], rig.gic),
-    observe: () => ({ irqs: rig.irqs, fiqs: rig.fiqs }),
-  };
+  return frameRigOf<Rig, Gicv2State>(rig, rig.gic[frame], rig.gic);
 };
 
-/** Interrupts pending by edge, active, preempted; lines low again. */
-const activity = ({ rig }: FrameRig) => {
+const activity = ({ rig }: { readonly rig: Rig }) => {
   rig.cpu = 0;
   rig.start();
-  rig.setD(GICD.ICFGR + 8, 0xaaaa_aaaa);
-  for (const [intid, priority] of [
-    [33, 0x80],
-    [34, 0x40],
-    [35, 0xc0],
-  ] as const) {
-    rig.enable(intid, { priority, targets: 3 });
-    rig.gic.spi(intid - 32).set(true);
-    rig.gic.spi(intid - 32).set(false);
-    if (priority < 0xc0) rig.c(GICC.IAR);
-  }
+  activateSpis(
+    rig,
+    (intid, priority) => rig.enable(intid, { priority, targets: 3 }),
+    () => rig.c(GICC.IAR),
+  );
   rig.setD(GICD.SGIR, 0x0002_0001);
 };
 
-const stimulate = ({ rig }: FrameRig, seed: number) => {
+const stimulate = ({ rig }: { readonly rig: Rig }, seed: number) => {
   const level = (seed & 2) !== 0;
   if ((seed & 4) !== 0) rig.gic.ppi((seed >>> 3) & 1, (seed >>> 4) & 15).set(level);
   else rig.gic.spi((seed >>> 4) & 63).set(level);
@@ -678,7 +625,7 @@ const stimulate = ({ rig }: FrameRig, seed: number) => {
 
 deviceSuite({
   title: 'GICv2 distributor (IHI0048B 4.3)',
-  make: () => frameRig('distributor'),
+  make: makeFrame('distributor'),
   registers: [
     { name: 'GICD_CTLR', at: GICD.CTLR, size: 4, reset: 0, writable: 3 },
     { name: 'GICD_TYPER', at: GICD.TYPER, size: 4, reset: 0x22, writable: 0 },
@@ -704,7 +651,7 @@ deviceSuite({
 
 deviceSuite({
   title: 'GICv2 CPU interface (IHI0048B 4.4)',
-  make: () => frameRig('cpuInterface'),
+  make: makeFrame('cpuInterface'),
   registers: [
     { name: 'GICC_CTLR', at: GICC.CTLR, size: 4, reset: 0, writable: 0x3ff },
     { name: 'GICC_PMR', at: GICC.PMR, size: 4, reset: 0, writable: 0xf8 },

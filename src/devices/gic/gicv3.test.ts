@@ -4,8 +4,12 @@ import fc from 'fast-check';
 import { physAddr } from '../../base/index.js';
 import { deviceSuite } from '../device-suite.js';
 import {
+  activateSpis,
   assertBehavesLikeModel,
-  frameOf,
+  COMMON_GICD,
+  distributorFace,
+  frameRigOf,
+  GicRig,
   MODEL_CPUS,
   MODEL_INTIDS,
   Probe,
@@ -15,18 +19,7 @@ import { Gicv3, ICC_REGISTERS, type Gicv3State } from './gicv3.js';
 
 // Offsets as IHI0069 tables 12-25 and 12-27 to 12-30 give them.
 const GICD = {
-  CTLR: 0x0000,
-  TYPER: 0x0004,
-  IGROUPR: 0x0080,
-  ISENABLER: 0x0100,
-  ICENABLER: 0x0180,
-  ISPENDR: 0x0200,
-  ICPENDR: 0x0280,
-  ISACTIVER: 0x0300,
-  ICACTIVER: 0x0380,
-  IPRIORITYR: 0x0400,
-  ITARGETSR: 0x0800,
-  ICFGR: 0x0c00,
+  ...COMMON_GICD,
   IROUTER: 0x6000,
   PIDR2: 0xffe8,
 } as const;
@@ -36,11 +29,12 @@ const GICR_STRIDE = 0x20000;
 type Icc = (typeof ICC_REGISTERS)[number];
 
 /** A GICv3 with the lines on both sides of it. CPU n has affinity 0.0.(n / 2).(n % 2). */
-class Rig {
+class Rig extends GicRig {
   readonly gic: Gicv3;
   readonly inputs: readonly { readonly irq: Probe; readonly fiq: Probe; readonly affinity: number }[];
 
   constructor(cpuCount = 2, spis = 64) {
+    super();
     this.inputs = Array.from({ length: cpuCount }, (_, n) => ({
       irq: new Probe(),
       fiq: new Probe(),
@@ -49,12 +43,6 @@ class Rig {
     this.gic = new Gicv3(spis, { cpus: this.inputs });
   }
 
-  d(offset: number, size: 1 | 2 | 4 = 4): number {
-    return this.gic.distributor.read(offset, size);
-  }
-  setD(offset: number, value: number, size: 1 | 2 | 4 = 4): void {
-    this.gic.distributor.write(offset, size, value);
-  }
   r(cpu: number, offset: number): number {
     return this.gic.redistributors.read(cpu * GICR_STRIDE + offset, 4);
   }
@@ -84,12 +72,6 @@ class Rig {
     this.gic.distributor.write64!(GICD.IROUTER + 8 * intid, BigInt(affinityOf(cpu)));
     this.setD(GICD.IPRIORITYR + intid, priority, 1);
     this.setD(GICD.ISENABLER + (intid >>> 5) * 4, (1 << (intid & 31)) >>> 0);
-  }
-  get irqs(): boolean[] {
-    return this.inputs.map(({ irq }) => irq.level);
-  }
-  get fiqs(): boolean[] {
-    return this.inputs.map(({ fiq }) => fiq.level);
   }
 }
 
@@ -404,38 +386,15 @@ describe('GICv3', () => {
 
 function faceOf(rig: Rig): GicFace {
   const ctlr = Array.from({ length: MODEL_CPUS }, () => 0);
-  /** The frame and offset of an array's register for an interrupt with `width` bits each. */
-  const access = (cpu: number, array: number, intid: number, width: number) => {
-    const at = array + Math.floor((intid * width) / 32) * 4;
-    return intid < 32
-      ? {
-          read: () => rig.r(cpu, GICR.SGI_BASE + at),
-          write: (value: number) => rig.setR(cpu, GICR.SGI_BASE + at, value >>> 0),
-        }
-      : { read: () => rig.d(at), write: (value: number) => rig.setD(at, value >>> 0) };
-  };
-  const setBit = (cpu: number, array: number, intid: number) =>
-    access(cpu, array, intid, 1).write(1 << (intid & 31));
-  const bitOf = (cpu: number, array: number, intid: number) =>
-    (access(cpu, array, intid, 1).read() >>> (intid & 31)) & 1;
-  const changeField = (cpu: number, array: number, intid: number, width: number, value: number) => {
-    const { read, write } = access(cpu, array, intid, width);
-    const low = (intid * width) % 32;
-    const mask = ((1 << width) - 1) << low;
-    write((read() & ~mask) | (value << low));
-  };
   return {
-    setLine: (cpu, intid, level) =>
-      (intid < 32 ? rig.gic.ppi(cpu, intid - 16) : rig.gic.spi(intid - 32)).set(level),
-    setDistributor: (groups) => rig.setD(GICD.CTLR, groups),
-    configure: (cpu, intid, { enabled, pending, active, group, priority, edge }) => {
-      if (enabled !== undefined) setBit(cpu, enabled ? GICD.ISENABLER : GICD.ICENABLER, intid);
-      if (pending !== undefined) setBit(cpu, pending ? GICD.ISPENDR : GICD.ICPENDR, intid);
-      if (active !== undefined) setBit(cpu, active ? GICD.ISACTIVER : GICD.ICACTIVER, intid);
-      if (group !== undefined) changeField(cpu, GICD.IGROUPR, intid, 1, group);
-      if (priority !== undefined) changeField(cpu, GICD.IPRIORITYR, intid, 8, priority);
-      if (edge !== undefined) changeField(cpu, GICD.ICFGR, intid, 2, edge ? 2 : 0);
-    },
+    ...distributorFace(rig, (cpu, intid, at) =>
+      intid < 32
+        ? {
+            read: () => rig.r(cpu, GICR.SGI_BASE + at),
+            write: (value) => rig.setR(cpu, GICR.SGI_BASE + at, value),
+          }
+        : { read: () => rig.d(at), write: (value) => rig.setD(at, value) },
+    ),
     setTarget: (intid, cpu) => rig.setD(GICD.IROUTER + 8 * intid, affinityOf(cpu)),
     sendSgi: (from, to, intid) => {
       // One of the two is of the group that the target has configured.
@@ -464,43 +423,25 @@ function faceOf(rig: Rig): GicFace {
     deactivate: (cpu, value) => rig.setIcc(cpu, 'ICC_DIR_EL1', value),
     highestPending: (cpu, group) => rig.icc(cpu, group === 0 ? 'ICC_HPPIR0_EL1' : 'ICC_HPPIR1_EL1'),
     runningPriority: (cpu) => rig.icc(cpu, 'ICC_RPR_EL1'),
-    isPending: (cpu, intid) => bitOf(cpu, GICD.ISPENDR, intid) === 1,
-    isActive: (cpu, intid) => bitOf(cpu, GICD.ISACTIVER, intid) === 1,
-    inputs: (cpu) => ({ irq: rig.inputs[cpu]!.irq.level, fiq: rig.inputs[cpu]!.fiq.level }),
   };
 }
 
-interface FrameRig {
-  readonly rig: Rig;
-}
-
-const frameRig = (frame: 'distributor' | 'redistributors') => {
+const makeFrame = (frame: 'distributor' | 'redistributors') => () => {
   const rig = new Rig();
-  return {
-    rig,
-    device: frameOf<Gicv3State>(rig.gic[frame], rig.gic),
-    observe: () => ({ irqs: rig.irqs, fiqs: rig.fiqs }),
-  };
+  return frameRigOf<Rig, Gicv3State>(rig, rig.gic[frame], rig.gic);
 };
 
-/** Interrupts pending by edge, active, preempted; lines low again. */
-const activity = ({ rig }: FrameRig) => {
+const activity = ({ rig }: { readonly rig: Rig }) => {
   rig.start();
-  rig.setD(GICD.ICFGR + 8, 0xaaaa_aaaa);
-  for (const [intid, priority] of [
-    [33, 0x80],
-    [34, 0x40],
-    [35, 0xc0],
-  ] as const) {
-    rig.enable(intid, { priority });
-    rig.gic.spi(intid - 32).set(true);
-    rig.gic.spi(intid - 32).set(false);
-    if (priority < 0xc0) rig.icc(0, 'ICC_IAR1_EL1');
-  }
+  activateSpis(
+    rig,
+    (intid, priority) => rig.enable(intid, { priority }),
+    () => rig.icc(0, 'ICC_IAR1_EL1'),
+  );
   rig.setIcc(0, 'ICC_SGI1R_EL1', 1n << 40n);
 };
 
-const stimulate = ({ rig }: FrameRig, seed: number) => {
+const stimulate = ({ rig }: { readonly rig: Rig }, seed: number) => {
   const level = (seed & 1) !== 0;
   switch ((seed >>> 1) & 3) {
     case 0:
@@ -516,7 +457,7 @@ const stimulate = ({ rig }: FrameRig, seed: number) => {
 
 deviceSuite({
   title: 'GICv3 distributor (IHI0069 12.9)',
-  make: () => frameRig('distributor'),
+  make: makeFrame('distributor'),
   registers: [
     { name: 'GICD_CTLR', at: GICD.CTLR, size: 4, reset: 0x50, writable: 3 },
     { name: 'GICD_TYPER', at: GICD.TYPER, size: 4, reset: 0x0348_0002, writable: 0 },
@@ -540,7 +481,7 @@ deviceSuite({
 
 deviceSuite({
   title: 'GICv3 redistributors (IHI0069 12.11)',
-  make: () => frameRig('redistributors'),
+  make: makeFrame('redistributors'),
   registers: [
     { name: 'GICR_CTLR', at: GICR.CTLR, size: 4, reset: 0, writable: 0 },
     { name: 'GICR_IIDR', at: 0x0004, size: 4, reset: 0x43b, writable: 0 },

@@ -88,13 +88,17 @@ export function groupOf(bank: InterruptBank, index: number): 0 | 1 {
   return ((bank.group[index >>> 5]! >>> (index & 31)) & 1) as 0 | 1;
 }
 
-export function clearLatch(bank: InterruptBank, index: number): void {
-  bank.latched[index >>> 5]! &= ~(1 << (index & 31));
+export function setLatch(bank: InterruptBank, index: number, latched: boolean): void {
+  setBit(bank.latched, index, latched);
 }
 
 export function setActive(bank: InterruptBank, index: number, active: boolean): void {
-  if (active) bank.active[index >>> 5]! |= 1 << (index & 31);
-  else bank.active[index >>> 5]! &= ~(1 << (index & 31));
+  setBit(bank.active, index, active);
+}
+
+function setBit(words: Uint32Array, index: number, value: boolean): void {
+  if (value) words[index >>> 5]! |= 1 << (index & 31);
+  else words[index >>> 5]! &= ~(1 << (index & 31));
 }
 
 /**
@@ -156,8 +160,18 @@ export function readAspect(bank: InterruptBank, aspect: BankAspect, index: numbe
   }
 }
 
-/** Writes register `index` of an aspect of `bank`; does nothing past its end (typed arrays drop such stores). */
-export function writeAspect(bank: InterruptBank, aspect: BankAspect, index: number, value: number): void {
+/**
+ * Writes the `size` bytes from byte `at` of an aspect of `bank`, whole registers of any but the priorities; does
+ * nothing past its end (typed arrays drop such stores).
+ */
+export function writeAspect(
+  bank: InterruptBank,
+  aspect: BankAspect,
+  at: number,
+  size: AccessSize,
+  value: number,
+): void {
+  const index = at >>> 2;
   switch (aspect) {
     case 'group':
       bank.group[index] = value;
@@ -181,7 +195,7 @@ export function writeAspect(bank: InterruptBank, aspect: BankAspect, index: numb
       bank.active[index]! &= ~value;
       break;
     case 'priority':
-      writeFields(bank.priority, index * 4, 4, value, PRIORITY_MASK);
+      writeFields(bank.priority, at, size, value, PRIORITY_MASK);
       break;
     case 'configuration': {
       const shift = (index & 1) * 16;

@@ -22,7 +22,7 @@ export interface FrameRegister<Name extends string> extends RegisterRow {
 }
 
 /** What a frame does with an access that its table allows. */
-interface FrameBehaviour<Name extends string> {
+export interface FrameBehaviour<Name extends string> {
   /** Word `index` of the register, as seen in copy number `copy` of the frame. */
   read(register: FrameRegister<Name>, index: number, copy: number): number;
   /** `size` bytes from byte `at` of the register. Only registers with byte access see less than 4. */
