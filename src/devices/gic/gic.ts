@@ -43,11 +43,8 @@ export const COMMON_DISTRIBUTOR = {
   GICD_NSACR: { at: 0xe00, words: 64, spec: 'IHI0048B 4.3.14' },
 } as const satisfies Record<string, RegisterRow>;
 
-/** Group 0 in bit 0, Group 1 in bit 1. */
+/** Group 0 in bit 0, Group 1 in bit 1, as EnableGrp0 and EnableGrp1 of GICD_CTLR are (IHI0048B 4.3.1, IHI0069 12.9). */
 export const BOTH_GROUPS = 0x3;
-
-/** EnableGrp0 and EnableGrp1 of GICD_CTLR (IHI0048B 4.3.1, IHI0069 12.9). */
-export const GICD_CTLR_ENABLES = BOTH_GROUPS;
 
 /** The component identification registers of every PrimeCell (DDI0471B 3.2, DDI0516 3.2). */
 export const CIDR0_3 = [0x0d, 0xf0, 0x05, 0xb1];

@@ -17,7 +17,6 @@ import {
   COMMON_DISTRIBUTOR,
   FIRST_SPECIAL_INTID,
   Gic,
-  GICD_CTLR_ENABLES,
   INTID_SPURIOUS,
   NONE,
   type CpuInputs,
@@ -219,7 +218,7 @@ export class Gicv3 extends Gic<Gicv3CpuState, Gicv3State> implements SystemRegis
     }
     switch (register.name) {
       case 'GICD_CTLR':
-        this.state.ctlr = value & GICD_CTLR_ENABLES;
+        this.state.ctlr = value & BOTH_GROUPS;
         this.allChanged();
         break;
       case 'GICD_IROUTER': {
