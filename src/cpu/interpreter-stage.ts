@@ -21,11 +21,20 @@ import { extractLane } from '../wasm/simd.js';
 import type { ExceptionFunctions } from './exceptions.js';
 import { EC, syndrome } from './exceptions.js';
 import { FLAG_KIND, conditionOfPacked, conditionOfSub, flagOperand } from './flags.js';
-import { EXIT, LOOKUP_BASE, LOOKUP_SIZE, MODE, PAGE_SHIFT, STATE, TLB, tlbOfMode } from './layout.js';
+import { EXIT, LOOKUP_BASE, LOOKUP_SIZE, MODE, PAGE_SIZE, STATE, TLB, tlbOfMode } from './layout.js';
 import type { MmuFunctions } from './mmu.js';
 import { ACCESS, REQUEST } from './mmu.js';
 import type { CpuModel } from './models.js';
-import { field32, field64, setField32, setField64, setSysreg, sysreg, sysregAddress } from './state.js';
+import {
+  field32,
+  field64,
+  setField32,
+  setField64,
+  setSysreg,
+  sysreg,
+  sysregAddress,
+  tlbEntryOffset,
+} from './state.js';
 
 /** What a cold handler returns. */
 export const NEXT = { instruction: 0, refetch: 1, exit: 2 } as const;
@@ -507,12 +516,10 @@ export class InterpreterStage implements Stage {
       : this.#hot
         ? this.#fb.get(this.#hot.tlb)
         : field32('TLB');
-    const entry = this.#fb.let(
-      add(base, and(wrap(shrU(va, i64(PAGE_SHIFT - 5))), i32((TLB.entries - 1) * TLB.stride))),
-    );
+    const entry = this.#fb.let(add(base, tlbEntryOffset(va)));
     const offset = this.#fb.let(xor(va, load('i64', entry, tag)));
     return {
-      isFast: ltU(offset, i64(4097 - bytes)),
+      isFast: ltU(offset, i64(PAGE_SIZE + 1 - bytes)),
       host: () => add(load('i32', entry, TLB.host), wrap(offset)),
     };
   }

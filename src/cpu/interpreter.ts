@@ -43,13 +43,12 @@ import {
   EXIT,
   HANDLER_COUNTS,
   PAGE_MAP_BASE,
-  PAGE_SHIFT,
   PAGE_SIZE,
   SIDE_TABLE,
 } from './layout.js';
 import { defineMmu } from './mmu.js';
 import type { CpuModel } from './models.js';
-import { field32, field64, setField32, setField64 } from './state.js';
+import { codeTlbEntryOffset, field32, field64, setField32, setField64 } from './state.js';
 
 /** Handlers that belong to no row. */
 export const HANDLER = { decode: 0, pageEnd: 1, undefined: 2 } as const;
@@ -370,16 +369,7 @@ function generate(
             setField32(fb, 'EXIT', i32(EXIT.budget));
             fb.br(exit);
           });
-          fb.set(
-            entry,
-            add(
-              add(fb.get(tlb), i32(CODE_TLB_OFFSET)),
-              and(
-                wrap(shrU(fb.get(target), i64(PAGE_SHIFT - 4))),
-                i32((CODE_TLB.entries - 1) * CODE_TLB.stride),
-              ),
-            ),
-          );
+          fb.set(entry, add(add(fb.get(tlb), i32(CODE_TLB_OFFSET)), codeTlbEntryOffset(fb.get(target))));
           fb.set(offset, xor(fb.get(target), load('i64', fb.get(entry), CODE_TLB.tag)));
           // Another page, or not a multiple of 4.
           fb.if(ne(and(fb.get(offset), i64(~0xffcn)), i64(0)), () => {

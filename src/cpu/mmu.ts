@@ -11,7 +11,7 @@
  */
 import type { I32, I64, LoadKind, StoreKind } from '../wasm/expr.js';
 import {
-  add, and, convert, eq, eqz, extU, gtU, i32, i64, leU, load, ltU, mul, ne, not, op, or, select, shl, shrS, shrU, sub, wrap, xor,
+  add, and, convert, divU, eq, eqz, extU, gtU, i32, i64, leU, load, ltU, mul, ne, not, or, select, shl, shrS, shrU, sub, wrap, xor,
 } from '../wasm/expr.js'; // prettier-ignore
 import type { FunctionBuilder } from '../wasm/function-builder.js';
 import type { FunctionRef } from '../wasm/function-ref.js';
@@ -20,10 +20,19 @@ import type { ModuleBuilder } from '../wasm/module-builder.js';
 import type { ExceptionFunctions } from './exceptions.js';
 import { EC, syndrome } from './exceptions.js';
 import {
-  CODE_TLB, CODE_TLB_OFFSET, ERASED, ERASED_PAGE, MODE, MODES, MODE_STRIDE, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY, STATE, TLB,
+  CODE_TLB, CODE_TLB_OFFSET, ERASED, ERASED_PAGE, MODE, MODES, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY, STATE, TLB,
   TLB_BASE, TLB_END, TLB_FLAGS, tlbOfMode,
 } from './layout.js'; // prettier-ignore
-import { field32, setField32, setField64, setSysreg, sysreg } from './state.js';
+import {
+  codeTlbEntryOffset,
+  field32,
+  modeOfTlb,
+  setField32,
+  setField64,
+  setSysreg,
+  sysreg,
+  tlbEntryOffset,
+} from './state.js';
 
 /** Kinds of access, as `walk` takes them. */
 export const ACCESS = { read: 0, write: 1, execute: 2 } as const;
@@ -199,7 +208,7 @@ export function defineMmu(
     );
 
     const level = fb.local('i64');
-    fb.set(level, sub(i64(4), op('i64', 0x80, [sub(inputSize, i64(4)), stride])));
+    fb.set(level, sub(i64(4), divU(sub(inputSize, i64(4)), stride)));
     const grainMask = fb.let(sub(shl(i64(1), grain), i64(1)));
     /** Offset within the next table, in bytes. */
     const indexMask = fb.local('i64');
@@ -419,9 +428,7 @@ export function defineMmu(
     const tlb = fb.let(
       select(and(request, i32(REQUEST.unprivileged)), i32(tlbOfMode(MODE.el0)), field32('TLB')),
     );
-    const entry = fb.let(
-      add(tlb, and(wrap(shrU(va, i64(PAGE_SHIFT - 5))), i32((TLB.entries - 1) * TLB.stride))),
-    );
+    const entry = fb.let(add(tlb, tlbEntryOffset(va)));
     const wanted = fb.let(
       select(eq(access, i32(ACCESS.write)), i32(TLB_FLAGS.writable), i32(TLB_FLAGS.readable)),
     );
@@ -434,7 +441,7 @@ export function defineMmu(
         fb.return(entry);
       },
     );
-    const mode = op('i32', 0x6e, [sub(tlb, i32(TLB_BASE)), i32(MODE_STRIDE)]);
+    const mode = modeOfTlb(tlb);
     const code = fb.let(call(walk, va, access, mode));
     fb.if(code, () => {
       fb.call(abort, va, code, access, pc, request);
@@ -518,9 +525,7 @@ export function defineMmu(
         const tlb = fb.let(
           select(and(request, i32(REQUEST.unprivileged)), i32(tlbOfMode(MODE.el0)), field32('TLB')),
         );
-        fb.drop(
-          call(walk, va, i32(ACCESS.write), op('i32', 0x6e, [sub(tlb, i32(TLB_BASE)), i32(MODE_STRIDE)])),
-        );
+        fb.drop(call(walk, va, i32(ACCESS.write), modeOfTlb(tlb)));
         fb.set(
           address,
           convert('f64', or(shl(extU(field32('WALK_PAGE')), i64(PAGE_SHIFT)), extU(pageOffset(va))), false),
@@ -739,9 +744,7 @@ export function defineMmu(
       fb.return(i32(0));
     });
     const tlb = fb.let(field32('TLB'));
-    const code = fb.let(
-      call(walk, va, i32(ACCESS.execute), op('i32', 0x6e, [sub(tlb, i32(TLB_BASE)), i32(MODE_STRIDE)])),
-    );
+    const code = fb.let(call(walk, va, i32(ACCESS.execute), modeOfTlb(tlb)));
     fb.if(code, () => {
       fb.call(abort, va, code, i32(ACCESS.execute), va, i32(0));
       fb.return(i32(0));
@@ -757,12 +760,7 @@ export function defineMmu(
     fb.if(eqz(fb.get(table)), () => {
       fb.set(table, call(host.makeCodePage, page));
     });
-    const entry = fb.let(
-      add(
-        add(tlb, i32(CODE_TLB_OFFSET)),
-        and(wrap(shrU(va, i64(PAGE_SHIFT - 4))), i32((CODE_TLB.entries - 1) * CODE_TLB.stride)),
-      ),
-    );
+    const entry = fb.let(add(add(tlb, i32(CODE_TLB_OFFSET)), codeTlbEntryOffset(va)));
     fb.store('i64', entry, CODE_TLB.tag, and(va, i64(-PAGE_SIZE)));
     fb.store('i32', entry, CODE_TLB.host, page);
     fb.store('i32', entry, CODE_TLB.side, sub(fb.get(table), shrU(page, i32(1))));
@@ -797,10 +795,8 @@ export function defineMmu(
       fb.return();
     });
     const never = fb.let(xor(and(va, i64(-PAGE_SIZE)), i64(PAGE_SIZE)));
-    const index = fb.let(and(wrap(shrU(va, i64(PAGE_SHIFT - 5))), i32((TLB.entries - 1) * TLB.stride)));
-    const codeIndex = fb.let(
-      and(wrap(shrU(va, i64(PAGE_SHIFT - 4))), i32((CODE_TLB.entries - 1) * CODE_TLB.stride)),
-    );
+    const index = fb.let(tlbEntryOffset(va));
+    const codeIndex = fb.let(codeTlbEntryOffset(va));
     for (let mode = 0; mode < MODES; mode++) {
       dropEntry(fb, add(index, i32(tlbOfMode(mode))), never);
       fb.store('i64', add(codeIndex, i32(tlbOfMode(mode) + CODE_TLB_OFFSET)), CODE_TLB.tag, never);

@@ -2,10 +2,10 @@
 import { invariant } from '../base/index.js';
 import { systemRegister } from '../isa/system-registers.js';
 import type { Expr, Freshness, I32, I64 } from '../wasm/expr.js';
-import { i32, load } from '../wasm/expr.js';
+import { and, divU, i32, i64, load, shrU, sub, wrap } from '../wasm/expr.js';
 import type { FunctionBuilder } from '../wasm/function-builder.js';
 import type { StateField } from './layout.js';
-import { STATE } from './layout.js';
+import { CODE_TLB, MODE_STRIDE, PAGE_SHIFT, STATE, TLB, TLB_BASE } from './layout.js';
 
 /** A 32-bit field. */
 export function field32(name: StateField): I32 {
@@ -38,4 +38,27 @@ export function sysreg(name: string): I64 {
 
 export function setSysreg(fb: FunctionBuilder, name: string, value: Expr<'i64'>): void {
   fb.store('i64', i32(0), sysregAddress(name), value);
+}
+
+/** Offset of the entry for `va` from the start of a TLB with this many entries of this size, powers of two both. */
+function entryOffset(
+  va: I64,
+  { entries, stride }: { readonly entries: number; readonly stride: number },
+): I32 {
+  return and(wrap(shrU(va, i64(PAGE_SHIFT - Math.log2(stride)))), i32((entries - 1) * stride));
+}
+
+/** Offset of the entry for `va` from the start of a data TLB. */
+export function tlbEntryOffset(va: I64): I32 {
+  return entryOffset(va, TLB);
+}
+
+/** Offset of the entry for `va` from the start of a code TLB. */
+export function codeTlbEntryOffset(va: I64): I32 {
+  return entryOffset(va, CODE_TLB);
+}
+
+/** The mode whose TLBs are at `tlb`, the inverse of `tlbOfMode`. */
+export function modeOfTlb(tlb: I32): I32 {
+  return divU(sub(tlb, i32(TLB_BASE)), i32(MODE_STRIDE));
 }
