@@ -13,6 +13,7 @@ import type { ModuleBuilder } from '../wasm/module-builder.js';
 import { packedFlags } from './flags.js';
 import { MODE, STATE, tlbOfMode } from './layout.js';
 import type { CpuModel } from './models.js';
+import { hasFeature } from './models.js';
 import { field32, field64, setField32, setField64, setSysreg, sysreg } from './state.js';
 
 /** Exception classes, ESR_ELx.EC. */
@@ -167,7 +168,7 @@ export function defineExceptions(
     setField32(fb, 'FLAG_KIND', i32(2));
     setField32(fb, 'DAIF', and(shrU(from, i32(SPSR.daif)), i32(0xf)));
     setField32(fb, 'IL', or(bit(SPSR.il), isIllegal));
-    if (model.hasPan) setField32(fb, 'PAN', bit(SPSR.pan));
+    if (hasFeature(model, 'PAN')) setField32(fb, 'PAN', bit(SPSR.pan));
     setField64(fb, 'EXCLUSIVE_ADDRESS', i64(-1));
     setField32(fb, 'EVENT', i32(1));
     fb.if(eqz(isIllegal), () => {

@@ -6,6 +6,7 @@
  * function of its own that returns what the loop shall do next.
  */
 import { invariant } from '../base/index.js';
+import type { Helper } from '../isa/helper.js';
 import type { DynamicField, FieldLayout, ImmField, LabelField, RegField, Row, VecField } from '../isa/row.js';
 import type { AccessOptions, Hint, SizeLog2, Stage } from '../isa/stage.js';
 import type { SystemOperation, SystemRegister } from '../isa/system-registers.js';
@@ -25,9 +26,11 @@ import { EXIT, LOOKUP_BASE, LOOKUP_SIZE, MODE, PAGE_SIZE, STATE, TLB, tlbOfMode 
 import type { MmuFunctions } from './mmu.js';
 import { ACCESS, REQUEST } from './mmu.js';
 import type { CpuModel } from './models.js';
+import { hasFeature } from './models.js';
 import {
   field32,
   field64,
+  orSysreg,
   setField32,
   setField64,
   setSysreg,
@@ -49,6 +52,8 @@ export interface CoreFunctions {
   /** `(0 HVC | 1 SMC, immediate)`: a firmware call; returns a value of NEXT, or −1 where it is undefined. */
   readonly firmwareCall: FunctionRef<'i32'>;
   readonly model: CpuModel;
+  /** The function of the core module for a helper. */
+  helper<R extends ValType>(helper: Helper<R>): FunctionRef<R>;
 }
 
 /** Tables of `Stage.lookup`; they become data of the core module. */
@@ -378,13 +383,17 @@ export class InterpreterStage implements Stage {
   }
 
   orFpsr(bits: I32): void {
-    setSysreg(this.#fb, 'FPSR', or(sysreg('FPSR'), extU(bits)));
+    orSysreg(this.#fb, 'FPSR', bits);
   }
 
   // ---- values and control
 
   let<T extends ValType>(value: Expr<T>): Expr<T> {
     return this.#fb.let(value);
+  }
+
+  call<T extends ValType>(helper: Helper<T>, ...args: Expr[]): Expr<T> {
+    return this.let(call(this.#core.helper(helper), ...args));
   }
 
   if(condition: I32, then: () => void, otherwise?: () => void): void {
@@ -1046,7 +1055,7 @@ export class InterpreterStage implements Stage {
     const fb = this.#fb;
     switch ((op1 << 3) | op2) {
       case 0b000_100: // PAN
-        if (!this.#core.model.hasPan) break;
+        if (!hasFeature(this.#core.model, 'PAN')) break;
         this.if(eqz(field32('EL')), () => {
           this.undefined();
         });

@@ -6,9 +6,10 @@
  */
 import { invariant } from '../base/index.js';
 import type { Decoder } from '../isa/decoder.js';
+import type { Helper } from '../isa/helper.js';
 import type { Row } from '../isa/row.js';
 import { fieldValue } from '../isa/row.js';
-import type { I32 } from '../wasm/expr.js';
+import type { I32, ValType } from '../wasm/expr.js';
 import {
   add,
   and,
@@ -48,7 +49,8 @@ import {
 } from './layout.js';
 import { defineMmu } from './mmu.js';
 import type { CpuModel } from './models.js';
-import { codeTlbEntryOffset, field32, field64, setField32, setField64 } from './state.js';
+import { implementsRow } from './models.js';
+import { codeTlbEntryOffset, field32, field64, orSysreg, setField32, setField64, sysreg } from './state.js';
 
 /** Handlers that belong to no row. */
 export const HANDLER = { decode: 0, pageEnd: 1, undefined: 2 } as const;
@@ -106,17 +108,19 @@ function groupKey(row: Row, statics: readonly number[], splits: readonly number[
 /** Finds the handler of a word. */
 export class HandlerFinder {
   readonly #decoder: Decoder;
+  readonly #model: CpuModel;
   readonly #groups: ReadonlyMap<string, HandlerGroup>;
 
-  constructor(decoder: Decoder, index: HandlerIndex) {
+  constructor(decoder: Decoder, model: CpuModel, index: HandlerIndex) {
     this.#decoder = decoder;
+    this.#model = model;
     this.#groups = new Map(Object.entries(index));
   }
 
   /** Row and handler of `word` at `offset` bytes into its page. */
   find(word: number, offset: number): { readonly row: Row | undefined; readonly handler: number } {
     const row = this.#decoder.decode(word);
-    if (!row || row.status === 'unimplemented') return { row, handler: HANDLER.undefined };
+    if (!row || !implementsRow(this.#model, row)) return { row, handler: HANDLER.undefined };
     const group = this.#groups.get(
       groupKey(
         row,
@@ -167,6 +171,36 @@ function named(
   return Object.fromEntries(names.map(({ name }, i) => [name, values[i] ?? 0]));
 }
 
+/** Functions of `mb` for helpers, made when first called. */
+function helperFunctions(mb: ModuleBuilder): CoreFunctions['helper'] {
+  const known = new Map<string, { readonly helper: Helper; readonly f: FunctionRef<ValType> }>();
+  const functionOf = <R extends ValType>(helper: Helper<R>): FunctionRef<R> => {
+    const found = known.get(helper.name);
+    if (found) {
+      invariant(found.helper === helper, `two helpers are called ${helper.name}`);
+      return found.f as FunctionRef<R>;
+    }
+    const f = mb.declare(helper.name, helper.params, helper.result);
+    known.set(helper.name, { helper, f });
+    mb.define(f, (fb) => {
+      helper.build(
+        {
+          fb,
+          fpcr: () => wrap(sysreg('FPCR')),
+          orFpsr: (bits) => {
+            orSysreg(fb, 'FPSR', bits);
+          },
+          call: (other, ...args) => fb.let(call(functionOf(other), ...args)),
+        },
+        helper.params.map((type, i) => fb.param(i, type)),
+      );
+      fb.unreachable();
+    });
+    return f;
+  };
+  return functionOf;
+}
+
 function enumerateGroups(
   rows: readonly Row[],
   core: CoreFunctions,
@@ -176,7 +210,7 @@ function enumerateGroups(
   const groups: Group[] = [];
   const unused = new Set(hot);
   for (const row of rows) {
-    if (row.status === 'unimplemented') continue;
+    if (!implementsRow(core.model, row)) continue;
     for (const staticValues of combinations(row.staticFields.map((field) => 2 ** field.width))) {
       const statics = named(row.staticFields, staticValues);
       if (!row.isAllocated(statics)) continue;
@@ -293,7 +327,15 @@ function generate(
 
   const exceptions = defineExceptions(mb, model, traceException);
   const mmu = defineMmu(mb, exceptions, { deviceRead, deviceWrite, makeCodePage });
-  const core: CoreFunctions = { exceptions, mmu, externalRead, externalWrite, firmwareCall, model };
+  const core: CoreFunctions = {
+    exceptions,
+    mmu,
+    externalRead,
+    externalWrite,
+    firmwareCall,
+    model,
+    helper: helperFunctions(mb),
+  };
   const lookups = new LookupTables();
   const groups = enumerateGroups(decoder.rows, core, lookups, options);
   /** Handler index of each handler. */

@@ -1,4 +1,7 @@
 /** What the identification registers of a CPU say: exactly what is implemented. */
+import type { Feature } from '../isa/features.js';
+import { withFeatures } from '../isa/features.js';
+import type { Row } from '../isa/row.js';
 import { ZVA_LOG2_WORDS } from './mmu.js';
 
 export interface CpuModel {
@@ -9,9 +12,19 @@ export interface CpuModel {
   readonly identification: Readonly<Record<string, bigint>>;
   /** CCSIDR_EL1 by CSSELR_EL1: level 1 data, level 1 instruction, level 2 unified. */
   readonly ccsidr: readonly [bigint, bigint, bigint];
-  /** PSTATE.PAN exists (FEAT_PAN). */
-  readonly hasPan: boolean;
+  readonly features: readonly Feature[];
 }
+
+export function hasFeature(model: CpuModel, feature: Feature): boolean {
+  return model.features.includes(feature);
+}
+
+/** True where `row` does something other than raising Undefined. */
+export function implementsRow(model: CpuModel, row: Row): boolean {
+  return row.status === 'done' && (row.feature === undefined || hasFeature(model, row.feature));
+}
+
+const CORTEX_A57_FEATURES = ['CRC32'] as const;
 
 /**
  * Cortex-A57 r1p0 (DDI0488).
@@ -22,22 +35,23 @@ export interface CpuModel {
 export const CORTEX_A57: CpuModel = {
   name: 'cortex-a57',
   compatible: 'arm,cortex-a57',
-  identification: {
-    MIDR_EL1: 0x411f_d070n,
-    // EL0 and EL1 AArch64 only; FP and Advanced SIMD without half precision (0).
-    ID_AA64PFR0_EL1: 0x11n,
-    // Armv8 debug; 6 breakpoints, 4 watchpoints, 2 context-aware; no PMU.
-    ID_AA64DFR0_EL1: 0x1030_5006n,
-    // CRC32.
-    ID_AA64ISAR0_EL1: 0x1_0000n,
-    // 44-bit physical addresses, 16-bit ASIDs, all granules.
-    ID_AA64MMFR0_EL1: 0x0010_0024n,
-    // Level 1 instruction PIPT, 64-byte lines, DC ZVA and exclusives granule as the part's.
-    CTR_EL0: 0x8444_c004n,
-    DCZID_EL0: BigInt(ZVA_LOG2_WORDS),
-    // Two levels: separate, unified.
-    CLIDR_EL1: 0x0a20_0023n,
-  },
+  identification: withFeatures(
+    {
+      MIDR_EL1: 0x411f_d070n,
+      // EL0 and EL1 AArch64 only; FP and Advanced SIMD without half precision (0).
+      ID_AA64PFR0_EL1: 0x11n,
+      // Armv8 debug; 6 breakpoints, 4 watchpoints, 2 context-aware; no PMU.
+      ID_AA64DFR0_EL1: 0x1030_5006n,
+      // 44-bit physical addresses, 16-bit ASIDs, all granules.
+      ID_AA64MMFR0_EL1: 0x0010_0024n,
+      // Level 1 instruction PIPT, 64-byte lines, DC ZVA and exclusives granule as the part's.
+      CTR_EL0: 0x8444_c004n,
+      DCZID_EL0: BigInt(ZVA_LOG2_WORDS),
+      // Two levels: separate, unified.
+      CLIDR_EL1: 0x0a20_0023n,
+    },
+    CORTEX_A57_FEATURES,
+  ),
   ccsidr: [0x701f_e00an, 0x201f_e012n, 0x70ff_e07an],
-  hasPan: false,
+  features: CORTEX_A57_FEATURES,
 };

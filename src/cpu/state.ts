@@ -2,7 +2,7 @@
 import { invariant } from '../base/index.js';
 import { systemRegister } from '../isa/system-registers.js';
 import type { Expr, Freshness, I32, I64 } from '../wasm/expr.js';
-import { and, divU, i32, i64, load, shrU, sub, wrap } from '../wasm/expr.js';
+import { and, divU, extU, i32, i64, load, or, shrU, sub, wrap } from '../wasm/expr.js';
 import type { FunctionBuilder } from '../wasm/function-builder.js';
 import type { StateField } from './layout.js';
 import { CODE_TLB, MODE_STRIDE, PAGE_SHIFT, STATE, TLB, TLB_BASE } from './layout.js';
@@ -38,6 +38,11 @@ export function sysreg(name: string): I64 {
 
 export function setSysreg(fb: FunctionBuilder, name: string, value: Expr<'i64'>): void {
   fb.store('i64', i32(0), sysregAddress(name), value);
+}
+
+/** Sets the bits of a system register that are one in `bits`. */
+export function orSysreg(fb: FunctionBuilder, name: string, bits: I32): void {
+  setSysreg(fb, name, or(sysreg(name), extU(bits)));
 }
 
 /** Offset of the entry for `va` from the start of a TLB with this many entries of this size, powers of two both. */

@@ -87,7 +87,7 @@ export class WasmEngine implements Engine {
     this.#exchange = new DataView(memory.memory.buffer, STATE.EXCHANGE.at, 16);
     this.#ports = ports;
     this.#model = model;
-    this.#handlers = new HandlerFinder(A64, core.handlers);
+    this.#handlers = new HandlerFinder(A64, model, core.handlers);
     const imports: HostImports = {
       decode: (p) => {
         this.#decode(p);

@@ -16,6 +16,7 @@
  * | `imm19:19|label` | a signed distance in words from the instruction |
  */
 import { invariant } from '../base/index.js';
+import type { Feature } from './features.js';
 import type { Stage } from './stage.js';
 
 declare const fieldBrand: unique symbol;
@@ -85,6 +86,8 @@ export interface RowDefinition<
   readonly constraint?: (fields: Numbers<B>) => boolean;
   /** Uses the Advanced SIMD and FP registers: trapped where CPACR_EL1 says so. */
   readonly simd?: boolean;
+  /** The optional feature that has the instruction; Undefined on a CPU model without it. */
+  readonly feature?: Feature;
   /** Assembly text without aliases, operands as binutils writes them; `pc` is the instruction's address. */
   readonly text: (fields: Numbers<B>, pc: bigint) => string;
   readonly exec: (stage: Stage, fields: StagedFields<B, S>, split: SplitValues<P>) => void;
@@ -112,6 +115,7 @@ export interface Row {
   readonly staticFields: readonly FieldLayout[];
   readonly splits: readonly { readonly name: string; readonly count: number }[];
   readonly simd: boolean;
+  readonly feature: Feature | undefined;
   accepts(word: number): boolean;
   /** Values of the splits, in order. */
   splitValues(word: number): number[];
@@ -205,6 +209,7 @@ export function insn<
     staticFields,
     splits: splits.map(([splitName, split]) => ({ name: splitName, count: split.count })),
     simd: definition.simd ?? false,
+    feature: definition.feature,
     accepts: (word) => {
       if (!allocated && !constraint) return true;
       const values = numbers(word, fields);
@@ -246,6 +251,7 @@ export function unimplemented(
     staticFields: [],
     splits: [],
     simd: false,
+    feature: undefined,
     accepts: (word) => !constraint || constraint(numbers(word, fields)),
     splitValues: () => [],
     isAllocated: () => true,

@@ -13,6 +13,7 @@
  * and override `load`, `store`, `branch…`; a machine without them runs code generated without a trace of them.
  */
 import type { Expr, I32, I64, Int, V128, ValType } from '../wasm/expr.js';
+import type { Helper } from './helper.js';
 import type { SystemOperation, SystemRegister } from './system-registers.js';
 import type { ImmField, LabelField, RegField, VecField } from './row.js';
 
@@ -95,6 +96,8 @@ export interface Stage {
   /** Evaluates `value` now; the result can be used any number of times and does not change. */
   let<T extends ValType>(value: Expr<T>): Expr<T>;
   if(condition: I32, then: () => void, otherwise?: () => void): void;
+  /** Calls a helper now; the result can be used any number of times. */
+  call<T extends ValType>(helper: Helper<T>, ...args: Expr[]): Expr<T>;
   /** One of two values; only the chosen side is evaluated. */
   ifValue<T extends ValType>(condition: I32, then: () => Expr<T>, otherwise: () => Expr<T>, type: T): Expr<T>;
 

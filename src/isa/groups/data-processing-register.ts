@@ -424,6 +424,7 @@ export const DATA_PROCESSING_REGISTER = [
   }),
   insn('CRC32B, CRC32H, CRC32W, CRC32X, CRC32CB, CRC32CH, CRC32CW, CRC32CX', {
     bits: 'sf 0 0 11010110 Rm:5 010 C sz:2 Rn:5 Rd:5',
+    feature: 'CRC32',
     spec: 'DDI0487 C6.2',
     static: ['sf', 'C', 'sz'],
     allocated: ({ sf, sz }) => (sf === 1) === (sz === 3),

@@ -1,0 +1,40 @@
+/**
+ * Optional features of the architecture that v8a implements, and what the identification registers say of each: the one
+ * statement of both. A CPU model (`cpu/models.ts`) lists those it has; rows name the one they belong to, and are
+ * Undefined on a model without it. DDI0487 A2 (features), D19.2 (fields).
+ */
+import { invariant } from '../base/index.js';
+
+/** A field of an identification register, 4 bits wide. */
+interface IdField {
+  readonly register: string;
+  readonly low: number;
+  readonly value: number;
+}
+
+const field = (register: string, low: number, value: number): IdField => ({ register, low, value });
+
+const TABLE = {
+  CRC32: [field('ID_AA64ISAR0_EL1', 16, 1)],
+  PAN: [field('ID_AA64MMFR1_EL1', 20, 1)],
+} as const satisfies Record<string, readonly IdField[]>;
+
+/** Name without `FEAT_`. */
+export type Feature = keyof typeof TABLE;
+
+/** Sets in `registers` the fields of `features`; where several claim one field, the largest value stands. */
+export function withFeatures(
+  registers: Readonly<Record<string, bigint>>,
+  features: readonly Feature[],
+): Record<string, bigint> {
+  const result = { ...registers };
+  for (const feature of features)
+    for (const { register, low, value } of TABLE[feature] as readonly IdField[]) {
+      invariant(low % 4 === 0 && value < 16, `${feature}: fields have 4 bits`);
+      const shift = BigInt(low);
+      const now = result[register] ?? 0n;
+      const old = Number((now >> shift) & 15n);
+      result[register] = (now & ~(15n << shift)) | (BigInt(Math.max(old, value)) << shift);
+    }
+  return result;
+}
