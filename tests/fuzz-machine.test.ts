@@ -72,6 +72,7 @@ function run(seed: number, gicVersion: 2 | 3): string {
     firmware: randomFirmware(seed),
     flashCommit: 'quiet',
     core,
+    cpuCount: 1 + (seed % 3),
     memoryBytes: 16 * 1024 * 1024,
     gicVersion,
     epochSeconds: 0,

@@ -33,6 +33,7 @@ interface Guest {
   /** QEMU's, where the Cortex-A57 lacks what we have. */
   readonly cpu?: string;
   readonly irqchip?: 'gicv2' | 'gicv3';
+  readonly cpus?: number;
 }
 
 const GUESTS: readonly Guest[] = [
@@ -71,6 +72,15 @@ const GUESTS: readonly Guest[] = [
     requirement: 'firmware calls (DEN0022D, DEN0028C)',
     source: 'psci.c',
   },
+  ...(['gicv2', 'gicv3'] as const).map((irqchip) => ({
+    name: `smp-${irqchip}`,
+    requirement:
+      'four CPUs: power, exclusives, events, interrupts, TLB maintenance (DEN0022D 5, DDI0487 B2.9, D8.13)',
+    source: 'smp.c',
+    defines: [`GIC=${irqchip.slice(-1)}`],
+    irqchip,
+    cpus: 4,
+  })),
   {
     name: 'flash',
     requirement: 'code and data in flash, in array mode and out of it',
@@ -98,12 +108,26 @@ function build({ source, defines = [] }: Guest, image: string): void {
   }
 }
 
-async function onQemu({ cpu = 'cortex-a57', irqchip = 'gicv3' }: Guest, image: string): Promise<string> {
+async function onQemu(
+  { cpu = 'cortex-a57', irqchip = 'gicv3', cpus = 1 }: Guest,
+  image: string,
+): Promise<string> {
   const child = endWithTests(
     spawn(
       QEMU,
       [
-        ...['-M', `virt,gic-version=${irqchip.slice(-1)}`, '-cpu', cpu, '-m', '512', '-nic', 'none'],
+        ...[
+          '-M',
+          `virt,gic-version=${irqchip.slice(-1)}`,
+          '-cpu',
+          cpu,
+          '-smp',
+          `${cpus}`,
+          '-m',
+          '512',
+          '-nic',
+          'none',
+        ],
         ...['-display', 'none', '-monitor', 'none', '-serial', 'stdio', '-bios', image],
       ],
       { stdio: ['ignore', 'pipe', 'pipe'] },
@@ -126,7 +150,7 @@ suite('system level', { skip: !hasCompiler && `${COMPILER} is missing` }, () => 
       build(guest, image);
       const result = await v8a([
         ...['run', '--firmware', image, '-m', '512M', '--clock', 'virtual', '--timeout', '60s'],
-        ...['--irqchip', guest.irqchip ?? 'gicv3'],
+        ...['--irqchip', guest.irqchip ?? 'gicv3', '--cpus', `${guest.cpus ?? 1}`],
       ]);
       const ours = result.stdout.replaceAll('\r', '');
       assert.equal(result.status, 0, `${result.stderr}\n${ours.slice(-500)}`);

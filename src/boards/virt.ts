@@ -17,6 +17,7 @@ import {
   type MmioDevice,
   type SystemRegisterPort,
 } from '../bus/index.js';
+import { MAX_CPUS } from '../cpu/layout.js';
 import { CORTEX_A57 } from '../cpu/models.js';
 import {
   CfiFlash,
@@ -84,7 +85,6 @@ const SPI_COUNT = 256;
 const TIMER_PPIS = { securePhysical: 13, physical: 14, virtual: 11, hypervisor: 10 } as const;
 const SYSTEM_COUNTER_HZ = 62_500_000;
 /** As many as a GICv2 serves. */
-const MAX_CPUS = 8;
 
 export const VIRT_FLASH_GEOMETRY: CfiFlashGeometry = {
   chips: 2,
@@ -255,8 +255,8 @@ function checkConfig({ ramBytes, cpuCount }: VirtConfig): void {
   }
 }
 
-/** One cluster: Aff0 alone tells the CPUs apart. */
-function affinityOf(cpu: number): bigint {
+/** The affinity fields of MPIDR_EL1. One cluster: Aff0 alone tells the CPUs apart. */
+export function affinityOf(cpu: number): bigint {
   return BigInt(cpu);
 }
 

@@ -54,7 +54,7 @@ describe('a mistake is one line and status 2', () => {
     ['an empty path', ['run', '--firmware', ''], /: --firmware '': is empty; accepted: the name of a file/],
     ['a size', [...firmware, '-m', '512Q'], /: --mem 512Q: is no size; accepted: 512M/],
     ['too much memory', [...firmware, '-m', '999999G'], /: --mem 999999G: .*; accepted: .*1M to 3G/],
-    ['a number of CPUs', [...firmware, '-c', '4'], /: --cpus 4: is not supported; accepted: 1$/m],
+    ['a number of CPUs', [...firmware, '-c', '9'], /: --cpus 9: is no number of CPUs; accepted: 1 to 8$/m],
     ['a board', [...firmware, '--machine', 'toaster'], /: --machine toaster: .*; accepted: virt/],
     ['a clock', [...firmware, '--clock', 'sundial'], /: --clock sundial: .*; accepted: real, virtual/],
     ['an interrupt controller', [...firmware, '--irqchip', 'gicv9'], /: --irqchip gicv9: .*: gicv2, gicv3/],

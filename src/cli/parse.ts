@@ -1,5 +1,5 @@
 import { GIB, KIB, MIB } from '../base/index.js';
-import { isMemorySize, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES } from '../vm/limits.js';
+import { isMemorySize, MAX_CPUS, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES } from '../vm/limits.js';
 
 /** A value that an option doesn't take: what is wrong with it and what would be accepted, to follow the value. */
 export class UnacceptableValue extends Error {
@@ -36,6 +36,15 @@ export function parseMemory(text: string): number {
     );
   }
   return bytes;
+}
+
+/** A number of CPUs. */
+export function parseCpus(text: string): number {
+  const count = /^\d+$/.test(text.trim()) ? Number(text) : NaN;
+  if (!(count >= 1 && count <= MAX_CPUS)) {
+    throw new UnacceptableValue('is no number of CPUs', `1 to ${MAX_CPUS}`);
+  }
+  return count;
 }
 
 /** `bytes` the way `parseSize` reads it. */

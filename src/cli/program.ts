@@ -4,9 +4,9 @@ import { TRACE_CHANNELS, UserError } from '../base/index.js';
 import type { TraceChannel } from '../base/index.js';
 import { EXIT_STATUS_HELP } from './exit-status.js';
 import {
-  formatSize, listOf, oneOf, parseDuration, parseEscapes, parseMemory, parsePath, quoteIfNeeded, UnacceptableValue,
+  formatSize, listOf, oneOf, parseCpus, parseDuration, parseEscapes, parseMemory, parsePath, quoteIfNeeded, UnacceptableValue,
 } from './parse.js'; // prettier-ignore
-import { DEFAULT_MEMORY_BYTES } from '../vm/limits.js';
+import { DEFAULT_MEMORY_BYTES, MAX_CPUS } from '../vm/limits.js';
 
 /** One `--expect` or `--send`, in the order of the command line. */
 export type ScriptStep =
@@ -20,7 +20,7 @@ export interface RunOptions {
   readonly flashCommit: 'quiet' | 'immediate';
   /** Bytes. */
   readonly mem: number;
-  readonly cpus: '1';
+  readonly cpus: number;
   readonly irqchip: 'gicv2' | 'gicv3';
   readonly clock?: 'real' | 'virtual';
   readonly reboot: boolean;
@@ -114,9 +114,7 @@ export function buildProgram(
         formatSize(DEFAULT_MEMORY_BYTES),
       ),
     )
-    .addOption(
-      option('-c, --cpus <count>', 'number of CPUs: 1 in this version', oneOf('1')).default('1', '1'),
-    )
+    .addOption(option('-c, --cpus <count>', `number of CPUs, 1 to ${MAX_CPUS}`, parseCpus).default(1, '1'))
     .addOption(
       option('--irqchip <kind>', 'interrupt controller: gicv2 or gicv3', oneOf('gicv2', 'gicv3')).default(
         'gicv3',

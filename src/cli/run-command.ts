@@ -38,6 +38,7 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
     ...(options.flash === undefined ? {} : { flash: options.flash }),
     flashCommit: options.flashCommit,
     memoryBytes: options.mem,
+    cpus: options.cpus,
     irqchip: options.irqchip,
     clock: options.clock ?? (process.stdin.isTTY ? 'real' : 'virtual'),
     onReset: options.reboot ? 'restart' : 'stop',

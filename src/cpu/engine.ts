@@ -13,6 +13,8 @@ export type RunExit =
 export interface Engine {
   /** Instructions executed by all CPUs since the machine was made, exact between runs and inside device calls. */
   readonly instructions: number;
+  /** CPUs that are on and don't wait. */
+  readonly busyCpus: number;
   /**
    * Executes at least one and about `budget` instructions: it may pass the budget by the instructions up to the
    * next branch, never by more than 1,024.

@@ -11,10 +11,10 @@ import type { FunctionRef } from '../wasm/function-ref.js';
 import { call } from '../wasm/function-ref.js';
 import type { ModuleBuilder } from '../wasm/module-builder.js';
 import { packedFlags } from './flags.js';
-import { MODE, STATE, tlbOfMode } from './layout.js';
+import { MODE, STATE } from './layout.js';
 import type { CpuModel } from './models.js';
 import { hasFeature } from './models.js';
-import { field32, field64, setField32, setField64, setSysreg, sysreg } from './state.js';
+import { field32, field64, ownTlb, setField32, setField64, setSysreg, sysreg } from './state.js';
 
 /** Exception classes, ESR_ELx.EC. */
 export const EC = {
@@ -85,8 +85,8 @@ export function defineExceptions(
       'TLB',
       select(
         eqz(field32('EL')),
-        i32(tlbOfMode(MODE.el0)),
-        select(field32('PAN'), i32(tlbOfMode(MODE.el1Pan)), i32(tlbOfMode(MODE.el1))),
+        ownTlb(MODE.el0),
+        select(field32('PAN'), ownTlb(MODE.el1Pan), ownTlb(MODE.el1)),
       ),
     );
   });

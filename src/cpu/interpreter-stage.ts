@@ -22,7 +22,7 @@ import { extractLane } from '../wasm/simd.js';
 import type { ExceptionFunctions } from './exceptions.js';
 import { EC, syndrome } from './exceptions.js';
 import { FLAG_KIND, conditionOfPacked, conditionOfSub, flagOperand } from './flags.js';
-import { EXIT, LOOKUP_BASE, LOOKUP_SIZE, MODE, PAGE_SIZE, STATE, TLB, tlbOfMode } from './layout.js';
+import { CPU_COUNT, EXIT, LOOKUP_BASE, LOOKUP_SIZE, MODE, PAGE_SIZE, STATE, TLB } from './layout.js';
 import type { MmuFunctions } from './mmu.js';
 import { ACCESS, REQUEST } from './mmu.js';
 import type { CpuModel } from './models.js';
@@ -31,6 +31,7 @@ import {
   field32,
   field64,
   orSysreg,
+  ownTlb,
   setField32,
   setField64,
   setSysreg,
@@ -521,7 +522,7 @@ export class InterpreterStage implements Stage {
     options: AccessOptions | undefined,
   ): { isFast: I32; host: () => I32 } {
     const base = options?.unprivileged
-      ? i32(tlbOfMode(MODE.el0))
+      ? ownTlb(MODE.el0)
       : this.#hot
         ? this.#fb.get(this.#hot.tlb)
         : field32('TLB');
@@ -804,6 +805,12 @@ export class InterpreterStage implements Stage {
         setField32(fb, 'EVENT', i32(1));
         return;
       case 'yield':
+        // Another CPU may hold what this one waits for.
+        this.if(ne(load('i32', i32(0), CPU_COUNT), i32(1)), () => {
+          setField64(fb, 'PC', this.#nextPc());
+          setField32(fb, 'EXIT', i32(EXIT.yield));
+          fb.return(i32(NEXT.exit));
+        });
         return;
       case 'wfi':
       case 'wfe': {
@@ -1040,7 +1047,7 @@ export class InterpreterStage implements Stage {
         return;
       }
       case 'invalidate translations':
-        this.#fb.call(mmu.flushAll);
+        this.#fb.call(mmu.flushEveryCpu);
         this.#refetchAtNext();
         return;
       case 'invalidate translations by address':

@@ -275,6 +275,7 @@ export interface CoreExports {
   /** Executes about `budget` instructions; the EXIT cell says why it came back. */
   run(budget: number): void;
   flushAll(): void;
+  flushEveryCpu(): void;
   pstateChanged(): void;
 }
 
@@ -521,6 +522,7 @@ function generate(
 
   mb.export('run', run);
   mb.export('flushAll', mmu.flushAll);
+  mb.export('flushEveryCpu', mmu.flushEveryCpu);
   mb.export('pstateChanged', exceptions.pstateChanged);
   for (const { at, values } of lookups.tables) mb.addData(at, new Uint8Array(values.buffer));
   invariant(indices.size < HANDLER_COUNTS.capacity - 3, 'handler indices have 16 bits');

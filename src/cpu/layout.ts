@@ -3,8 +3,8 @@
  * generated code and TypeScript share is stated here and nowhere else.
  *
  * CPU state stands at fixed addresses, so generated code reaches a register with a constant. Several CPUs on one thread
- * take turns: what is below `STATE_SIZE` is copied out and in. A CPU on a worker thread gets code generated for
- * another base.
+ * take turns: what is below `STATE_USED` is copied out and in (`parkedStateOf`). Each has TLBs of its own, which stay
+ * where they are. A CPU on a worker thread gets code generated for another base.
  */
 import { KIB } from '../base/index.js';
 import { STORAGE_COUNT } from '../isa/system-registers.js';
@@ -58,6 +58,10 @@ export const STATE = {
   SIMD_TRAP: cell(4),
   /** MPIDR_EL1 of this CPU. */
   MPIDR: cell(8),
+  /** Index of this CPU. */
+  CPU: cell(4),
+  /** Start of this CPU's TLBs. */
+  TLB_BANK: cell(4),
   /** TLBs of the current translation regime and privilege. */
   TLB: cell(4),
   /** Instructions left of the budget; less than or equal to 0 ends the run at the next branch. */
@@ -84,26 +88,32 @@ export const STATE = {
   EXCHANGE: cell(16),
   /** Non-zero where the `exceptions` channel is traced. */
   TRACE_EXCEPTIONS: cell(4),
-  /** Non-zero once a mapping larger than 4 KiB has been cached for the low, the high half of the address space. */
-  LARGE_LOW: cell(4),
-  LARGE_HIGH: cell(4),
   /** System registers with storage, in the order of `storageIndex`. */
   SYSREG: cell(8, STORAGE_COUNT),
 } as const;
 
 export type StateField = keyof typeof STATE;
 
-export const STATE_SIZE = 4 * KIB;
+const STATE_SIZE = 4 * KIB;
+/** Bytes of the state that hold something. */
+export const STATE_USED = next;
 if (next > STATE_SIZE) throw new Error('CPU state outgrew its page');
 
 /** Values of the EXIT cell. */
-export const EXIT = { budget: 0, waitForInterrupt: 1, waitForEvent: 2 } as const;
+export const EXIT = { budget: 0, waitForInterrupt: 1, waitForEvent: 2, yield: 3 } as const;
+
+/** CPUs of a machine at the most. */
+export const MAX_CPUS = 8;
 
 // ---- guest memory regions, as the page walker sees them
 
 /** Direct memory: first page, pages, host address, flags; 4 words each. */
 export const REGIONS = { at: STATE_SIZE, capacity: 32, stride: 16 } as const;
 export const REGION_COUNT = REGIONS.at + REGIONS.capacity * REGIONS.stride;
+
+/** What CPUs on one thread share: how many there are; a bit for each that must forget all translations. */
+export const CPU_COUNT = REGION_COUNT + 4;
+export const STALE_TLBS = REGION_COUNT + 8;
 /** Flag of a region: stores go to the device. */
 export const REGION_READ_ONLY = 1;
 
@@ -152,17 +162,38 @@ const DATA_TLB_SIZE = TLB.entries * TLB.stride;
 /** Distance from a mode's data TLB to its code TLB. */
 export const CODE_TLB_OFFSET = DATA_TLB_SIZE;
 export const MODE_STRIDE = DATA_TLB_SIZE + CODE_TLB.entries * CODE_TLB.stride;
-export const TLB_BASE = 16 * KIB;
-export const TLB_END = TLB_BASE + MODES * MODE_STRIDE;
+const TLB_BASE = 16 * KIB;
 
+/** Distance of a mode's TLBs from the start of a CPU's TLBs. */
 export function tlbOfMode(mode: number): number {
-  return TLB_BASE + mode * MODE_STRIDE;
+  return mode * MODE_STRIDE;
+}
+
+/**
+ * Behind a CPU's TLBs: non-zero once a mapping larger than 4 KiB has been cached for the low, the high half of the
+ * address space.
+ */
+export const LARGE_LOW = MODES * MODE_STRIDE;
+export const LARGE_HIGH = LARGE_LOW + 4;
+export const TLB_BANK_SIZE = LARGE_LOW + 16;
+const TLB_END = TLB_BASE + MAX_CPUS * TLB_BANK_SIZE;
+
+/** Where the TLBs of a CPU start. */
+export function tlbBankOf(cpu: number): number {
+  return TLB_BASE + cpu * TLB_BANK_SIZE;
+}
+
+/** Where the state of a CPU is while another one has its turn. */
+const PARKED_BASE = Math.ceil(TLB_END / PAGE_SIZE) * PAGE_SIZE;
+
+export function parkedStateOf(cpu: number): number {
+  return PARKED_BASE + cpu * STATE_SIZE;
 }
 
 // ---- decoder tables
 
 /** Tables of `Stage.lookup`, 8 bytes an entry. */
-export const LOOKUP_BASE = Math.ceil(TLB_END / PAGE_SIZE) * PAGE_SIZE;
+export const LOOKUP_BASE = PARKED_BASE + MAX_CPUS * STATE_SIZE;
 export const LOOKUP_SIZE = 320 * KIB;
 
 /** How often each handler was executed, 32 bits by handler index. Touched only by a core that counts. */

@@ -7,7 +7,7 @@
  *
  * @deviation Cached translations are forgotten more often than asked for, which the architecture allows at any time:
  * writing TTBR0_EL1 or TTBR1_EL1 and TLBI by ASID forget all of them, global ones too; TLBI by address disregards the
- * ASID and, where blocks or granules above 4 KiB are in use, forgets all.
+ * ASID and, where blocks or granules above 4 KiB are in use, forgets all. TLBI of this PE alone reaches every PE.
  */
 import type { I32, I64, LoadKind, StoreKind } from '../wasm/expr.js';
 import {
@@ -20,13 +20,14 @@ import type { ModuleBuilder } from '../wasm/module-builder.js';
 import type { ExceptionFunctions } from './exceptions.js';
 import { EC, syndrome } from './exceptions.js';
 import {
-  CODE_TLB, CODE_TLB_OFFSET, ERASED, ERASED_PAGE, MODE, MODES, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY, STATE, TLB,
-  TLB_BASE, TLB_END, TLB_FLAGS, tlbOfMode,
+  CODE_TLB, CODE_TLB_OFFSET, CPU_COUNT, ERASED, ERASED_PAGE, LARGE_HIGH, LARGE_LOW, MODE, MODES, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT,
+  REGION_READ_ONLY, STALE_TLBS, STATE, TLB, TLB_BANK_SIZE, TLB_FLAGS, tlbBankOf, tlbOfMode,
 } from './layout.js'; // prettier-ignore
 import {
   codeTlbEntryOffset,
   field32,
   modeOfTlb,
+  ownTlb,
   setField32,
   setField64,
   setSysreg,
@@ -86,11 +87,13 @@ export interface MmuFunctions {
   readonly zeroBlock: FunctionRef<'none'>;
   /** `(target)`: fills the code TLB for the address, without its tag in PC; 0 where an exception was raised instead. */
   readonly fetch: FunctionRef<'i32'>;
-  /** Forgets all translations. */
+  /** Forgets all translations of this CPU. */
   readonly flushAll: FunctionRef<'none'>;
-  /** `(va)`: forgets what covers the page. */
+  /** Forgets all translations. */
+  readonly flushEveryCpu: FunctionRef<'none'>;
+  /** `(va)`: forgets what covers the page, on every CPU. */
   readonly flushAddress: FunctionRef<'none'>;
-  /** Forgets at least what isn't global. */
+  /** Forgets at least what isn't global, of this CPU. */
   readonly flushAddressSpace: FunctionRef<'none'>;
   /** `(va, access, pc)`: faults where a cache maintenance instruction may not reach the address. */
   readonly checkMaintenance: FunctionRef<'none'>;
@@ -365,10 +368,10 @@ export function defineMmu(
       fb.if(
         wrap(bit(va, i64(55))),
         () => {
-          setField32(fb, 'LARGE_HIGH', i32(1));
+          fb.store('i32', field32('TLB_BANK'), LARGE_HIGH, i32(1));
         },
         () => {
-          setField32(fb, 'LARGE_LOW', i32(1));
+          fb.store('i32', field32('TLB_BANK'), LARGE_LOW, i32(1));
         },
       );
     });
@@ -425,9 +428,7 @@ export function defineMmu(
     const access = fb.get(fb.param(1, 'i32'));
     const request = fb.get(fb.param(2, 'i32'));
     const pc = fb.get(fb.param(3, 'i64'));
-    const tlb = fb.let(
-      select(and(request, i32(REQUEST.unprivileged)), i32(tlbOfMode(MODE.el0)), field32('TLB')),
-    );
+    const tlb = fb.let(select(and(request, i32(REQUEST.unprivileged)), ownTlb(MODE.el0), field32('TLB')));
     const entry = fb.let(add(tlb, tlbEntryOffset(va)));
     const wanted = fb.let(
       select(eq(access, i32(ACCESS.write)), i32(TLB_FLAGS.writable), i32(TLB_FLAGS.readable)),
@@ -522,9 +523,7 @@ export function defineMmu(
     fb.if(
       and(flags, i32(TLB_FLAGS.direct)),
       () => {
-        const tlb = fb.let(
-          select(and(request, i32(REQUEST.unprivileged)), i32(tlbOfMode(MODE.el0)), field32('TLB')),
-        );
+        const tlb = fb.let(select(and(request, i32(REQUEST.unprivileged)), ownTlb(MODE.el0), field32('TLB')));
         fb.drop(call(walk, va, i32(ACCESS.write), modeOfTlb(tlb)));
         fb.set(
           address,
@@ -769,16 +768,23 @@ export function defineMmu(
   });
 
   const flushAll = mb.function('flushAll', [], 'none', (fb) => {
-    fb.memoryFill(i32(TLB_BASE), i32(0xff), i32(TLB_END - TLB_BASE));
+    const bank = fb.let(field32('TLB_BANK'));
+    fb.memoryFill(bank, i32(0xff), i32(LARGE_LOW));
     // All ones is an address of the last entry: give those the tag of entry 0.
     for (let mode = 0; mode < MODES; mode++) {
       const last = tlbOfMode(mode) + (TLB.entries - 1) * TLB.stride;
-      for (const tag of [TLB.read, TLB.write, TLB.any]) fb.store('i64', i32(last), tag, i64(0));
+      for (const tag of [TLB.read, TLB.write, TLB.any]) fb.store('i64', bank, last + tag, i64(0));
       const lastCode = tlbOfMode(mode) + CODE_TLB_OFFSET + (CODE_TLB.entries - 1) * CODE_TLB.stride;
-      fb.store('i64', i32(lastCode), CODE_TLB.tag, i64(0));
+      fb.store('i64', bank, lastCode + CODE_TLB.tag, i64(0));
     }
-    setField32(fb, 'LARGE_LOW', i32(0));
-    setField32(fb, 'LARGE_HIGH', i32(0));
+    fb.store('i32', bank, LARGE_LOW, i32(0));
+    fb.store('i32', bank, LARGE_HIGH, i32(0));
+  });
+
+  // The other CPUs on this thread have their turn later: they forget when it begins.
+  const flushEveryCpu = mb.function('flushEveryCpu', [], 'none', (fb) => {
+    fb.store('i32', i32(0), STALE_TLBS, xor(shl(i32(1), field32('CPU')), i32(-1)));
+    fb.call(flushAll);
   });
 
   /** Makes the data entry at `entry` (of index `index(va)`) match nothing. */
@@ -788,19 +794,31 @@ export function defineMmu(
 
   const flushAddress = mb.function('flushAddress', ['i64'], 'none', (fb) => {
     const va = fb.get(fb.param(0, 'i64'));
-    const large = select(wrap(bit(va, i64(55))), field32('LARGE_HIGH'), field32('LARGE_LOW'));
-    // A large mapping stands in many entries, and a top byte may differ: forget everything.
-    fb.if(large, () => {
-      fb.call(flushAll);
-      fb.return();
-    });
     const never = fb.let(xor(and(va, i64(-PAGE_SIZE)), i64(PAGE_SIZE)));
     const index = fb.let(tlbEntryOffset(va));
     const codeIndex = fb.let(codeTlbEntryOffset(va));
-    for (let mode = 0; mode < MODES; mode++) {
-      dropEntry(fb, add(index, i32(tlbOfMode(mode))), never);
-      fb.store('i64', add(codeIndex, i32(tlbOfMode(mode) + CODE_TLB_OFFSET)), CODE_TLB.tag, never);
-    }
+    const bank = fb.temp('i32');
+    fb.set(bank, i32(tlbBankOf(0)));
+    const end = fb.let(add(i32(tlbBankOf(0)), mul(load('i32', i32(0), CPU_COUNT), i32(TLB_BANK_SIZE))));
+    fb.loop('banks', (banks) => {
+      const large = select(
+        wrap(bit(va, i64(55))),
+        load('i32', fb.get(bank), LARGE_HIGH),
+        load('i32', fb.get(bank), LARGE_LOW),
+      );
+      // A large mapping stands in many entries, and a top byte may differ: forget everything.
+      fb.if(large, () => {
+        fb.call(flushEveryCpu);
+        fb.return();
+      });
+      for (let mode = 0; mode < MODES; mode++) {
+        dropEntry(fb, add(add(fb.get(bank), index), i32(tlbOfMode(mode))), never);
+        const code = add(add(fb.get(bank), codeIndex), i32(tlbOfMode(mode) + CODE_TLB_OFFSET));
+        fb.store('i64', code, CODE_TLB.tag, never);
+      }
+      fb.set(bank, add(fb.get(bank), i32(TLB_BANK_SIZE)));
+      fb.brIf(banks, ltU(fb.get(bank), end));
+    });
   });
 
   const checkMaintenance = mb.function('checkMaintenance', ['i64', 'i32', 'i64'], 'none', (fb) => {
@@ -847,6 +865,7 @@ export function defineMmu(
     zeroBlock,
     fetch,
     flushAll,
+    flushEveryCpu,
     flushAddress,
     flushAddressSpace: flushAll,
     checkMaintenance,

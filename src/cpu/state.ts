@@ -2,10 +2,10 @@
 import { invariant } from '../base/index.js';
 import { systemRegister } from '../isa/system-registers.js';
 import type { Expr, Freshness, I32, I64 } from '../wasm/expr.js';
-import { and, divU, extU, i32, i64, load, or, shrU, sub, wrap } from '../wasm/expr.js';
+import { add, and, divU, extU, i32, i64, load, or, shrU, sub, wrap } from '../wasm/expr.js';
 import type { FunctionBuilder } from '../wasm/function-builder.js';
 import type { StateField } from './layout.js';
-import { CODE_TLB, MODE_STRIDE, PAGE_SHIFT, STATE, TLB, TLB_BASE } from './layout.js';
+import { CODE_TLB, MODE_STRIDE, PAGE_SHIFT, STATE, TLB, tlbOfMode } from './layout.js';
 
 /** A 32-bit field. */
 export function field32(name: StateField): I32 {
@@ -63,7 +63,12 @@ export function codeTlbEntryOffset(va: I64): I32 {
   return entryOffset(va, CODE_TLB);
 }
 
-/** The mode whose TLBs are at `tlb`, the inverse of `tlbOfMode`. */
+/** Where this CPU's TLBs of a mode are. */
+export function ownTlb(mode: number): I32 {
+  return add(field32('TLB_BANK'), i32(tlbOfMode(mode)));
+}
+
+/** The mode whose TLBs are at `tlb`, the inverse of `ownTlb`. */
 export function modeOfTlb(tlb: I32): I32 {
-  return divU(sub(tlb, i32(TLB_BASE)), i32(MODE_STRIDE));
+  return divU(sub(tlb, field32('TLB_BANK')), i32(MODE_STRIDE));
 }

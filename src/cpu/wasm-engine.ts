@@ -14,14 +14,14 @@ import { NEXT } from './interpreter-stage.js';
 import type { CoreExports, CoreImage, HostImports } from './interpreter.js';
 import { HANDLER, HandlerFinder } from './interpreter.js';
 import {
-  ERASED, ERASED_PAGE, EXIT, HANDLER_COUNTS, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY, SIDE_BASE, SIDE_TABLE, STATE, STATE_SIZE, TLB,
-  MODES, tlbOfMode,
+  CPU_COUNT, ERASED, ERASED_PAGE, EXIT, HANDLER_COUNTS, MAX_CPUS, MODES, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY,
+  SIDE_BASE, SIDE_TABLE, STALE_TLBS, STATE, STATE_USED, TLB, parkedStateOf, tlbBankOf, tlbOfMode,
 } from './layout.js'; // prettier-ignore
 import type { CpuModel } from './models.js';
 import { sysregAddress } from './state.js';
 
 /** What a firmware call did. */
-export type FirmwareResult = 'continue' | 'wait' | 'stop' | 'undefined';
+export type FirmwareResult = 'continue' | 'wait' | 'off' | 'stop' | 'undefined';
 
 export interface EnginePorts {
   readonly addressSpace: AddressSpace;
@@ -48,6 +48,20 @@ export interface DirectRegion {
 }
 
 const MAX_SLICE = 1_000_000;
+/**
+ * Instructions until the next CPU has its turn. Taking turns costs about a microsecond; who spins on a lock, or sends
+ * an interrupt to another CPU, waits for some such turns at most.
+ */
+const TURN = 10_000;
+
+/** A CPU as the engine takes turns among them. */
+interface Cpu {
+  /** Aff3 to Aff0 of MPIDR_EL1, in the register's places. */
+  readonly affinity: bigint;
+  power: 'on' | 'on-pending' | 'off';
+  /** It waits for an interrupt (WFI, PSCI CPU_SUSPEND). */
+  isWaiting: boolean;
+}
 
 function pageOf(hostAddress: number): number {
   return hostAddress - (hostAddress % PAGE_SIZE);
@@ -77,11 +91,22 @@ export class WasmEngine implements Engine {
   #surplus = 0;
   #isRunning = false;
   #isStopped = false;
+  readonly #cpus: readonly Cpu[];
+  /** The CPU whose state is at the start of memory. */
+  #current = 0;
   readonly #reported = new Set<string>();
   readonly #externalPorts: { readonly name: string; readonly port: SystemRegisterPort }[] = [];
 
-  /** `core` was generated for `model`. */
-  constructor(memory: GuestMemory, model: CpuModel, core: CoreImage, ports: EnginePorts) {
+  /** `core` was generated for `model`. `affinities`: of each CPU, in the places of MPIDR_EL1. */
+  constructor(
+    memory: GuestMemory,
+    model: CpuModel,
+    core: CoreImage,
+    ports: EnginePorts,
+    affinities: readonly bigint[] = [0n],
+  ) {
+    invariant(affinities.length >= 1 && affinities.length <= MAX_CPUS, `1 to ${MAX_CPUS} CPUs`);
+    this.#cpus = affinities.map((affinity) => ({ affinity, power: 'off', isWaiting: false }));
     this.#memory = memory;
     this.#view = memory.view;
     this.#exchange = new DataView(memory.memory.buffer, STATE.EXCHANGE.at, 16);
@@ -113,7 +138,7 @@ export class WasmEngine implements Engine {
     });
     this.#exports = instance.exports as unknown as CoreExports;
     memory.bytes.fill(0xff, ERASED_PAGE, ERASED_PAGE + PAGE_SIZE);
-    this.#exports.flushAll();
+    this.#view.setInt32(CPU_COUNT, affinities.length, true);
     this.reset(0, 0);
   }
 
@@ -128,9 +153,19 @@ export class WasmEngine implements Engine {
     invariant(!this.#isRunning, 'run inside run');
     let left = Math.max(1, Math.floor(budget));
     this.#isStopped = false;
+    /** Turns in a row that ended with WFE. */
+    let eventWaits = 0;
     while (left > 0) {
+      if (!this.#isRunnable(this.#current)) {
+        const next = this.#nextRunnable();
+        if (next === undefined) return 'idle';
+        this.#switchTo(next);
+      }
+      const cpu = this.#cpu;
+      cpu.isWaiting = false;
+      cpu.power = 'on';
       // TurboFan's code is entered only when the function is called anew: come back often.
-      const slice = Math.min(left, MAX_SLICE);
+      const slice = Math.min(left, this.#cpus.length === 1 ? MAX_SLICE : TURN);
       const before = this.#executed;
       this.#sliceBudget = slice;
       this.#surplus = 0;
@@ -145,11 +180,90 @@ export class WasmEngine implements Engine {
       left -= this.#executed - before;
       if (this.#isStopped) return 'stopped';
       const exit = this.#view.getInt32(STATE.EXIT.at, true);
-      if (exit === EXIT.waitForInterrupt) return 'idle';
-      // WFE may be woken by events that aren't modelled: it ends the slice, so that devices get their turn.
-      if (exit === EXIT.waitForEvent || this.#surplus > 0) return 'budget';
+      if (exit === EXIT.waitForInterrupt) cpu.isWaiting = true;
+      // WFE may be woken by events that aren't modelled: when all CPUs wait for one, devices get their turn.
+      eventWaits = exit === EXIT.waitForEvent ? eventWaits + 1 : 0;
+      const isKicked = this.#surplus > 0;
+      const next = this.#nextRunnable();
+      if (next === undefined) return 'idle';
+      if (next !== this.#current) this.#switchTo(next);
+      if (isKicked || eventWaits >= this.#cpus.length) return 'budget';
     }
     return 'budget';
+  }
+
+  // ---- taking turns
+
+  get #cpu(): Cpu {
+    const cpu = this.#cpus[this.#current];
+    invariant(cpu !== undefined, 'the current CPU exists');
+    return cpu;
+  }
+
+  /** Index of the CPU that executes, or executed last. */
+  get currentCpu(): number {
+    return this.#current;
+  }
+
+  get busyCpus(): number {
+    return this.#cpus.filter((_, index) => this.#isRunnable(index)).length;
+  }
+
+  /** Where the state of a CPU is now. */
+  #stateOf(cpu: number): number {
+    return cpu === this.#current ? 0 : parkedStateOf(cpu);
+  }
+
+  #isRunnable(index: number): boolean {
+    const cpu = this.#cpus[index];
+    if (cpu === undefined || cpu.power === 'off') return false;
+    return !cpu.isWaiting || this.#view.getInt32(this.#stateOf(index) + STATE.PENDING.at, true) !== 0;
+  }
+
+  /** The one after the current CPU that can execute, which may be itself. */
+  #nextRunnable(): number | undefined {
+    const count = this.#cpus.length;
+    for (let i = 1; i <= count; i++) {
+      const index = (this.#current + i) % count;
+      if (this.#isRunnable(index)) return index;
+    }
+    return undefined;
+  }
+
+  #switchTo(index: number): void {
+    const { bytes } = this.#memory;
+    bytes.copyWithin(parkedStateOf(this.#current), 0, STATE_USED);
+    bytes.copyWithin(0, parkedStateOf(index), parkedStateOf(index) + STATE_USED);
+    this.#current = index;
+    const stale = this.#view.getInt32(STALE_TLBS, true);
+    if (((stale >> index) & 1) === 0) return;
+    this.#view.setInt32(STALE_TLBS, stale & ~(1 << index), true);
+    this.#exports.flushAll();
+  }
+
+  // ---- power of the CPUs
+
+  cpuPower(cpu: number): 'on' | 'on-pending' | 'off' {
+    return this.#cpus[cpu]?.power ?? 'off';
+  }
+
+  get poweredCpus(): number {
+    return this.#cpus.filter(({ power }) => power !== 'off').length;
+  }
+
+  /** Starts a CPU that is off at `pc` with `x0`. */
+  powerOn(cpu: number, pc: number, x0: bigint): void {
+    const target = this.#cpus[cpu];
+    invariant(target?.power === 'off', `CPU ${cpu} is off`);
+    this.#resetCpu(cpu, pc, x0);
+    target.power = 'on-pending';
+    target.isWaiting = false;
+  }
+
+  /** Switches the current CPU off, in a firmware call that returns `off` or `stop`. */
+  powerOff(cpu: number): void {
+    invariant(cpu === this.#current, 'a CPU switches itself off');
+    this.#cpu.power = 'off';
   }
 
   kick(): void {
@@ -159,26 +273,40 @@ export class WasmEngine implements Engine {
   }
 
   reset(pc: number, x0: number): void {
+    this.#cpus.forEach((cpu, index) => {
+      cpu.power = index === 0 ? 'on' : 'off';
+      cpu.isWaiting = false;
+      this.#resetCpu(index, pc, BigInt(x0));
+    });
+    if (this.#current !== 0) this.#switchTo(0);
+  }
+
+  #resetCpu(cpu: number, pc: number, x0: bigint): void {
+    const before = this.#current;
+    if (cpu !== before) this.#switchTo(cpu);
     const view = this.#view;
     // All state to zero but the inputs, which devices drive.
     const pending = view.getInt32(STATE.PENDING.at, true);
-    this.#memory.bytes.fill(0, 0, STATE_SIZE);
+    this.#memory.bytes.fill(0, 0, STATE_USED);
     view.setInt32(STATE.PENDING.at, pending, true);
     for (const register of SYSTEM_REGISTERS)
       if (register.behind.kind === 'storage')
         view.setBigUint64(sysregAddress(register.name), register.behind.reset, true);
-    view.setBigInt64(STATE.X.at, BigInt(x0), true);
+    view.setBigUint64(STATE.X.at, x0, true);
     view.setBigInt64(STATE.PC.at, BigInt(pc), true);
     view.setInt32(STATE.EL.at, 1, true);
     view.setInt32(STATE.SPSEL.at, 1, true);
     view.setInt32(STATE.DAIF.at, 0xf, true);
     view.setInt32(STATE.FLAG_KIND.at, 2, true);
     view.setBigInt64(STATE.EXCLUSIVE_ADDRESS.at, -1n, true);
-    // Affinity 0.0.0.0, multiprocessing extensions.
-    view.setBigUint64(STATE.MPIDR.at, 0x8000_0000n, true);
+    // Bit 31: multiprocessing extensions.
+    view.setBigUint64(STATE.MPIDR.at, 0x8000_0000n | (this.#cpus[cpu]?.affinity ?? 0n), true);
+    view.setInt32(STATE.CPU.at, cpu, true);
+    view.setInt32(STATE.TLB_BANK.at, tlbBankOf(cpu), true);
     view.setInt32(STATE.TRACE_EXCEPTIONS.at, this.#ports.trace.on('exceptions') ? 1 : 0, true);
     this.#exports.flushAll();
     this.#exports.pstateChanged();
+    if (cpu !== before) this.#switchTo(before);
   }
 
   /** Makes the running `run` return with `stopped`. */
@@ -187,19 +315,20 @@ export class WasmEngine implements Engine {
     this.kick();
   }
 
-  setIrq(_cpu: number, level: boolean): void {
-    this.#setPending(2, level);
+  setIrq(cpu: number, level: boolean): void {
+    this.#setPending(cpu, 2, level);
   }
 
-  setFiq(_cpu: number, level: boolean): void {
-    this.#setPending(1, level);
+  setFiq(cpu: number, level: boolean): void {
+    this.#setPending(cpu, 1, level);
   }
 
-  #setPending(bit: number, level: boolean): void {
-    const before = this.#view.getInt32(STATE.PENDING.at, true);
+  #setPending(cpu: number, bit: number, level: boolean): void {
+    const at = this.#stateOf(cpu) + STATE.PENDING.at;
+    const before = this.#view.getInt32(at, true);
     const now = level ? before | bit : before & ~bit;
     if (now === before) return;
-    this.#view.setInt32(STATE.PENDING.at, now, true);
+    this.#view.setInt32(at, now, true);
     if (level) this.kick();
   }
 
@@ -220,7 +349,7 @@ export class WasmEngine implements Engine {
       this.#view.setUint32(at + 12, r.isReadOnly ? REGION_READ_ONLY : 0, true);
     });
     this.#view.setUint32(REGION_COUNT, this.#regions.length, true);
-    this.#exports.flushAll();
+    this.#exports.flushEveryCpu();
     // Code that runs from the region must notice.
     this.kick();
   }
@@ -278,7 +407,7 @@ export class WasmEngine implements Engine {
       hasFilled = true;
     }
     // The CPU may have seen `ERASED_PAGE` there.
-    if (hasFilled) this.#exports.flushAll();
+    if (hasFilled) this.#exports.flushEveryCpu();
   }
 
   /** Copies into memory, but leaves pages as they are that need no memory: all ones where erased, all zeros. */
@@ -300,7 +429,7 @@ export class WasmEngine implements Engine {
       this.#fillErased(at, piece.length);
       this.#memory.bytes.set(piece, at);
     }
-    this.#exports.flushAll();
+    this.#exports.flushEveryCpu();
   }
 
   #hostAddress(address: number, length: number, forWrite: boolean): number | undefined {
@@ -327,7 +456,7 @@ export class WasmEngine implements Engine {
     if (this.#codePages.length === SIDE_TABLE.capacity) {
       for (const page of this.#codePages) this.#setTableOf(page, 0);
       this.#codePages = [];
-      this.#exports.flushAll();
+      this.#exports.flushEveryCpu();
     }
     const table = SIDE_BASE + this.#codePages.length * SIDE_TABLE.stride;
     this.#codePages.push(hostPage);
@@ -340,9 +469,10 @@ export class WasmEngine implements Engine {
 
   /** Stores to the page must take the slow path from now on, which drops what they overwrite. */
   #dropWriteTags(hostPage: number): void {
-    for (let mode = 0; mode < MODES; mode++)
+    for (let n = 0; n < MODES * this.#cpus.length; n++)
       for (let i = 0; i < TLB.entries; i++) {
-        const entry = tlbOfMode(mode) + i * TLB.stride;
+        const bank = tlbBankOf(Math.floor(n / MODES));
+        const entry = bank + tlbOfMode(n % MODES) + i * TLB.stride;
         if (this.#view.getUint32(entry + TLB.host, true) !== hostPage) continue;
         // The tag of the neighbouring index matches nothing here; the entry is filled anew by the next slow path.
         const never = BigInt((i ^ 1) * PAGE_SIZE);
@@ -401,7 +531,7 @@ export class WasmEngine implements Engine {
     const external = this.#externalPort(index);
     if (!external) return 1;
     const { name, port } = external;
-    const value = port.readSystemRegister(name, 0);
+    const value = port.readSystemRegister(name, this.#current);
     this.#exchange.setBigUint64(0, value, true);
     if (this.#ports.trace.on('sysreg')) this.#ports.trace.event('sysreg', `read ${name} = ${hex(value)}`);
     return 0;
@@ -413,14 +543,14 @@ export class WasmEngine implements Engine {
     const { name, port } = external;
     const value = this.#exchange.getBigUint64(0, true);
     if (this.#ports.trace.on('sysreg')) this.#ports.trace.event('sysreg', `write ${name} = ${hex(value)}`);
-    port.writeSystemRegister(name, 0, value);
+    port.writeSystemRegister(name, this.#current, value);
     return 0;
   }
 
   #firmwareCall(conduit: number): number {
     const result = this.#ports.firmwareCall(
       conduit === 0 ? 'hvc' : 'smc',
-      0,
+      this.#current,
       [this.x(0), this.x(1), this.x(2), this.x(3)],
       (value) => {
         this.setX(0, value);
@@ -432,6 +562,9 @@ export class WasmEngine implements Engine {
       case 'wait':
         if (this.#view.getInt32(STATE.PENDING.at, true) !== 0) return NEXT.refetch;
         this.#view.setInt32(STATE.EXIT.at, EXIT.waitForInterrupt, true);
+        return NEXT.exit;
+      case 'off':
+        this.#view.setInt32(STATE.EXIT.at, EXIT.budget, true);
         return NEXT.exit;
       case 'stop':
         this.#isStopped = true;

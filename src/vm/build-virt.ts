@@ -2,7 +2,7 @@ import { UserError } from '../base/index.js';
 import type { Trace } from '../base/index.js';
 import type { ByteSink, Clock, FlashStorage } from '../bus/index.js';
 import type { FlashBank } from '../boards/ports.js';
-import { buildVirt as buildVirtBoard, VIRT_FLASH_GEOMETRY } from '../boards/virt.js';
+import { affinityOf, buildVirt as buildVirtBoard, VIRT_FLASH_GEOMETRY } from '../boards/virt.js';
 import type { CoreImage } from '../cpu/interpreter.js';
 import type { WasmEngine } from '../cpu/wasm-engine.js';
 import type { CfiFlashCounters } from '../devices/cfi-flash/cfi-flash.js';
@@ -22,6 +22,7 @@ interface VirtHardwareOptions {
   readonly flash?: string | Uint8Array;
   readonly flashCommit: 'quiet' | 'immediate';
   readonly memoryBytes: number;
+  readonly cpuCount: number;
   readonly gicVersion: 2 | 3;
   readonly epochSeconds: number;
   readonly core: CoreImage;
@@ -37,14 +38,13 @@ export interface VirtHardware extends Hardware {
 
 /** The `virt` board with its CPU and its files. */
 export function buildVirt(options: VirtHardwareOptions): VirtHardware {
-  const { clock, trace, power, serialOutput, epochSeconds, memoryBytes } = options;
+  const { clock, trace, power, serialOutput, epochSeconds, memoryBytes, cpuCount } = options;
   const firmware = openFirmware(options.firmware);
   try {
     const variables = openVariables(options.flash);
     try {
-      const cpuCount = 1;
       const processors = buildProcessors({
-        cpuCount,
+        cpuAffinities: Array.from({ length: cpuCount }, (_, cpu) => affinityOf(cpu)),
         core: options.core,
         directBytes: [BANK_BYTES, BANK_BYTES],
         memoryBytes,

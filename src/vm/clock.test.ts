@@ -5,6 +5,7 @@ import { MAX_SLICE_INSTRUCTIONS, RealClock, VirtualClock } from './clock.js';
 import { TimerQueue } from './timer-queue.js';
 
 class CountedEngine {
+  busyCpus = 1;
   instructions = 0;
   kicks = 0;
   kick(): void {

@@ -16,7 +16,7 @@ export const MAX_SLICE_INSTRUCTIONS = 1_000_000;
 const MIN_REAL_SLICE_INSTRUCTIONS = 2_000;
 
 /** What the clock needs of the engine. */
-export type ClockedEngine = Pick<Engine, 'instructions' | 'kick'>;
+export type ClockedEngine = Pick<Engine, 'instructions' | 'busyCpus' | 'kick'>;
 
 /**
  * The clock of a machine: guest time for devices, and slices for the run loop. A slice is one entry into the
@@ -139,8 +139,10 @@ export class VirtualClock extends SlicedClock implements MachineClock {
    * some hundred reads. Only instructions and reads enter, so runs repeat exactly.
    */
   override pollNs(): number {
-    const { instructions } = this.engine;
     const nowNs = this.nowNs();
+    // While one CPU waits the others work: their time must not pass without them.
+    if (this.engine.busyCpus > 1) return nowNs;
+    const { instructions } = this.engine;
     const gap = instructions - this.#lastPoll;
     if (gap > (this.#isLongWait ? INTERRUPTED_GAP_INSTRUCTIONS : POLL_GAP_INSTRUCTIONS)) {
       this.#pollStartNs = nowNs;

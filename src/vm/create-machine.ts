@@ -6,7 +6,7 @@ import type { VirtHardware } from './build-virt.js';
 import { buildVirt } from './build-virt.js';
 import { DEFAULT_NS_PER_INSTRUCTION, RealClock, VirtualClock } from './clock.js';
 import { coreImage } from './core-image.js';
-import { DEFAULT_MEMORY_BYTES, isMemorySize, MAX_MEMORY_BYTES } from './limits.js';
+import { DEFAULT_MEMORY_BYTES, isMemorySize, MAX_CPUS, MAX_MEMORY_BYTES } from './limits.js';
 import { Machine, PowerLatch } from './machine.js';
 import { SerialConsole } from './serial.js';
 import { timedTrace } from './trace.js';
@@ -37,6 +37,8 @@ export interface MachineOptions {
   readonly flashCommit?: 'quiet' | 'immediate';
   /** Size of RAM in bytes, whole MiB up to 3 GiB; 512 MiB when left out. */
   readonly memoryBytes?: number;
+  /** Number of CPUs, 1 to 8; 1 when left out. They take turns on one thread of the host. */
+  readonly cpus?: number;
   /** Interrupt controller, `gicv3` when left out. */
   readonly irqchip?: 'gicv2' | 'gicv3';
   /**
@@ -108,6 +110,11 @@ export function assembleMachine(
     );
   }
 
+  const cpuCount = options.cpus ?? 1;
+  if (!Number.isInteger(cpuCount) || cpuCount < 1 || cpuCount > MAX_CPUS) {
+    throw new UserError('option', `cpus ${cpuCount}: accepted: a whole number from 1 to ${MAX_CPUS}`);
+  }
+
   const isVirtual = options.clock === 'virtual';
   const clock = isVirtual ? new VirtualClock(nsPerInstruction) : new RealClock(nodeLoop);
   const startTime = options.startTime ?? (isVirtual ? VIRTUAL_START_TIME : new Date());
@@ -118,6 +125,7 @@ export function assembleMachine(
     ...(options.flash === undefined ? {} : { flash: options.flash }),
     flashCommit: options.flashCommit ?? 'quiet',
     memoryBytes,
+    cpuCount,
     core,
     gicVersion: options.irqchip === 'gicv2' ? 2 : 3,
     epochSeconds: Math.floor(startTime.getTime() / 1000),

@@ -1,4 +1,5 @@
 import { GIB, MIB } from '../base/index.js';
+export { MAX_CPUS } from '../cpu/layout.js';
 
 /** Smallest RAM that a board takes. */
 export const MIN_MEMORY_BYTES = MIB;

@@ -44,6 +44,7 @@ type Guest = (fixture: Fixture, instruction: number) => void | 'wait';
 
 /** An engine whose program is a JavaScript function. */
 class FakeEngine implements Engine {
+  readonly busyCpus = 1;
   instructions = 0;
   /** Budget and exit of each run. */
   readonly runs: string[] = [];

@@ -22,7 +22,8 @@ export interface Processors extends Pick<BoardPorts, 'currentCpu' | 'cpuLines' |
 }
 
 interface ProcessorOptions {
-  readonly cpuCount: number;
+  /** Aff3 to Aff0 of each CPU's MPIDR_EL1, in the register's places. */
+  readonly cpuAffinities: readonly bigint[];
   /** The core module, for a Cortex-A57. */
   readonly core: CoreImage;
   /** Sizes of the direct memory that devices will ask for, in the order in which they do, in bytes. */
@@ -33,8 +34,7 @@ interface ProcessorOptions {
 }
 
 export function buildProcessors(options: ProcessorOptions): Processors {
-  const { cpuCount, core, directBytes, memoryBytes, trace, power } = options;
-  invariant(cpuCount === 1, 'one CPU yet');
+  const { cpuAffinities, core, directBytes, memoryBytes, trace, power } = options;
   const memory = new GuestMemory([memoryBytes, ...directBytes]);
   const addressSpace = new AddressSpace(trace);
   let board: Board | undefined;
@@ -48,30 +48,37 @@ export function buildProcessors(options: ProcessorOptions): Processors {
     if (!board || conduit !== 'hvc') return 'undefined';
     const { x0, next } = board.psci.call(cpu, x);
     setX0(x0);
-    return next === 'stop' ? 'stop' : next === 'wait' ? 'wait' : 'continue';
+    // CPU_OFF stops one of several.
+    if (next === 'stop') return engine.cpuPower(cpu) === 'off' && engine.poweredCpus > 0 ? 'off' : 'stop';
+    return next === 'wait' ? 'wait' : 'continue';
   };
 
-  const engine = new WasmEngine(memory, CORTEX_A57, core, {
+  const ports = {
     addressSpace,
-    systemRegisterPort: (name) => board?.systemRegisters.get(name),
+    systemRegisterPort: (name: string) => board?.systemRegisters.get(name),
     firmwareCall,
     trace,
-  });
+  };
+  const engine = new WasmEngine(memory, CORTEX_A57, core, ports, cpuAffinities);
 
   let directCount = 0;
   return {
     engine,
     dma: engine.dma,
-    currentCpu: () => 0,
+    currentCpu: () => engine.currentCpu,
     cpuLines: (cpu) => ({
       irq: { set: (level) => engine.setIrq(cpu, level) },
       fiq: { set: (level) => engine.setFiq(cpu, level) },
     }),
     cpuPower: {
-      state: () => 'on',
-      on: () => invariant(false, 'there is one CPU, and it is on'),
-      // It was the only one.
-      off: () => power.halt(),
+      state: (cpu) => engine.cpuPower(cpu),
+      on: (cpu, entry, contextId) => {
+        engine.powerOn(cpu, entry, contextId);
+      },
+      off: (cpu) => {
+        engine.powerOff(cpu);
+        if (engine.poweredCpus === 0) power.halt();
+      },
     },
     directMap: (base, sizeBytes) => {
       invariant(directBytes[directCount] === sizeBytes, 'direct memory as announced');

@@ -58,6 +58,16 @@ in_ram:
     add x2, x2, #0x200000
     subs x3, x3, #1
     b.ne 3b
+    bl enable_mmu
+    bl main
+    .globl power_off
+power_off:
+    ldr x0, =0x84000008                         // PSCI SYSTEM_OFF
+    hvc #0
+    b .
+
+enable_mmu:
+    ldr x0, =boot_level1
     msr ttbr0_el1, x0
     ldr x1, =MAIR
     msr mair_el1, x1
@@ -69,10 +79,19 @@ in_ram:
     ldr x1, =SCTLR
     msr sctlr_el1, x1
     isb
-    bl main
-    .globl power_off
-power_off:
-    ldr x0, =0x84000008                         // PSCI SYSTEM_OFF
+    ret
+
+// Entry of a CPU that PSCI CPU_ON starts; X0, its context, is the top of its stack. Calls `secondary_main`, which is
+// not in every guest, and switches the CPU off.
+    .weak secondary_main
+    .globl secondary_entry
+secondary_entry:
+    mov sp, x0
+    ldr x1, =vectors
+    msr vbar_el1, x1
+    bl enable_mmu
+    bl secondary_main
+    ldr x0, =0x84000002                         // PSCI CPU_OFF
     hvc #0
     b .
 
