@@ -1,148 +1,108 @@
-/** Random cases for the instruction oracle: the state before is chosen so that most instructions do something. */
-import { invariant } from '#v8a/base/index.js';
-import type { Row } from '#v8a/isa/row.js';
-import { fieldValue } from '#v8a/isa/row.js';
-import { randomSource, randomWord } from '#v8a/isa/random-encoder.js';
-import type { Case, ProgramState } from './format.js';
-import { DATA_PAGE, MAX_WORDS, PAGE_BYTES, PROGRAM } from './format.js';
-
 /**
- * Rows that user mode under QEMU cannot judge: they reach the operating system or a debugger, need EL1, or belong to
- * extensions that the oracle's CPU lacks.
+ * Random batches for the instruction oracle. Words come from the rows' encoder; the state before is chosen so that most
+ * instructions do something, and something on the edge.
  */
-const NOT_COMPARED = /^(SVC|HVC|SMC|BRK|HLT|ERET|MSR|MRS|SYS|SYSL|YIELD|HINT)\b|FEAT_LOR/;
+import { invariant } from '#v8a/base/index.js';
+import type { CpuModel } from '#v8a/cpu/models.js';
+import { implementsRow } from '#v8a/cpu/models.js';
+import { randomSource, randomWord } from '#v8a/isa/random-encoder.js';
+import type { FieldLayout, Row } from '#v8a/isa/row.js';
+import { fieldValue } from '#v8a/isa/row.js';
+import type { Batch, Run, State, Word } from './format.js';
+import {
+  AT,
+  DATA_PAGE,
+  FIRST_WORD,
+  MEMORY_WORDS,
+  PAGE_BYTES,
+  SLOTS,
+  SLOT_WORDS,
+  STATE_WORDS,
+  programAddress,
+} from './format.js';
+import { notComparedBecause } from './not-compared.js';
+import { randomRegister, randomVectorInto } from './operands.js';
+import type { Random } from './operands.js';
+import { pick } from './operands.js';
 
-/** True where a program of `row` can be compared. */
-export function isComparable(row: Row): boolean {
-  return row.status === 'done' && !NOT_COMPARED.test(row.name);
+/** The rows whose programs can be compared for a CPU model. */
+export function comparableRows(model: CpuModel, rows: readonly Row[]): Row[] {
+  return rows.filter((row) => implementsRow(model, row) && notComparedBecause(row) === undefined);
 }
 
-type Random = () => number;
+// ---- states
 
-function pick<T>(random: Random, values: readonly T[]): T {
-  const value = values[random() % values.length];
-  invariant(value !== undefined, 'something to pick from');
-  return value;
+/** States in a batch; runs take one of them and change what the instruction reads. */
+const STATES = 16;
+
+/** FPCR.RMode, FZ and DN. */
+function randomFpcr(random: Random): number {
+  return ((random() & 15) << 22) | ((random() & 1) << 25);
 }
 
-function random64(random: Random): bigint {
-  return (BigInt(random()) << 32n) | BigInt(random());
+const QC = 1 << 27;
+
+function randomState(random: Random, fpcr: number): State {
+  const state = new BigUint64Array(STATE_WORDS);
+  for (let n = 0; n < AT.sp; n++) state[AT.x + n] = randomRegister(random);
+  state[AT.sp] = DATA_PAGE + BigInt(PAGE_BYTES / 2 + 16 * (random() % 16));
+  for (let n = 0; n < 64; n += 2) randomVectorInto(random, state, AT.v + n);
+  state[AT.nzcv] = BigInt(random() & 15);
+  state[AT.fpcr] = BigInt(fpcr >>> 0);
+  // Cumulative flags stay set.
+  state[AT.fpsr] = random() % 4 === 0 ? BigInt(QC) : 0n;
+  return state;
 }
 
-const EDGES_64 = [
-  0n, 1n, 2n, 0x7fn, 0x80n, 0xffn, 0x7fffn, 0x8000n, 0x7fff_ffffn, 0x8000_0000n, 0xffff_ffffn, 0x1_0000_0000n,
-  0x7fff_ffff_ffff_ffffn, 0x8000_0000_0000_0000n, 0xffff_ffff_8000_0000n, 0xffff_ffff_ffff_ffffn,
-]; // prettier-ignore
-
-function randomRegister(random: Random): bigint {
-  switch (random() % 4) {
-    case 0:
-      return pick(random, EDGES_64);
-    case 1:
-      return BigInt.asUintN(64, pick(random, EDGES_64) + BigInt(random() % 5) - 2n);
-    default:
-      return random64(random);
-  }
+function randomMemory(random: Random): BigUint64Array {
+  const memory = new BigUint64Array(MEMORY_WORDS);
+  for (let n = 0; n < MEMORY_WORDS; n += 2) randomVectorInto(random, memory, n);
+  return memory;
 }
 
-/** Floating-point numbers of all sizes that meet special cases: zeros, ones, subnormals, infinities, NaNs. */
-const EDGES_FP64 = [
-  0n, 0x8000_0000_0000_0000n, 0x3ff0_0000_0000_0000n, 0xbff0_0000_0000_0000n, 0x7ff0_0000_0000_0000n,
-  0xfff0_0000_0000_0000n, 0x7ff8_0000_0000_0001n, 0x7ff0_0000_0000_0001n, 1n, 0x000f_ffff_ffff_ffffn,
-  0x7fef_ffff_ffff_ffffn, 0x4330_0000_0000_0000n, 0x43e0_0000_0000_0000n, 0x3fe0_0000_0000_0000n,
-]; // prettier-ignore
-const EDGES_FP32 = [
-  0n, 0x8000_0000n, 0x3f80_0000n, 0xbf80_0000n, 0x7f80_0000n, 0xff80_0000n, 0x7fc0_0001n, 0x7f80_0001n, 1n,
-  0x007f_ffffn, 0x7f7f_ffffn, 0x4b00_0000n, 0x4f00_0000n, 0x3f00_0000n,
-]; // prettier-ignore
+// ---- words
 
-function randomVector(random: Random): bigint {
-  switch (random() % 4) {
-    case 0:
-      return (pick(random, EDGES_FP64) << 64n) | pick(random, EDGES_FP64);
-    case 1:
-      return [0, 1, 2, 3].reduce((value) => (value << 32n) | pick(random, EDGES_FP32), 0n);
-    case 2: {
-      // Numbers of ordinary size, so that arithmetic does not only overflow.
-      const double = (): bigint => (random64(random) & ~(0x7c0n << 52n)) | (0x3c0n << 52n);
-      return (double() << 64n) | double();
-    }
-    default:
-      return (random64(random) << 64n) | random64(random);
-  }
-}
-
-function randomState(random: Random, withFpModes: boolean): ProgramState {
-  return {
-    x: Array.from({ length: 31 }, () => randomRegister(random)),
-    sp: DATA_PAGE + BigInt(PAGE_BYTES / 2 + 16 * (random() % 16)),
-    pc: PROGRAM,
-    nzcv: random() & 15,
-    // RMode, FZ and DN.
-    fpcr: withFpModes ? ((random() & 15) << 22) | ((random() & 1) << 25) : 0,
-    fpsr: 0,
-    v: Array.from({ length: 32 }, () => randomVector(random)),
-  };
-}
-
-/** Middle of the data page, a little to either side, most often aligned. */
-function dataAddress(random: Random): bigint {
-  const offset = pick(random, [0, 0, 16, 32, 64, 8, 4, 1, 3]);
-  return DATA_PAGE + BigInt(PAGE_BYTES / 2 + offset);
-}
-
-/** The farthest a branch or literal goes, in words, to stay in the code page. */
-const NEAR_WORDS = 200;
-
-interface Draft {
-  word: number;
-  x: bigint[];
+function field(row: Row, name: string): FieldLayout | undefined {
+  return row.fields.find((f) => f.name === name);
 }
 
 function withField(row: Row, word: number, name: string, value: number): number {
-  const field = row.fields.find((f) => f.name === name);
-  if (!field) return word;
-  const mask = (2 ** field.width - 1) * 2 ** field.low;
-  return ((word & ~mask) | ((value * 2 ** field.low) & mask)) >>> 0;
+  const layout = field(row, name);
+  if (!layout) return word;
+  const mask = (2 ** layout.width - 1) * 2 ** layout.low;
+  return ((word & ~mask) | ((value * 2 ** layout.low) & mask)) >>> 0;
 }
 
-/** Makes the addresses of `row` fall into the pages, if it uses any. */
-function aim(row: Row, draft: Draft, random: Random): void {
-  const value = (name: string): number | undefined => {
-    const field = row.fields.find((f) => f.name === name);
-    return field && fieldValue(draft.word, field);
-  };
-  // PC-relative: a branch into the program might never end, one far away only faults.
+/** Distances in words, from the instruction at `index` of its program, to the BRKs of its slot. */
+function nearDistance(random: Random, index: number): number {
+  const at = FIRST_WORD + index;
+  // Not the word before the program, which is the harness's.
+  const targets = [...Array(FIRST_WORD - 1).keys(), SLOT_WORDS - 1, SLOT_WORDS - 2, SLOT_WORDS - 3];
+  return pick(random, targets) - at;
+}
+
+/** Makes branches relative to PC go to a BRK of the slot, or out of the code area. */
+function aimBranch(row: Row, word: number, slot: number, index: number, random: Random): number {
   for (const name of ['imm26', 'imm19', 'imm14']) {
-    const current = value(name);
-    if (current === undefined) continue;
-    const limit = 2 ** Number(name.slice('imm'.length));
-    const isInsideProgram = current < MAX_WORDS || current > limit - MAX_WORDS;
-    if (isInsideProgram || random() % 8 !== 0) {
-      const distance = MAX_WORDS + (random() % NEAR_WORDS);
-      draft.word = withField(row, draft.word, name, random() % 2 === 0 ? distance : -distance);
-    }
+    const layout = field(row, name);
+    if (layout?.kind !== 'label') continue;
+    const limit = 2 ** layout.width;
+    const value = fieldValue(word, layout);
+    const distance = value >= limit / 2 ? value - limit : value;
+    const target = slot * SLOT_WORDS + FIRST_WORD + index + distance;
+    if (target < -SLOT_WORDS || target > 2 * SLOTS * SLOT_WORDS) continue;
+    return withField(row, word, name, nearDistance(random, index));
   }
-  const isBranch = /^(BR|BLR|RET)$/.test(row.name);
-  // Bits 27 and 25 are loads and stores, DDI0487 C4.1.
-  const isMemory = ((draft.word >>> 25) & 5) === 4;
-  const Rn = value('Rn');
-  if (Rn === undefined || Rn === 31 || (!isBranch && !isMemory)) return;
-  if (isBranch) {
-    draft.x[Rn] = PROGRAM + BigInt(4 * (MAX_WORDS + (random() % NEAR_WORDS)));
-    return;
-  }
-  const Rm = value('Rm');
-  if (Rm !== undefined && Rm !== 31) draft.x[Rm] = BigInt.asUintN(64, BigInt((random() % 96) - 16));
-  if (isStoreExclusive(row)) {
-    // Aligned: without the monitor QEMU fails the store before it looks at the address, others fault.
-    draft.x[Rn] = DATA_PAGE + BigInt(PAGE_BYTES / 2);
-    return;
-  }
-  const imm12 = value('imm12') ?? 0;
-  const is128 = (draft.word & 0x0480_0000) === 0x0480_0000 && draft.word >>> 30 === 0;
-  const scale = is128 ? 4 : draft.word >>> 30;
-  draft.x[Rn] = dataAddress(random) - (BigInt(imm12) << BigInt(scale));
+  return word;
+}
+
+function isBranchToRegister(row: Row): boolean {
+  return /^(BR|BLR|RET)$/.test(row.name);
+}
+
+/** Bits 27 and 25 are loads and stores, DDI0487 C4.1. */
+function isMemoryAccess(word: number): boolean {
+  return ((word >>> 25) & 5) === 4;
 }
 
 function isStoreExclusive(row: Row): boolean {
@@ -166,29 +126,172 @@ function randomFlagSetter(random: Random): number {
 }
 
 function readsFlags(row: Row): boolean {
-  return row.fields.some((field) => field.name === 'cond') || /^(ADC|SBC)/.test(row.name);
+  return row.fields.some(({ name }) => name === 'cond') || /^(ADC|SBC)/.test(row.name);
 }
 
-/**
- * `perRow` cases of one instruction for each of the rows; `withFpModes` also in other rounding modes, flushing to zero
- * and with default NaNs. The same seed gives the same cases.
- */
-export function randomCases(
-  rows: readonly Row[],
+/** ADC, SBCS, CSINC and CCMN, 64 bits, from X3 and X4 to X5. */
+const FLAG_READERS = [0x9a04_0065, 0xfa04_0065, 0x9a84_0465, 0xba44_0060] as const;
+const LAST_FLAG_READERS_WITH_CONDITION = 2;
+
+function randomFlagReader(random: Random): number {
+  const index = random() % FLAG_READERS.length;
+  const reader = FLAG_READERS[index] ?? 0;
+  const hasCondition = index >= FLAG_READERS.length - LAST_FLAG_READERS_WITH_CONDITION;
+  return (hasCondition ? reader | ((random() & 15) << 12) : reader) >>> 0;
+}
+
+function setsFlags(row: Row): boolean {
+  return /\b(ADDS|SUBS|ADCS|SBCS|ANDS|BICS|CCMP|CCMN|FCMPE?|FCCMPE?)\b/.test(row.name);
+}
+
+interface Draft {
+  readonly words: readonly number[];
+  /** Index of the word of the row. */
+  readonly subject: number;
+}
+
+function randomProgram(row: Row, slot: number, random: Random): Draft {
+  let word = randomWord(row, random);
+  const before: number[] = [];
+  if (isStoreExclusive(row) && random() % 4 !== 0) before.push(loadExclusiveOf(word));
+  if (readsFlags(row) && random() % 4 !== 0) before.push(randomFlagSetter(random));
+  word = aimBranch(row, word, slot, before.length, random);
+  const after = setsFlags(row) && random() % 4 === 0 ? [randomFlagReader(random)] : [];
+  return { words: [...before, word, ...after], subject: before.length };
+}
+
+// ---- what a run changes
+
+/** Middle of the data page, a little to either side, most often aligned. */
+function dataAddress(random: Random): bigint {
+  const offset = pick(random, [0, 0, 16, 32, 64, 8, 4, 1, 3]) + 16 * (random() % 32);
+  return DATA_PAGE + BigInt(PAGE_BYTES / 2 + offset);
+}
+
+/** Makes the addresses of `row` fall into the pages, if it uses any. */
+function aimRegisters(row: Row, word: number, slot: number, random: Random, put: Put): void {
+  const value = (name: string): number | undefined => {
+    const layout = field(row, name);
+    return layout && fieldValue(word, layout);
+  };
+  const isMemory = isMemoryAccess(word);
+  const Rn = value('Rn');
+  if (Rn === undefined || Rn === 31 || (!isBranchToRegister(row) && !isMemory)) return;
+  if (!isMemory) {
+    put(AT.x + Rn, programAddress(slot) + BigInt(4 * nearDistance(random, 0)));
+    return;
+  }
+  const Rm = value('Rm');
+  if (Rm !== undefined && Rm !== 31) put(AT.x + Rm, BigInt.asUintN(64, BigInt((random() % 96) - 16)));
+  if (isStoreExclusive(row)) {
+    // Aligned: without the monitor QEMU fails the store before it looks at the address, others fault.
+    put(AT.x + Rn, DATA_PAGE + BigInt(PAGE_BYTES / 2));
+    return;
+  }
+  const imm12 = value('imm12') ?? 0;
+  const is128 = (word & 0x0480_0000) === 0x0480_0000 && word >>> 30 === 0;
+  const scale = is128 ? 4 : word >>> 30;
+  put(AT.x + Rn, BigInt.asUintN(64, dataAddress(random) - (BigInt(imm12) << BigInt(scale))));
+}
+
+type Put = (at: number, value: bigint) => void;
+
+const scratch = new BigUint64Array(2);
+
+/** New values for the registers that the instruction names, often with a relation to each other. */
+function freshOperands(row: Row, word: number, random: Random, put: Put): void {
+  let last: bigint | undefined;
+  let lastVector: readonly [bigint, bigint] | undefined;
+  for (const layout of row.fields) {
+    const n = fieldValue(word, layout);
+    switch (layout.kind) {
+      case 'register':
+      case 'register-or-sp': {
+        if (n === 31) break;
+        const value =
+          last !== undefined && random() % 6 === 0 ? relative(last, random) : randomRegister(random);
+        put(AT.x + n, value);
+        last = value;
+        break;
+      }
+      case 'vector': {
+        if (lastVector !== undefined && random() % 8 === 0) {
+          scratch.set(lastVector);
+          // The same but for a sign or a last bit.
+          const at = random() & 1;
+          scratch[at] = (scratch[at] ?? 0n) ^ (random() % 2 === 0 ? 1n << 63n : 1n);
+        } else {
+          randomVectorInto(random, scratch, 0);
+        }
+        lastVector = [scratch[0] ?? 0n, scratch[1] ?? 0n];
+        put(AT.v + 2 * n, lastVector[0]);
+        put(AT.v + 2 * n + 1, lastVector[1]);
+        break;
+      }
+      default:
+    }
+  }
+}
+
+function relative(value: bigint, random: Random): bigint {
+  const candidates = [
+    value,
+    ~value,
+    -value,
+    value + 1n,
+    value - 1n,
+    value ^ (1n << 63n),
+    value ^ (1n << 31n),
+  ];
+  return BigInt.asUintN(64, pick(random, candidates));
+}
+
+// ---- batches
+
+/** Runs of a program: decoding and translating it costs more than running it. */
+const RUNS_PER_PROGRAM = 4;
+
+/** A number of its own for each row and chunk, so that new rows leave the cases of the others as they are. */
+export function batchSeed(seed: number, name: string, chunk: number): number {
+  let hash = seed >>> 0;
+  for (const letter of `${name} ${chunk}`) hash = Math.imul(hash ^ (letter.codePointAt(0) ?? 0), 0x0100_0193);
+  return hash >>> 0;
+}
+
+/** Most runs that a batch can have. */
+const MAX_RUNS = SLOTS * RUNS_PER_PROGRAM;
+
+/** `runs` cases of `row`; `withFpModes`: half of them in rounding modes, flushing to zero and with default NaNs. */
+export function randomBatch(
+  row: Row,
   seed: number,
-  perRow: number,
+  runs: number,
   { withFpModes }: { readonly withFpModes: boolean },
-): Case[] {
+): Batch {
+  invariant(runs <= MAX_RUNS, 'a slot for each program');
   const random = randomSource(seed);
-  return rows.flatMap((row) =>
-    Array.from({ length: perRow }, (_, i) => {
-      const before = randomState(random, withFpModes && row.simd && i % 2 === 1);
-      const draft = { word: randomWord(row, random), x: [...before.x] };
-      aim(row, draft, random);
-      const words = [draft.word];
-      if (isStoreExclusive(row) && i % 4 !== 0) words.unshift(loadExclusiveOf(draft.word));
-      if (readsFlags(row) && i % 4 !== 0) words.unshift(randomFlagSetter(random));
-      return { words, memorySeed: random(), before: { ...before, x: draft.x } };
-    }),
+  const states = Array.from({ length: STATES }, (_, i) =>
+    randomState(random, withFpModes && row.simd && i % 2 === 1 ? randomFpcr(random) : 0),
   );
+  const memory = randomMemory(random);
+  const drafts = Array.from({ length: Math.ceil(runs / RUNS_PER_PROGRAM) }, (_, slot) => ({
+    slot,
+    ...randomProgram(row, slot, random),
+  }));
+  return {
+    programs: drafts,
+    states,
+    memory,
+    runs: Array.from({ length: runs }, (_, i): Run => {
+      const program = Math.floor(i / RUNS_PER_PROGRAM);
+      const draft = drafts[program];
+      invariant(draft !== undefined, 'a program for each run');
+      const word = draft.words[draft.subject] ?? 0;
+      const overrides: Word[] = [];
+      const put: Put = (at, value) => overrides.push({ at, value });
+      freshOperands(row, word, random, put);
+      aimRegisters(row, word, draft.slot, random, put);
+      return { program, state: random() % STATES, overrides };
+    }),
+  };
 }

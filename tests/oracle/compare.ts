@@ -1,0 +1,72 @@
+/** What differs between two runners' results of a batch, for people. */
+import { hex, invariant } from '#v8a/base/index.js';
+import { disassemble } from '#v8a/isa/disassemble.js';
+import type { Batch, Result } from './format.js';
+import { AT, decodeResult, endingName, programAddress, resultOffsets, runOf, startOf } from './format.js';
+
+/** Bits of FPSR that v8a does not keep: IDC, IXC, UFC, OFC. See the deviation in src/isa/fp-values.ts. */
+const FPSR_NOT_KEPT = 0x9cn;
+
+export interface Mismatch {
+  /** Index of the run in its batch. */
+  readonly run: number;
+  /** `what ours, QEMU theirs`, each. */
+  readonly differences: readonly string[];
+}
+
+function wordName(at: number): string {
+  if (at < AT.sp) return `x${at}`;
+  if (at === AT.sp) return 'sp';
+  if (at < AT.nzcv) return `v${(at - AT.v) >> 1}.d[${at & 1}]`;
+  if (at === AT.nzcv) return 'nzcv';
+  if (at === AT.fpcr) return 'fpcr';
+  if (at === AT.fpsr) return 'fpsr';
+  return `[${hex(8 * (at - AT.memory))}]`;
+}
+
+function difference(start: BigUint64Array, ours: Result, theirs: Result): string[] {
+  const found: string[] = [];
+  if (ours.ending !== theirs.ending)
+    found.push(`ends with ${endingName(ours.ending)}, QEMU ${endingName(theirs.ending)}`);
+  if (ours.pc !== theirs.pc) found.push(`pc ${hex(ours.pc)}, QEMU ${hex(theirs.pc)}`);
+  const after = (result: Result): Map<number, bigint> =>
+    new Map(result.changes.map(({ at, value }) => [at, value]));
+  const [a, b] = [after(ours), after(theirs)];
+  for (const at of [...new Set([...a.keys(), ...b.keys()])].sort((x, y) => x - y)) {
+    const mask = at === AT.fpsr ? ~FPSR_NOT_KEPT : ~0n;
+    const value = (changes: Map<number, bigint>): bigint => changes.get(at) ?? start[at] ?? 0n;
+    if ((value(a) & mask) !== (value(b) & mask))
+      found.push(`${wordName(at)} ${hex(value(a))}, QEMU ${hex(value(b))}`);
+  }
+  return found;
+}
+
+/** The runs with different results. */
+export function compareResults(batch: Batch, ours: Uint8Array, theirs: Uint8Array): Mismatch[] {
+  if (Buffer.compare(ours, theirs) === 0) return [];
+  const [a, b] = [resultOffsets(ours, batch.runs.length), resultOffsets(theirs, batch.runs.length)];
+  return batch.runs.flatMap((run, i) => {
+    const [fromA, toA, fromB, toB] = [a[i], a[i + 1], b[i], b[i + 1]];
+    invariant(fromA !== undefined && fromB !== undefined, 'a result for each run');
+    if (Buffer.compare(ours.subarray(fromA, toA), theirs.subarray(fromB, toB)) === 0) return [];
+    const differences = difference(
+      startOf(batch, run),
+      decodeResult(ours, fromA),
+      decodeResult(theirs, fromB),
+    );
+    return differences.length === 0 ? [] : [{ run: i, differences }];
+  });
+}
+
+/** The program and the registers that it names. */
+export function describeRun(batch: Batch, index: number): string {
+  const run = runOf(batch, index);
+  const slot = batch.programs[run.program]?.slot ?? 0;
+  const start = startOf(batch, run);
+  const text = run.words
+    .map((word, i) => `${hex(word)} ${disassemble(word, programAddress(slot) + 4n * BigInt(i))}`)
+    .join('; ');
+  const registers = [...new Set([...text.matchAll(/\b[xw](\d+)\b/g)].map((match) => match[1]))];
+  const values = registers.map((n) => `x${n}=${hex(start[AT.x + Number(n)] ?? 0n)}`);
+  return `${text.replaceAll('\t', ' ')} (${values.join(' ')} nzcv=${hex(start[AT.nzcv] ?? 0n)})`;
+}

@@ -1,0 +1,38 @@
+/** Rows that programs under qemu-aarch64 cannot judge, why, and what does instead. */
+import type { Row } from '#v8a/isa/row.js';
+
+interface Exemption {
+  readonly names: RegExp;
+  readonly why: string;
+  /** The tests that cover the rows. */
+  readonly instead: string;
+}
+
+const EXEMPTIONS: readonly Exemption[] = [
+  {
+    names: /^(SVC|HVC|SMC|BRK|HLT)\b/,
+    why: 'reach the operating system, the firmware or a debugger',
+    instead: 'tests/system: exceptions, psci',
+  },
+  {
+    names: /^ERET\b/,
+    why: 'undefined at EL0',
+    instead: 'tests/system: exceptions; every case here begins with it',
+  },
+  {
+    names: /^(MSR|MRS|SYS|SYSL)\b/,
+    why: 'Linux traps and emulates part of the registers, the rest is undefined at EL0',
+    instead: 'tests/system',
+  },
+  { names: /^(YIELD|HINT)\b/, why: 'may wait or give way', instead: 'tests/system: interrupts' },
+  {
+    names: /FEAT_LOR/,
+    why: 'the oracle has no FEAT_LOR as Cortex-A57',
+    instead: 'LDAR and STLR, which the rows are made with',
+  },
+];
+
+/** Why a row isn't compared, or undefined where it is. */
+export function notComparedBecause(row: Row): Exemption | undefined {
+  return EXEMPTIONS.find(({ names }) => names.test(row.name));
+}
