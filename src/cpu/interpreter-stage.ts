@@ -383,6 +383,14 @@ export class InterpreterStage implements Stage {
     this.#registerWritten();
   }
 
+  fpcr(): I32 {
+    return wrap(sysreg('FPCR'));
+  }
+
+  fpsr(): I32 {
+    return wrap(sysreg('FPSR'));
+  }
+
   orFpsr(bits: I32): void {
     orSysreg(this.#fb, 'FPSR', bits);
   }

@@ -6,10 +6,10 @@
  */
 import { invariant } from '../base/index.js';
 import type { Decoder } from '../isa/decoder.js';
-import type { Helper } from '../isa/helper.js';
+import { helperFunctions } from '../isa/helper.js';
 import type { Row } from '../isa/row.js';
 import { fieldValue } from '../isa/row.js';
-import type { I32, ValType } from '../wasm/expr.js';
+import type { I32 } from '../wasm/expr.js';
 import {
   add,
   and,
@@ -171,36 +171,6 @@ function named(
   return Object.fromEntries(names.map(({ name }, i) => [name, values[i] ?? 0]));
 }
 
-/** Functions of `mb` for helpers, made when first called. */
-function helperFunctions(mb: ModuleBuilder): CoreFunctions['helper'] {
-  const known = new Map<string, { readonly helper: Helper; readonly f: FunctionRef<ValType> }>();
-  const functionOf = <R extends ValType>(helper: Helper<R>): FunctionRef<R> => {
-    const found = known.get(helper.name);
-    if (found) {
-      invariant(found.helper === helper, `two helpers are called ${helper.name}`);
-      return found.f as FunctionRef<R>;
-    }
-    const f = mb.declare(helper.name, helper.params, helper.result);
-    known.set(helper.name, { helper, f });
-    mb.define(f, (fb) => {
-      helper.build(
-        {
-          fb,
-          fpcr: () => wrap(sysreg('FPCR')),
-          orFpsr: (bits) => {
-            orSysreg(fb, 'FPSR', bits);
-          },
-          call: (other, ...args) => fb.let(call(functionOf(other), ...args)),
-        },
-        helper.params.map((type, i) => fb.param(i, type)),
-      );
-      fb.unreachable();
-    });
-    return f;
-  };
-  return functionOf;
-}
-
 function enumerateGroups(
   rows: readonly Row[],
   core: CoreFunctions,
@@ -335,7 +305,12 @@ function generate(
     externalWrite,
     firmwareCall,
     model,
-    helper: helperFunctions(mb),
+    helper: helperFunctions(mb, (fb) => ({
+      fpcr: () => wrap(sysreg('FPCR')),
+      orFpsr: (bits) => {
+        orSysreg(fb, 'FPSR', bits);
+      },
+    })),
   };
   const lookups = new LookupTables();
   const groups = enumerateGroups(decoder.rows, core, lookups, options);

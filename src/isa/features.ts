@@ -16,6 +16,7 @@ const field = (register: string, low: number, value: number): IdField => ({ regi
 
 const TABLE = {
   CRC32: [field('ID_AA64ISAR0_EL1', 16, 1)],
+  FP16: [field('ID_AA64PFR0_EL1', 16, 1), field('ID_AA64PFR0_EL1', 20, 1)],
   PAN: [field('ID_AA64MMFR1_EL1', 20, 1)],
 } as const satisfies Record<string, readonly IdField[]>;
 

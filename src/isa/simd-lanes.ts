@@ -5,7 +5,7 @@ import { and, i32, i64, ne, select, wrap } from '../wasm/expr.js';
 import {
   bitselect, extractLane, replaceLane, shuffle, splat, vector, vectorShift, vectorTest,
 } from '../wasm/simd.js'; // prettier-ignore
-import { FPSR } from './fp-values.js';
+import { FPSR } from './fp/format.js';
 import type { VecField } from './row.js';
 import type { SizeLog2, Stage } from './stage.js';
 

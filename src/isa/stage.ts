@@ -88,6 +88,9 @@ export interface Stage {
   lane(register: VecField, size: SizeLog2, index: I32, offset?: number): I64;
   /** Writes one element, the low bits of `value`, and leaves the rest of the register. */
   setLane(register: VecField, size: SizeLog2, index: I32, value: I64, offset?: number): void;
+  /** FPCR and FPSR as they are where the expression is evaluated. */
+  fpcr(): I32;
+  fpsr(): I32;
   /** Sets the bits of FPSR that are one in `bits` (cumulative exceptions). */
   orFpsr(bits: I32): void;
 
