@@ -20,7 +20,7 @@ for (const model of [CORTEX_A57])
     after(() => qemu.close());
     for (const row of comparableRows(model, A64.rows))
       test(row.name, async () => {
-        const batch = randomBatch(row, batchSeed(SEED, row.name, 0), CASES_PER_ROW, { withFpModes: false });
+        const batch = randomBatch(model, row, batchSeed(SEED, row.name, 0), CASES_PER_ROW);
         const theirs = await qemu.run(batch);
         const mismatches = compareResults(batch, v8a.run(batch), theirs);
         const wrong = mismatches.map(

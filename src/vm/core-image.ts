@@ -12,7 +12,7 @@ import { A64 } from '../isa/a64.js';
 const DIST = fileURLToPath(new URL('..', import.meta.url));
 
 /** The compiled folders that the core module is a function of. */
-const SOURCES = ['wasm', 'isa', 'isa/groups', 'cpu'];
+const SOURCES = ['wasm', 'isa', 'isa/fp', 'isa/groups', 'cpu'];
 
 export function coreImagePaths(model: CpuModel): { readonly module: string; readonly handlers: string } {
   return { module: `${DIST}cpu/core-${model.name}.wasm`, handlers: `${DIST}cpu/core-${model.name}.json` };

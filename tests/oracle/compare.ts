@@ -4,9 +4,6 @@ import { disassemble } from '#v8a/isa/disassemble.js';
 import type { Batch, Result } from './format.js';
 import { AT, decodeResult, endingName, programAddress, resultOffsets, runOf, startOf } from './format.js';
 
-/** Bits of FPSR that v8a does not keep: IDC, IXC, UFC, OFC. See the deviation in src/isa/fp-values.ts. */
-const FPSR_NOT_KEPT = 0x9cn;
-
 export interface Mismatch {
   /** Index of the run in its batch. */
   readonly run: number;
@@ -33,10 +30,8 @@ function difference(start: BigUint64Array, ours: Result, theirs: Result): string
     new Map(result.changes.map(({ at, value }) => [at, value]));
   const [a, b] = [after(ours), after(theirs)];
   for (const at of [...new Set([...a.keys(), ...b.keys()])].sort((x, y) => x - y)) {
-    const mask = at === AT.fpsr ? ~FPSR_NOT_KEPT : ~0n;
     const value = (changes: Map<number, bigint>): bigint => changes.get(at) ?? start[at] ?? 0n;
-    if ((value(a) & mask) !== (value(b) & mask))
-      found.push(`${wordName(at)} ${hex(value(a))}, QEMU ${hex(value(b))}`);
+    if (value(a) !== value(b)) found.push(`${wordName(at)} ${hex(value(a))}, QEMU ${hex(value(b))}`);
   }
   return found;
 }
@@ -66,7 +61,15 @@ export function describeRun(batch: Batch, index: number): string {
   const text = run.words
     .map((word, i) => `${hex(word)} ${disassemble(word, programAddress(slot) + 4n * BigInt(i))}`)
     .join('; ');
-  const registers = [...new Set([...text.matchAll(/\b[xw](\d+)\b/g)].map((match) => match[1]))];
-  const values = registers.map((n) => `x${n}=${hex(start[AT.x + Number(n)] ?? 0n)}`);
-  return `${text.replaceAll('\t', ' ')} (${values.join(' ')} nzcv=${hex(start[AT.nzcv] ?? 0n)})`;
+  const named = (pattern: RegExp): number[] =>
+    [...new Set([...text.matchAll(pattern)].map((match) => match[1]))].map(Number);
+  const word = (at: number): string => hex(start[at] ?? 0n);
+  const values = [
+    ...named(/\b[xw](\d+)\b/g).map((n) => `x${n}=${word(AT.x + n)}`),
+    ...named(/\b[vqdshb](\d+)\b/g).map((n) => `v${n}=${word(AT.v + 2 * n)}, ${word(AT.v + 2 * n + 1)}`),
+    `nzcv=${word(AT.nzcv)}`,
+    `fpcr=${word(AT.fpcr)}`,
+    `fpsr=${word(AT.fpsr)}`,
+  ];
+  return `${text.replaceAll('\t', ' ')} (${values.join(' ')})`;
 }

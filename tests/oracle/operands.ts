@@ -69,12 +69,12 @@ function randomExponent(random: Random, { exponent, fraction }: Format, near: nu
   }
 }
 
-/** A fraction as two halves: none, one, all ones, few bits, any. */
+/** A fraction as two halves: none, one, all ones, few bits, zeros below, any. */
 function randomFraction(random: Random, width: number): readonly [high: number, low: number] {
   const highMask = width > 32 ? 2 ** (width - 32) - 1 : 0;
   const lowMask = width >= 32 ? 0xffff_ffff : 2 ** width - 1;
   const bit = (n: number): readonly [number, number] => (n >= 32 ? [2 ** (n - 32), 0] : [0, 2 ** n]);
-  switch (random() % 6) {
+  switch (random() % 7) {
     case 0:
       return [0, 0];
     case 1:
@@ -85,6 +85,14 @@ function randomFraction(random: Random, width: number): readonly [high: number, 
       return bit(width - 1);
     case 4:
       return bit(random() % width);
+    case 5: {
+      // Zeros at the end: products, quotients and roots that are exact or just not.
+      const mask = -1 << (random() & 31);
+      return [
+        random() & highMask & (width > 32 ? mask : 0),
+        width > 32 ? 0 : (random() & lowMask & mask) >>> 0,
+      ];
+    }
     default:
       return [random() & highMask, (random() & lowMask) >>> 0];
   }

@@ -4,7 +4,7 @@
  */
 import { invariant } from '#v8a/base/index.js';
 import type { CpuModel } from '#v8a/cpu/models.js';
-import { implementsRow } from '#v8a/cpu/models.js';
+import { hasFeature, implementsRow } from '#v8a/cpu/models.js';
 import { randomSource, randomWord } from '#v8a/isa/random-encoder.js';
 import type { FieldLayout, Row } from '#v8a/isa/row.js';
 import { fieldValue } from '#v8a/isa/row.js';
@@ -35,12 +35,14 @@ export function comparableRows(model: CpuModel, rows: readonly Row[]): Row[] {
 /** States in a batch; runs take one of them and change what the instruction reads. */
 const STATES = 16;
 
-/** FPCR.RMode, FZ and DN. */
-function randomFpcr(random: Random): number {
-  return ((random() & 15) << 22) | ((random() & 1) << 25);
+/** RMode, FZ, DN and AHP of FPCR, and where the CPU has it FZ16. DDI0487 C5.2.8. */
+function randomFpcr(model: CpuModel, random: Random): number {
+  const FZ16 = 1 << 19;
+  return (random() & (0x1f << 22)) | (hasFeature(model, 'FP16') ? random() & FZ16 : 0);
 }
 
-const QC = 1 << 27;
+/** QC and the cumulative exceptions of FPSR, which stay set. DDI0487 C5.2.9. */
+const FPSR_FLAGS = 0x0800_009f;
 
 function randomState(random: Random, fpcr: number): State {
   const state = new BigUint64Array(STATE_WORDS);
@@ -49,8 +51,7 @@ function randomState(random: Random, fpcr: number): State {
   for (let n = 0; n < 64; n += 2) randomVectorInto(random, state, AT.v + n);
   state[AT.nzcv] = BigInt(random() & 15);
   state[AT.fpcr] = BigInt(fpcr >>> 0);
-  // Cumulative flags stay set.
-  state[AT.fpsr] = random() % 4 === 0 ? BigInt(QC) : 0n;
+  state[AT.fpsr] = random() % 2 === 0 ? BigInt(random() & FPSR_FLAGS) : 0n;
   return state;
 }
 
@@ -261,17 +262,12 @@ export function batchSeed(seed: number, name: string, chunk: number): number {
 /** Most runs that a batch can have. */
 const MAX_RUNS = SLOTS * RUNS_PER_PROGRAM;
 
-/** `runs` cases of `row`; `withFpModes`: half of them in rounding modes, flushing to zero and with default NaNs. */
-export function randomBatch(
-  row: Row,
-  seed: number,
-  runs: number,
-  { withFpModes }: { readonly withFpModes: boolean },
-): Batch {
+/** `runs` cases of `row`, half of them in random modes of floating point. */
+export function randomBatch(model: CpuModel, row: Row, seed: number, runs: number): Batch {
   invariant(runs <= MAX_RUNS, 'a slot for each program');
   const random = randomSource(seed);
   const states = Array.from({ length: STATES }, (_, i) =>
-    randomState(random, withFpModes && row.simd && i % 2 === 1 ? randomFpcr(random) : 0),
+    randomState(random, row.simd && i % 2 === 1 ? randomFpcr(model, random) : 0),
   );
   const memory = randomMemory(random);
   const drafts = Array.from({ length: Math.ceil(runs / RUNS_PER_PROGRAM) }, (_, slot) => ({

@@ -231,116 +231,111 @@ function shiftWideSticky(fb: FunctionBuilder, { high, low }: Wide, distance: Var
  * (addend + a × b) / 2^halvings, rounded once. No operand is a NaN, and denormalised ones have been flushed where that
  * is wanted.
  */
-const fusedHelper = perFormat(
-  (format): Helper<'i64'> => ({
-    name: `fp fused ${format}`,
-    params: ['i64', 'i64', 'i64', 'i32'],
-    result: 'i64',
-    build: (body, params) => {
-      const { fb } = body;
-      const [addend, a, b] = params.map((local) => fb.get(local)) as [I64, I64, I64];
-      const halvings = params[3] ? (fb.get(params[3]) as I32) : i32(0);
-      const negativeProduct = fb.let(ne(signOf(format, a), signOf(format, b)));
-      const differ = fb.let(ne(negativeProduct, isNegative(format, addend)));
-      const isInfiniteProduct = fb.let(or(isInfinite(format, a), isInfinite(format, b)));
-      const isZeroProduct = fb.let(or(isZero(format, a), isZero(format, b)));
-      fb.if(isInfiniteProduct, () => {
-        fb.if(or(isZeroProduct, and(isInfinite(format, addend), differ)), () => {
-          fb.return(invalid(body, format));
-        });
-        fb.return(signed(format, negativeProduct, i64(infinity(format))));
+const fusedHelper = perFormat((format): Helper<'i64'> => ({
+  name: `fp fused ${format}`,
+  params: ['i64', 'i64', 'i64', 'i32'],
+  result: 'i64',
+  build: (body, params) => {
+    const { fb } = body;
+    const [addend, a, b] = params.map((local) => fb.get(local)) as [I64, I64, I64];
+    const halvings = params[3] ? (fb.get(params[3]) as I32) : i32(0);
+    const negativeProduct = fb.let(ne(signOf(format, a), signOf(format, b)));
+    const differ = fb.let(ne(negativeProduct, isNegative(format, addend)));
+    const isInfiniteProduct = fb.let(or(isInfinite(format, a), isInfinite(format, b)));
+    const isZeroProduct = fb.let(or(isZero(format, a), isZero(format, b)));
+    fb.if(isInfiniteProduct, () => {
+      fb.if(or(isZeroProduct, and(isInfinite(format, addend), differ)), () => {
+        fb.return(invalid(body, format));
       });
-      fb.if(isInfinite(format, addend), () => {
-        fb.return(addend);
-      });
-      const term = unpack(body, format, addend);
-      const finish = (negative: I32, exponent: I32, significand: I64): void => {
-        const rounded = round(
+      fb.return(signed(format, negativeProduct, i64(infinity(format))));
+    });
+    fb.if(isInfinite(format, addend), () => {
+      fb.return(addend);
+    });
+    const term = unpack(body, format, addend);
+    const finish = (negative: I32, exponent: I32, significand: I64): void => {
+      const rounded = round(
           body, format, negative, sub(exponent, halvings), significand, roundingMode(body),
         ); // prettier-ignore
-        fb.return(rounded);
-      };
-      fb.if(isZeroProduct, () => {
-        fb.if(isZero(format, addend), () => {
-          fb.return(signed(format, select(differ, signOfZeroSum(body), negativeProduct), i64(0)));
-        });
-        finish(isNegative(format, addend), term.exponent.value, term.significand.value);
+      fb.return(rounded);
+    };
+    fb.if(isZeroProduct, () => {
+      fb.if(isZero(format, addend), () => {
+        fb.return(signed(format, select(differ, signOfZeroSum(body), negativeProduct), i64(0)));
       });
-      const x = unpack(body, format, a);
-      const y = unpack(body, format, b);
-      const product = multiplyWide(fb, x.significand.value, y.significand.value);
-      const hasTopBit = fb.let(shrU(product.high, i64(63)));
-      // The lowest bits are zero: nothing is lost.
-      const large: Wide = {
-        high: new Variable(fb, shrU(product.high, hasTopBit)),
-        low: new Variable(
-          fb,
-          select(wrap(hasTopBit), or(shrU(product.low, i64(1)), shl(product.high, i64(63))), product.low),
-        ),
-        exponent: new Variable(fb, add(add(x.exponent.value, y.exponent.value), wrap(hasTopBit))),
-      };
-      const small: Wide = {
-        high: new Variable(fb, shrU(term.significand.value, i64(1))),
-        low: new Variable(fb, i64(0)),
-        exponent: term.exponent,
-      };
-      const negative = new Variable(fb, negativeProduct);
-      const isSmaller = or(
-        ltS(large.exponent.value, small.exponent.value),
-        and(
-          eq(large.exponent.value, small.exponent.value),
-          ltU(large.high.value, small.high.value),
-        ),
-      );
-      fb.if(
-        isZero(format, addend),
-        () => {
-          small.exponent.set(large.exponent.value);
-        },
-        () => {
-          fb.if(isSmaller, () => {
-            swap(fb, large.high, small.high);
-            swap(fb, large.low, small.low);
-            swap(fb, large.exponent, small.exponent);
-            negative.set(isNegative(format, addend));
-          });
-        },
-      );
-      const distance = new Variable(fb, sub(large.exponent.value, small.exponent.value));
-      shiftWideSticky(fb, small, distance);
-      fb.if(
-        differ,
-        () => {
-          const borrow = fb.let(extU(ltU(large.low.value, small.low.value)));
-          large.low.set(sub(large.low.value, small.low.value));
-          large.high.set(sub(sub(large.high.value, small.high.value), borrow));
-        },
-        () => {
-          large.low.set(add(large.low.value, small.low.value));
-          const carry = extU(ltU(large.low.value, small.low.value));
-          large.high.set(add(add(large.high.value, small.high.value), carry));
-        },
-      );
-      fb.if(eqz(large.high.value), () => {
-        fb.if(eqz(large.low.value), () => {
-          fb.return(signed(format, signOfZeroSum(body), i64(0)));
+      finish(isNegative(format, addend), term.exponent.value, term.significand.value);
+    });
+    const x = unpack(body, format, a);
+    const y = unpack(body, format, b);
+    const product = multiplyWide(fb, x.significand.value, y.significand.value);
+    const hasTopBit = fb.let(shrU(product.high, i64(63)));
+    // The lowest bits are zero: nothing is lost.
+    const large: Wide = {
+      high: new Variable(fb, shrU(product.high, hasTopBit)),
+      low: new Variable(
+        fb,
+        select(wrap(hasTopBit), or(shrU(product.low, i64(1)), shl(product.high, i64(63))), product.low),
+      ),
+      exponent: new Variable(fb, add(add(x.exponent.value, y.exponent.value), wrap(hasTopBit))),
+    };
+    const small: Wide = {
+      high: new Variable(fb, shrU(term.significand.value, i64(1))),
+      low: new Variable(fb, i64(0)),
+      exponent: term.exponent,
+    };
+    const negative = new Variable(fb, negativeProduct);
+    const isSmaller = or(
+      ltS(large.exponent.value, small.exponent.value),
+      and(eq(large.exponent.value, small.exponent.value), ltU(large.high.value, small.high.value)),
+    );
+    fb.if(
+      isZero(format, addend),
+      () => {
+        small.exponent.set(large.exponent.value);
+      },
+      () => {
+        fb.if(isSmaller, () => {
+          swap(fb, large.high, small.high);
+          swap(fb, large.low, small.low);
+          swap(fb, large.exponent, small.exponent);
+          negative.set(isNegative(format, addend));
         });
-        large.high.set(large.low.value);
-        large.low.set(i64(0));
-        large.exponent.set(sub(large.exponent.value, i32(64)));
+      },
+    );
+    const distance = new Variable(fb, sub(large.exponent.value, small.exponent.value));
+    shiftWideSticky(fb, small, distance);
+    fb.if(
+      differ,
+      () => {
+        const borrow = fb.let(extU(ltU(large.low.value, small.low.value)));
+        large.low.set(sub(large.low.value, small.low.value));
+        large.high.set(sub(sub(large.high.value, small.high.value), borrow));
+      },
+      () => {
+        large.low.set(add(large.low.value, small.low.value));
+        const carry = extU(ltU(large.low.value, small.low.value));
+        large.high.set(add(add(large.high.value, small.high.value), carry));
+      },
+    );
+    fb.if(eqz(large.high.value), () => {
+      fb.if(eqz(large.low.value), () => {
+        fb.return(signed(format, signOfZeroSum(body), i64(0)));
       });
-      const zeros = fb.let(clz(large.high.value));
-      // By 64 in two steps: shifts are modulo 64.
-      const carried = shrU(shrU(large.low.value, i64(1)), sub(i64(63), zeros));
-      const rest = extU(ne(shl(large.low.value, zeros), i64(0)));
-      finish(
-        negative.value,
-        sub(add(large.exponent.value, i32(1)), wrap(zeros)),
-        or(or(shl(large.high.value, zeros), carried), rest),
-      );
-    },
-  }),
-);
+      large.high.set(large.low.value);
+      large.low.set(i64(0));
+      large.exponent.set(sub(large.exponent.value, i32(64)));
+    });
+    const zeros = fb.let(clz(large.high.value));
+    // By 64 in two steps: shifts are modulo 64.
+    const carried = shrU(shrU(large.low.value, i64(1)), sub(i64(63), zeros));
+    const rest = extU(ne(shl(large.low.value, zeros), i64(0)));
+    finish(
+      negative.value,
+      sub(add(large.exponent.value, i32(1)), wrap(zeros)),
+      or(or(shl(large.high.value, zeros), carried), rest),
+    );
+  },
+}));
 
 /** FPMulAdd: operands are the addend and the factors. */
 export const mulAddHelper = operation('mul-add', 3, (body, format, [addend, a, b], finish) => {
@@ -363,7 +358,11 @@ export const mulAddHelper = operation('mul-add', 3, (body, format, [addend, a, b
 });
 
 /** FPRecipStepFused (2 − a × b) and FPRSqrtStepFused ((3 − a × b) / 2). */
-function step(name: string, constant: (format: Format) => bigint, halvings: number): (format: Format) => Helper<'i32' | 'i64'> {
+function step(
+  name: string,
+  constant: (format: Format) => bigint,
+  halvings: number,
+): (format: Format) => Helper<'i32' | 'i64'> {
   return operation(name, 2, (body, format, [a, b], finish) => {
     const { fb } = body;
     a.set(negate(format, a.value));
@@ -426,7 +425,7 @@ function extremumOfNumbers(name: 'max' | 'min'): (format: Format) => Helper<'i32
       );
     });
     const helper = (name === 'max' ? maxHelper : minHelper)(format);
-    finish(widen(body.call(helper, narrow(format, a.value), narrow(format, b.value)) as I32 | I64));
+    finish(widen(body.call(helper, narrow(format, a.value), narrow(format, b.value))));
   });
 }
 
@@ -434,31 +433,29 @@ export const maxNumHelper = extremumOfNumbers('max');
 export const minNumHelper = extremumOfNumbers('min');
 
 /** FPCompare: NZCV of two values; the third parameter, 0 or 1, makes quiet NaNs an invalid operation too. */
-export const compareHelper = perFormat(
-  (format): Helper<'i32'> => ({
-    name: `fp compare ${format}`,
-    params: [LAYOUT[format].type, LAYOUT[format].type, 'i32'],
-    result: 'i32',
-    build: (body, params) => {
-      const { fb } = body;
-      const [a, b] = params.slice(0, 2).map((p) => new Variable(fb, widen(fb.get(p) as I32 | I64))) as [
-        Variable<'i64'>,
-        Variable<'i64'>,
-      ];
-      const signalsQuiet = params[2] ? (fb.get(params[2]) as I32) : i32(0);
-      flushOperands(body, format, a, b);
-      fb.if(or(isNaN(format, a.value), isNaN(format, b.value)), () => {
-        const isSignalling = or(isSignallingNaN(format, a.value), isSignallingNaN(format, b.value));
-        fb.if(or(isSignalling, signalsQuiet), () => {
-          body.orFpsr(i32(FPSR.IOC));
-        });
-        fb.return(i32(0b0011));
+export const compareHelper = perFormat((format): Helper<'i32'> => ({
+  name: `fp compare ${format}`,
+  params: [LAYOUT[format].type, LAYOUT[format].type, 'i32'],
+  result: 'i32',
+  build: (body, params) => {
+    const { fb } = body;
+    const [a, b] = params.slice(0, 2).map((p) => new Variable(fb, widen(fb.get(p) as I32 | I64))) as [
+      Variable<'i64'>,
+      Variable<'i64'>,
+    ];
+    const signalsQuiet = params[2] ? (fb.get(params[2]) as I32) : i32(0);
+    flushOperands(body, format, a, b);
+    fb.if(or(isNaN(format, a.value), isNaN(format, b.value)), () => {
+      const isSignalling = or(isSignallingNaN(format, a.value), isSignallingNaN(format, b.value));
+      fb.if(or(isSignalling, signalsQuiet), () => {
+        body.orFpsr(i32(FPSR.IOC));
       });
-      fb.if(or(eq(a.value, b.value), and(isZero(format, a.value), isZero(format, b.value))), () => {
-        fb.return(i32(0b0110));
-      });
-      const isLess = ltS(orderKey(fb, format, a.value), orderKey(fb, format, b.value));
-      fb.return(select(isLess, i32(0b1000), i32(0b0010)));
-    },
-  }),
-);
+      fb.return(i32(0b0011));
+    });
+    fb.if(or(eq(a.value, b.value), and(isZero(format, a.value), isZero(format, b.value))), () => {
+      fb.return(i32(0b0110));
+    });
+    const isLess = ltS(orderKey(fb, format, a.value), orderKey(fb, format, b.value));
+    fb.return(select(isLess, i32(0b1000), i32(0b0010)));
+  },
+}));

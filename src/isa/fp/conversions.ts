@@ -25,7 +25,12 @@ interface Rounded {
 }
 
 /** Rounds a number to an integer. Its exponent is less than 64. */
-function roundToWhole(fb: FunctionBuilder, { exponent, significand }: Unpacked, negative: I32, rounding: I32): Rounded {
+function roundToWhole(
+  fb: FunctionBuilder,
+  { exponent, significand }: Unpacked,
+  negative: I32,
+  rounding: I32,
+): Rounded {
   const whole = new Variable(fb, i64(0));
   // The fraction as 64 bits, the lowest of them for all below.
   const rest = new Variable(fb, i64(1));
@@ -93,56 +98,54 @@ export const roundToIntegralHelper = perFormat((format): Helper<'i32' | 'i64'> =
  * FPToFixed: (value, bits of fraction, rounding, whether unsigned, width) to an integer of that width, in an i64 with
  * zeros above.
  */
-export const toFixedHelper = perFormat(
-  (format): Helper<'i64'> => ({
-    name: `fp to fixed ${format}`,
-    params: [LAYOUT[format].type, 'i32', 'i32', 'i32', 'i32'],
-    result: 'i64',
-    build: (body, params) => {
-      const { fb } = body;
-      const [param, fractionBits, rounding, isUnsigned, width] = params.map((local) => fb.get(local)) as [
-        Int,
-        I32,
-        I32,
-        I32,
-        I32,
-      ];
-      const a = new Variable(fb, widen(param));
-      flushOperands(body, format, a);
-      const ones = fb.let(shrU(i64(-1), extU(sub(i32(64), width))));
-      fb.if(isNaN(format, a.value), () => {
-        body.orFpsr(i32(FPSR.IOC));
-        fb.return(i64(0));
-      });
-      fb.if(isZero(format, a.value), () => {
-        fb.return(i64(0));
-      });
-      const negative = fb.let(isNegative(format, a.value));
-      const number = unpack(body, format, a.value);
-      number.exponent.set(add(number.exponent.value, fractionBits));
-      // The limits of the magnitude: of a signed integer, half the range.
-      const middle = fb.let(add(shrU(ones, i64(1)), i64(1)));
-      const greatest = select(negative, middle, sub(middle, i64(1)));
-      const limit = fb.let(select(isUnsigned, select(negative, i64(0), ones), greatest));
-      const finish = (size: I64): void => {
-        fb.return(and(select(negative, sub(i64(0), size), size), ones));
-      };
-      fb.if(or(isInfinite(format, a.value), geS(number.exponent.value, i32(64))), () => {
-        body.orFpsr(i32(FPSR.IOC));
-        finish(limit);
-      });
-      const { whole, isInexact } = roundToWhole(fb, number, negative, rounding);
-      fb.if(gtU(whole.value, limit), () => {
-        body.orFpsr(i32(FPSR.IOC));
-        finish(limit);
-      });
-      fb.if(isInexact, () => {
-        body.orFpsr(i32(FPSR.IXC));
-      });
-      finish(whole.value);
-    },
-  }),
-);
+export const toFixedHelper = perFormat((format): Helper<'i64'> => ({
+  name: `fp to fixed ${format}`,
+  params: [LAYOUT[format].type, 'i32', 'i32', 'i32', 'i32'],
+  result: 'i64',
+  build: (body, params) => {
+    const { fb } = body;
+    const [param, fractionBits, rounding, isUnsigned, width] = params.map((local) => fb.get(local)) as [
+      Int,
+      I32,
+      I32,
+      I32,
+      I32,
+    ];
+    const a = new Variable(fb, widen(param));
+    flushOperands(body, format, a);
+    const ones = fb.let(shrU(i64(-1), extU(sub(i32(64), width))));
+    fb.if(isNaN(format, a.value), () => {
+      body.orFpsr(i32(FPSR.IOC));
+      fb.return(i64(0));
+    });
+    fb.if(isZero(format, a.value), () => {
+      fb.return(i64(0));
+    });
+    const negative = fb.let(isNegative(format, a.value));
+    const number = unpack(body, format, a.value);
+    number.exponent.set(add(number.exponent.value, fractionBits));
+    // The limits of the magnitude: of a signed integer, half the range.
+    const middle = fb.let(add(shrU(ones, i64(1)), i64(1)));
+    const greatest = select(negative, middle, sub(middle, i64(1)));
+    const limit = fb.let(select(isUnsigned, select(negative, i64(0), ones), greatest));
+    const finish = (size: I64): void => {
+      fb.return(and(select(negative, sub(i64(0), size), size), ones));
+    };
+    fb.if(or(isInfinite(format, a.value), geS(number.exponent.value, i32(64))), () => {
+      body.orFpsr(i32(FPSR.IOC));
+      finish(limit);
+    });
+    const { whole, isInexact } = roundToWhole(fb, number, negative, rounding);
+    fb.if(gtU(whole.value, limit), () => {
+      body.orFpsr(i32(FPSR.IOC));
+      finish(limit);
+    });
+    fb.if(isInexact, () => {
+      body.orFpsr(i32(FPSR.IXC));
+    });
+    finish(whole.value);
+  },
+}));
 
 /** FixedToFP: (magnitude, whether negative, bits of fraction). */
 export const fromFixedHelper = perFormat((format): Helper<'i32' | 'i64'> => ({
@@ -212,7 +215,8 @@ function conversion(
         finish(signed(to, negative, i64(infinity(to))));
       };
       // Alternative half precision has numbers in place of infinities and NaNs.
-      const isTaken = from === 'half' ? and(isSpecial(from, a.value), eqz(isAlternative)) : isSpecial(from, a.value);
+      const isTaken =
+        from === 'half' ? and(isSpecial(from, a.value), eqz(isAlternative)) : isSpecial(from, a.value);
       fb.if(isTaken, convertSpecial);
       fb.if(isZero(from, a.value), () => {
         finish(signed(to, negative, i64(0)));
@@ -223,7 +227,9 @@ function conversion(
   };
 }
 
-const conversionsFrom = perFormat((from) => perFormat((to) => conversion(`${from} ${to}`, from, to, roundingMode)));
+const conversionsFrom = perFormat((from) =>
+  perFormat((to) => conversion(`${from} ${to}`, from, to, roundingMode)),
+);
 
 export function convertHelper(from: Format, to: Format): Helper<'i32' | 'i64'> {
   return conversionsFrom(from)(to);

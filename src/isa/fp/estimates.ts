@@ -115,7 +115,11 @@ export const recipExponentHelper = operation('recip exponent', 1, (body, format,
   finish(or(signOf(format, a.value), select(field, complement, greatest)));
 });
 
-function unsignedEstimate(name: string, least: number, estimate: (body: HelperBody, scaled: I32) => I32): Helper<'i32'> {
+function unsignedEstimate(
+  name: string,
+  least: number,
+  estimate: (body: HelperBody, scaled: I32) => I32,
+): Helper<'i32'> {
   return {
     name,
     params: ['i32'],

@@ -11,7 +11,14 @@ export type Rounding = 'N' | 'P' | 'M' | 'Z' | 'A' | 'FPCR';
 /** Numbers of roundings in generated code: FPCR.RMode's, and two that only instructions select. */
 export const ROUNDING = { N: 0, P: 1, M: 2, Z: 3, A: 4, odd: 5 } as const;
 
-export const FPCR = { FZ16: 1 << 19, RMODE_SHIFT: 22, RMODE: 3 << 22, FZ: 1 << 24, DN: 1 << 25, AHP: 1 << 26 } as const;
+export const FPCR = {
+  FZ16: 1 << 19,
+  RMODE_SHIFT: 22,
+  RMODE: 3 << 22,
+  FZ: 1 << 24,
+  DN: 1 << 25,
+  AHP: 1 << 26,
+} as const;
 
 /** Cumulative exceptions, and the saturation of Advanced SIMD. */
 export const FPSR = { IOC: 1, DZC: 2, OFC: 4, UFC: 8, IXC: 16, IDC: 128, QC: 1 << 27 } as const;
@@ -42,7 +49,8 @@ export const infinity = (format: Format): bigint => signBit(format) - hiddenBit(
 export const quietBit = (format: Format): bigint => hiddenBit(format) >> 1n;
 export const defaultNaN = (format: Format): bigint => infinity(format) | quietBit(format);
 /** 1.0. */
-export const one = (format: Format): bigint => BigInt(LAYOUT[format].bias) << BigInt(LAYOUT[format].fractionBits);
+export const one = (format: Format): bigint =>
+  BigInt(LAYOUT[format].bias) << BigInt(LAYOUT[format].fractionBits);
 
 /** A constant in the format's type. */
 export function constant(format: Format, bits: bigint): Int {

@@ -7,7 +7,7 @@
  */
 import type { I32, I64, Int } from '../../wasm/expr.js';
 import {
-  and, eq, eqz, extS, extU, i32, i64, ltS, select, shrU, signExtend, sub as minus, wrap,
+  and, eq, extS, extU, i32, i64, ltS, select, shrU, signExtend, sub as minus, wrap,
 } from '../../wasm/expr.js'; // prettier-ignore
 import type { Helper } from '../helper.js';
 import type { Stage } from '../stage.js';
@@ -23,7 +23,7 @@ import {
   rsqrtEstimateUnsignedHelper,
 } from './estimates.js'; // prettier-ignore
 import type { Format, Rounding } from './format.js';
-import { FPCR, FPSR, ROUNDING, isNaN, magnitude, negate } from './format.js';
+import { FPCR, ROUNDING, isNaN, magnitude, negate } from './format.js';
 
 /** What the operations need of a `Stage`. */
 type Caller = Pick<Stage, 'call' | 'let' | 'fpcr'>;
@@ -45,7 +45,7 @@ export const add = binary(addHelper);
 /** `b` is used twice. */
 export const sub: Binary = (s, format, a, b) =>
   // A NaN keeps its sign.
-  add(s, format, a, select<'i32' | 'i64'>(isNaN(format, b), b, negate(format, b)) as Int);
+  add(s, format, a, select<'i32' | 'i64'>(isNaN(format, b), b, negate(format, b)));
 export const mul = binary(mulHelper);
 /** FMULX: infinity times zero is two. */
 export const mulx = binary(mulxHelper);
@@ -171,15 +171,4 @@ export function convert(s: Caller, from: Format, to: Format, a: Int): Int {
 /** FCVTXN: double to single, rounded to odd. */
 export function convertRoundToOdd(s: Caller, a: I64): I32 {
   return s.call(convertRoundToOddHelper, a) as I32;
-}
-
-// ---- fast paths
-
-/**
- * 1 where arithmetic of single and double precision rounds to nearest, flushes nothing, and cannot set IXC because it
- * is set. Then the host's result stands, if it is a normal number other than the least one: no flag changes.
- */
-export function isPlain(s: Pick<Stage, 'fpcr' | 'fpsr'>): I32 {
-  const modes = and(s.fpcr(), i32(FPCR.RMODE | FPCR.FZ));
-  return eqz(select(and(s.fpsr(), i32(FPSR.IXC)), modes, i32(1)));
 }

@@ -94,37 +94,43 @@ export function invalid(body: HelperBody, format: Format): I64 {
 }
 
 /** FPProcessNaNs and FPProcessNaNs3 of DDI0487 (J1.2.4), for operands of which at least one is a NaN. */
-const processNaNsHelper = perFormat(
-  (format): Helper<'i64'> => ({
-    name: `fp NaNs ${format}`,
-    params: ['i64', 'i64', 'i64'],
-    result: 'i64',
-    build: (body, params) => {
-      const { fb } = body;
-      const [a, b, c] = params.map((local) => fb.get(local)) as [I64, I64, I64];
-      const signallingA = fb.let(isSignallingNaN(format, a));
-      const signallingB = fb.let(isSignallingNaN(format, b));
-      const signallingC = fb.let(isSignallingNaN(format, c));
-      fb.if(or(signallingA, or(signallingB, signallingC)), () => {
-        body.orFpsr(i32(FPSR.IOC));
-      });
-      fb.if(isSet(body.fpcr(), FPCR.DN), () => {
-        fb.return(i64(defaultNaN(format)));
-      });
-      const quietNaN = select(isNaN(format, a), a, select(isNaN(format, b), b, c));
-      const nan = select(signallingA, a, select(signallingB, b, select(signallingC, c, quietNaN)));
-      fb.return(quiet(format, nan));
-    },
-  }),
-);
+const processNaNsHelper = perFormat((format): Helper<'i64'> => ({
+  name: `fp NaNs ${format}`,
+  params: ['i64', 'i64', 'i64'],
+  result: 'i64',
+  build: (body, params) => {
+    const { fb } = body;
+    const [a, b, c] = params.map((local) => fb.get(local)) as [I64, I64, I64];
+    const signallingA = fb.let(isSignallingNaN(format, a));
+    const signallingB = fb.let(isSignallingNaN(format, b));
+    const signallingC = fb.let(isSignallingNaN(format, c));
+    fb.if(or(signallingA, or(signallingB, signallingC)), () => {
+      body.orFpsr(i32(FPSR.IOC));
+    });
+    fb.if(isSet(body.fpcr(), FPCR.DN), () => {
+      fb.return(i64(defaultNaN(format)));
+    });
+    const quietNaN = select(isNaN(format, a), a, select(isNaN(format, b), b, c));
+    const nan = select(signallingA, a, select(signallingB, b, select(signallingC, c, quietNaN)));
+    fb.return(quiet(format, nan));
+  },
+}));
 
 /** Returns from the helper what becomes of NaN operands, if there are any. The first of them goes first. */
-export function returnIfNaN(body: HelperBody, format: Format, finish: (bits: I64) => void, ...operands: I64[]): void {
+export function returnIfNaN(
+  body: HelperBody,
+  format: Format,
+  finish: (bits: I64) => void,
+  ...operands: I64[]
+): void {
   const [a, b = a, c = b] = operands;
   if (!a || !b || !c) return;
-  body.fb.if(operands.map((x) => isNaN(format, x)).reduce((x, y) => or(x, y)), () => {
-    finish(body.call(processNaNsHelper(format), a, b, c));
-  });
+  body.fb.if(
+    operands.map((x) => isNaN(format, x)).reduce((x, y) => or(x, y)),
+    () => {
+      finish(body.call(processNaNsHelper(format), a, b, c));
+    },
+  );
 }
 
 // ---- flushing to zero
@@ -135,28 +141,30 @@ export function flushBit(format: Format): number {
 }
 
 /** FPUnpack of DDI0487 where denormalised operands are flushed: half precision does not tell. */
-const flushHelper = perFormat(
-  (format): Helper<'i64'> => ({
-    name: `fp flush ${format}`,
-    params: ['i64'],
-    result: 'i64',
-    build: (body, [param]) => {
-      const { fb } = body;
-      if (!param) return;
-      const bits = fb.get(param) as I64;
-      const size = fb.let(magnitude(format, bits));
-      // One less than the magnitude: zero becomes the largest number.
-      fb.if(ltU(sub(size, i64(1)), i64((1n << BigInt(LAYOUT[format].fractionBits)) - 1n)), () => {
-        if (format !== 'half') body.orFpsr(i32(FPSR.IDC));
-        fb.return(signOf(format, bits));
-      });
-      fb.return(bits);
-    },
-  }),
-);
+const flushHelper = perFormat((format): Helper<'i64'> => ({
+  name: `fp flush ${format}`,
+  params: ['i64'],
+  result: 'i64',
+  build: (body, [param]) => {
+    const { fb } = body;
+    if (!param) return;
+    const bits = fb.get(param) as I64;
+    const size = fb.let(magnitude(format, bits));
+    // One less than the magnitude: zero becomes the largest number.
+    fb.if(ltU(sub(size, i64(1)), i64((1n << BigInt(LAYOUT[format].fractionBits)) - 1n)), () => {
+      if (format !== 'half') body.orFpsr(i32(FPSR.IDC));
+      fb.return(signOf(format, bits));
+    });
+    fb.return(bits);
+  },
+}));
 
 /** Flushes operands to zero, if FPCR asks for it. */
-export function flushOperands(body: HelperBody, format: Format, ...operands: readonly Variable<'i64'>[]): void {
+export function flushOperands(
+  body: HelperBody,
+  format: Format,
+  ...operands: readonly Variable<'i64'>[]
+): void {
   body.fb.if(isSet(body.fpcr(), flushBit(format)), () => {
     for (const operand of operands) operand.set(body.call(flushHelper(format), operand.value));
   });

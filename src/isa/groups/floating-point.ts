@@ -5,7 +5,7 @@ import type { I32, Int } from '../../wasm/expr.js';
 import { and, i32, select, sub } from '../../wasm/expr.js';
 import type { Format, Rounding } from '../fp/format.js';
 import { LAYOUT, constant, magnitude, negate } from '../fp/format.js';
-import * as fp from '../fp/operations.js';
+import * as fp from '../fp/fast-path.js';
 import type { ImmField, Row, VecField } from '../row.js';
 import { insn } from '../row.js';
 import { scalar } from '../simd-text.js';
@@ -150,8 +150,7 @@ const COMPARES = [
       allocated: hasFormat,
       simd: true,
       ...feature,
-      text: ({ ftype, Vm, Vn, e }) =>
-        `${e === 1 ? 'fcmpe' : 'fcmp'}\t${text(Vn, ftype)}, ${text(Vm, ftype)}`,
+      text: ({ ftype, Vm, Vn, e }) => `${e === 1 ? 'fcmpe' : 'fcmp'}\t${text(Vn, ftype)}, ${text(Vm, ftype)}`,
       exec(s, { ftype, Vm, Vn, e }) {
         const a = s.let(read(s, ftype, Vn));
         const b = s.let(read(s, ftype, Vm));
@@ -227,6 +226,8 @@ function widthOf(sf: number): 32 | 64 {
   return WIDTHS[sf] ?? 64;
 }
 
+const INTEGER = { isInteger: true, fractionBits: i32(0) } as const;
+
 function toIntegerRow(name: string, rounding: Rounding, rmode: string, opcode: string): Row[] {
   const bits = 'sf 00 11110 ftype:2 1 00 000 000000 Vn:5 Rd:5';
   const isUnsigned = name.endsWith('U');
@@ -240,7 +241,7 @@ function toIntegerRow(name: string, rounding: Rounding, rmode: string, opcode: s
       ...feature,
       text: ({ sf, ftype, Vn, Rd }) => `${name.toLowerCase()}\t${reg(sf, Rd)}, ${text(Vn, ftype)}`,
       exec(s, { sf, ftype, Vn, Rd }) {
-        const options = { fractionBits: i32(0), isUnsigned, rounding, width: widthOf(sf) };
+        const options = { ...INTEGER, isUnsigned, rounding, width: widthOf(sf) };
         s.setR(Rd, fp.toFixed(s, formatOf(ftype), s.let(read(s, ftype, Vn)), options));
       },
     }),
@@ -271,6 +272,7 @@ function toFixedRow(name: 'FCVTZS' | 'FCVTZU', opcode: string): Row[] {
         `${name.toLowerCase()}\t${reg(sf, Rd)}, ${text(Vn, ftype)}, #${64 - scale}`,
       exec(s, { sf, ftype, scale, Vn, Rd }) {
         const options = {
+          isInteger: false,
           fractionBits: fractionBits(s, scale),
           isUnsigned: name === 'FCVTZU',
           rounding: 'Z',
@@ -294,7 +296,7 @@ function fromIntegerRow(name: 'SCVTF' | 'UCVTF', opcode: string): Row[] {
       ...feature,
       text: ({ sf, ftype, Rn, Vd }) => `${name.toLowerCase()}\t${text(Vd, ftype)}, ${reg(sf, Rn)}`,
       exec(s, { sf, ftype, Rn, Vd }) {
-        const options = { fractionBits: i32(0), isUnsigned: name === 'UCVTF', width: widthOf(sf) };
+        const options = { ...INTEGER, isUnsigned: name === 'UCVTF', width: widthOf(sf) };
         write(s, Vd, fp.fromFixed(s, formatOf(ftype), s.let(s.r(sf, Rn)), options));
       },
     }),
@@ -316,6 +318,7 @@ function fromFixedRow(name: 'SCVTF' | 'UCVTF', opcode: string): Row[] {
         `${name.toLowerCase()}\t${text(Vd, ftype)}, ${reg(sf, Rn)}, #${64 - scale}`,
       exec(s, { sf, ftype, scale, Rn, Vd }) {
         const options = {
+          isInteger: false,
           fractionBits: fractionBits(s, scale),
           isUnsigned: name === 'UCVTF',
           width: widthOf(sf),
@@ -359,11 +362,7 @@ const CONVERSIONS = [
 
 // ---- arithmetic
 
-function unaryRow(
-  name: string,
-  opcode: string,
-  compute: (s: Stage, format: Format, a: Int) => Int,
-): Row[] {
+function unaryRow(name: string, opcode: string, compute: (s: Stage, format: Format, a: Int) => Int): Row[] {
   const bits = '000 11110 ftype:2 1 000000 10000 Vn:5 Vd:5';
   return inAllFormats(({ ending, hasFormat, feature }) =>
     insn(`${name} (scalar)${ending}`, {
@@ -407,7 +406,12 @@ function binaryRow(
 }
 
 /** Va ± Vn × Vm, where a minus is the sign of an operand: of NaNs too. */
-function fusedRow(name: string, o1: string, o0: string, negates: { addend: boolean; factor: boolean }): Row[] {
+function fusedRow(
+  name: string,
+  o1: string,
+  o0: string,
+  negates: { addend: boolean; factor: boolean },
+): Row[] {
   const bits = '000 11111 ftype:2 0 Vm:5 0 Va:5 Vn:5 Vd:5';
   return inAllFormats(({ ending, hasFormat, feature }) =>
     insn(`${name}${ending}`, {
