@@ -6,6 +6,7 @@ export const TRACE_CHANNELS = [
   'irq',
   'psci',
   'fwcfg',
+  'virtio',
   'sysreg',
   'guest-errors',
 ] as const;

@@ -37,7 +37,7 @@ import { Pl011 } from '../devices/pl011.js';
 import { Pl031 } from '../devices/pl031.js';
 import { gpioPowerKeyNode, Pl061 } from '../devices/pl061.js';
 import { apbClockNode } from '../devices/primecell.js';
-import { VirtioMmioEmpty } from '../devices/virtio-mmio-empty.js';
+import { VirtioMmioEmpty } from '../devices/virtio/virtio-mmio-empty.js';
 import { describePsci, Psci } from '../firmware/psci.js';
 import type { Board, BoardDevice, BoardPorts, FlashBank, MapEntry } from './ports.js';
 

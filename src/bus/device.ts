@@ -79,3 +79,8 @@ export interface ByteReceiver {
   /** Called by the device, when set, each time room appears after it was full. */
   onReceiveRoom: (() => void) | undefined;
 }
+
+/** Random bytes, of the host or of a seed. */
+export interface ByteSource {
+  fill(into: Uint8Array): void;
+}

@@ -5,13 +5,12 @@
  * no further. It shows the legacy interface (version 1) and the vendor of QEMU's `virt` board, whose firmware and
  * kernels are used to it. Everything else reads as zero and ignores writes.
  */
-import type { Trace } from '../base/index.js';
-import { cells64 } from '../bus/index.js';
-import type { AccessSize, DtNode, MmioDevice, Snapshottable } from '../bus/index.js';
-import { spiInterrupt } from './interrupt-spec.js';
-import type { PeripheralPlace } from './primecell.js';
-import { RegisterBlock, registers, resetValues } from './registers.js';
-import type { RegisterValues } from './registers.js';
+import type { Trace } from '../../base/index.js';
+import type { AccessSize, DtNode, MmioDevice, Snapshottable } from '../../bus/index.js';
+import type { PeripheralPlace } from '../primecell.js';
+import { RegisterBlock, registers, resetValues } from '../registers.js';
+import type { RegisterValues } from '../registers.js';
+import { VIRTIO_MMIO_SIZE_BYTES, virtioMmioNode } from './virtio-mmio.js';
 
 const R = registers({
   /** 'virt' */
@@ -22,8 +21,6 @@ const R = registers({
   VendorID: { at: 0x00c, width: 32, access: 'id', reset: 0x554d_4551, spec: 'VIRTIO 1.2 4.2.2' },
 });
 
-const SIZE_BYTES = 0x200;
-
 /** There is none. */
 export type VirtioMmioEmptyState = RegisterValues<typeof R>;
 
@@ -33,7 +30,7 @@ export interface VirtioMmioEmptyPorts {
 
 export class VirtioMmioEmpty implements MmioDevice, Snapshottable<VirtioMmioEmptyState> {
   readonly name: string;
-  readonly sizeBytes = SIZE_BYTES;
+  readonly sizeBytes = VIRTIO_MMIO_SIZE_BYTES;
   readonly maxAccess = 4;
   readonly #block: RegisterBlock<typeof R>;
 
@@ -62,17 +59,7 @@ export class VirtioMmioEmpty implements MmioDevice, Snapshottable<VirtioMmioEmpt
     // Nothing to restore.
   }
 
-  describe({ base, spi }: PeripheralPlace): readonly DtNode[] {
-    return [
-      {
-        name: `virtio_mmio@${base.toString(16)}`,
-        properties: {
-          compatible: 'virtio,mmio',
-          reg: { cells: [...cells64(base), ...cells64(SIZE_BYTES)] },
-          interrupts: { cells: spiInterrupt(spi, 'edge-rising') },
-          'dma-coherent': true,
-        },
-      },
-    ];
+  describe(place: PeripheralPlace): readonly DtNode[] {
+    return [virtioMmioNode(place)];
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NO_TRACE } from '../base/index.js';
-import { deviceSuite } from './device-suite.js';
+import { NO_TRACE } from '../../base/index.js';
+import { deviceSuite } from '../device-suite.js';
 import { VirtioMmioEmpty } from './virtio-mmio-empty.js';
 
 function rig() {
