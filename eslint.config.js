@@ -12,6 +12,7 @@ export default tseslint.config(
           'src/host/node/tsconfig.json',
           'tsconfig.unit-tests.json',
           'tests/tsconfig.json',
+          'tests/oracle/tsconfig.json',
           'bench/tsconfig.json',
           'scripts/tsconfig.json',
         ],

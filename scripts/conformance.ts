@@ -19,6 +19,8 @@ import type { Row } from '#v8a/isa/row.js';
 import { SYSTEM_OPERATIONS, SYSTEM_REGISTERS } from '#v8a/isa/system-registers.js';
 import type { SystemOperation, SystemRegister } from '#v8a/isa/system-registers.js';
 
+import { DEPARTURES } from '../tests/oracle/departures.js';
+
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PAGE = join(ROOT, 'docs', 'conformance.md');
 
@@ -233,6 +235,17 @@ Where v8a does something else than the document of the part, or than QEMU's boar
 ${sections.join('\n\n')}`;
 }
 
+// ---- the oracle
+
+function oracle(): string {
+  return `## Compared with QEMU
+
+\`npm run test:oracle\` compares every instruction with QEMU 7.2 in random cases. Where they differ, and QEMU is what
+departs from the architecture or the architecture leaves the choice:
+
+${DEPARTURES.map(({ title, clause }) => `- ${title} (${clause})`).join('\n')}`;
+}
+
 const allDeviations = sourceFiles().flatMap(deviationsIn);
 const rows = A64_GROUPS.flatMap((group) => group.rows);
 
@@ -246,6 +259,7 @@ From the tables that the machine is made of. DDI0487 is the Arm Architecture Ref
   listed; \`v8a run --trace guest-errors\` names each that a guest executes.
 - [System registers](#system-registers) and [system operations](#system-operations): ${SYSTEM_REGISTERS.length} and ${SYSTEM_OPERATIONS.length}.
 - [Deviations](#deviations): ${allDeviations.length} places where a guest could notice that v8a isn't the part.
+- [Compared with QEMU](#compared-with-qemu): where QEMU departs from the architecture.
 - [Address map](#address-map-of-the-virt-board) of the board.
 
 ${deviations(allDeviations)}
@@ -253,6 +267,8 @@ ${deviations(allDeviations)}
 ${instructions()}
 
 ${systemRegisters()}
+
+${oracle()}
 
 ${board()}
 `;

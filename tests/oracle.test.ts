@@ -1,31 +1,28 @@
+/** Every instruction compared with QEMU, a seeded subset: `npm run test:oracle` has more. */
 import assert from 'node:assert/strict';
-import { after, suite, test } from 'node:test';
-import { CORTEX_A57 } from '#v8a/cpu/models.js';
-import { A64 } from '#v8a/isa/a64.js';
-import { compareResults, describeRun } from './oracle/compare.js';
-import { QemuUser, missingTool } from './oracle/qemu-user.js';
-import { batchSeed, comparableRows, randomBatch } from './oracle/random-cases.js';
-import { V8a } from './oracle/v8a.js';
+import { after, before, suite, test } from 'node:test';
+import { MODELS, check, openPair } from './oracle/check.js';
+import { missingTool } from './oracle/qemu-user.js';
+import { subjectsOf } from './oracle/random-cases.js';
+import type { Pair } from './oracle/reduce.js';
 
-const SEED = Number(process.env['V8A_ORACLE_SEED'] ?? 0xa64);
-const CASES_PER_ROW = Number(process.env['V8A_ORACLE_CASES'] ?? 200);
+const SEED = 0xa64;
+const CASES = 200;
 
 const missing = missingTool();
 const needsQemu = missing === undefined ? {} : { skip: `${missing} is not installed` };
 
-for (const model of [CORTEX_A57])
+for (const model of MODELS)
   suite(`every instruction leaves the state that QEMU leaves, as ${model.name}`, needsQemu, () => {
-    const v8a = new V8a(model);
-    const qemu = new QemuUser(model);
-    after(() => qemu.close());
-    for (const row of comparableRows(model, A64.rows))
-      test(row.name, async () => {
-        const batch = randomBatch(model, row, batchSeed(SEED, row.name, 0), CASES_PER_ROW);
-        const theirs = await qemu.run(batch);
-        const mismatches = compareResults(batch, v8a.run(batch), theirs);
-        const wrong = mismatches.map(
-          ({ run, differences }) => `${describeRun(batch, run)}: ${differences.join('; ')}`,
-        );
-        assert.deepEqual(wrong.slice(0, 5), [], `${wrong.length} of ${CASES_PER_ROW}`);
+    let pair: Pair;
+    before(() => {
+      pair = openPair(model);
+    });
+    after(() => pair.qemu.close());
+    for (const subject of subjectsOf(model))
+      test(subject.name, async () => {
+        const { mismatches, examples } = await check(pair, subject, SEED, 0, CASES);
+        const told = examples.map(({ differences, line }) => [...differences, line].join('\n'));
+        assert.equal(mismatches, 0, `${mismatches} of ${CASES} cases differ:\n${told.join('\n')}`);
       });
   });

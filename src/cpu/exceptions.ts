@@ -169,7 +169,7 @@ export function defineExceptions(
     setField32(fb, 'DAIF', and(shrU(from, i32(SPSR.daif)), i32(0xf)));
     setField32(fb, 'IL', or(bit(SPSR.il), isIllegal));
     if (hasFeature(model, 'PAN')) setField32(fb, 'PAN', bit(SPSR.pan));
-    setField64(fb, 'EXCLUSIVE_ADDRESS', i64(-1));
+    setField32(fb, 'EXCLUSIVE_SIZE', i32(0));
     setField32(fb, 'EVENT', i32(1));
     fb.if(eqz(isIllegal), () => {
       saveSp(fb);

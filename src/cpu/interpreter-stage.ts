@@ -105,7 +105,6 @@ export interface Variant {
 const LOADS_U: readonly LoadKind[] = ['i64_8u', 'i64_16u', 'i64_32u', 'i64'];
 const LOADS_S: readonly LoadKind[] = ['i64_8s', 'i64_16s', 'i64_32s', 'i64'];
 const STORES: readonly StoreKind[] = ['i64_8', 'i64_16', 'i64_32', 'i64'];
-const ALL_ONES = i64(-1);
 
 export class InterpreterStage implements Stage {
   readonly #fb: FunctionBuilder;
@@ -715,7 +714,7 @@ export class InterpreterStage implements Stage {
 
   markExclusive(address: I64, size: SizeLog2 | 4, low: I64, high?: I64): void {
     setField64(this.#fb, 'EXCLUSIVE_ADDRESS', address);
-    setField32(this.#fb, 'EXCLUSIVE_SIZE', i32(size));
+    setField32(this.#fb, 'EXCLUSIVE_SIZE', i32(size + 1));
     setField64(this.#fb, 'EXCLUSIVE_LOW', low);
     if (high) setField64(this.#fb, 'EXCLUSIVE_HIGH', high);
   }
@@ -730,7 +729,7 @@ export class InterpreterStage implements Stage {
     const status = fb.temp('i32');
     fb.set(status, i32(1));
     const half = size === 4 ? 3 : size;
-    this.if(and(eq(field64('EXCLUSIVE_ADDRESS'), va), eq(field32('EXCLUSIVE_SIZE'), i32(size))), () => {
+    this.if(and(eq(field64('EXCLUSIVE_ADDRESS'), va), eq(field32('EXCLUSIVE_SIZE'), i32(size + 1))), () => {
       const isSame = fb.temp('i32');
       fb.set(isSame, eq(this.load(va, half, false, { aligned: true }), field64('EXCLUSIVE_LOW')));
       if (high)
@@ -752,7 +751,7 @@ export class InterpreterStage implements Stage {
   }
 
   clearExclusive(): void {
-    setField64(this.#fb, 'EXCLUSIVE_ADDRESS', ALL_ONES);
+    setField32(this.#fb, 'EXCLUSIVE_SIZE', i32(0));
   }
 
   // ---- system

@@ -74,7 +74,7 @@ export const STATE = {
   EXIT: cell(4),
   /** The event register: set by SEV and exception returns, consumed by WFE. */
   EVENT: cell(4),
-  /** The exclusive monitor: address (all ones where open), size in bytes, value loaded. */
+  /** The exclusive monitor: address, one more than the binary logarithm of the size (0 where it is open), value loaded. */
   EXCLUSIVE_ADDRESS: cell(8),
   EXCLUSIVE_SIZE: cell(4),
   EXCLUSIVE_LOW: cell(8),

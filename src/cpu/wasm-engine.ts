@@ -298,7 +298,6 @@ export class WasmEngine implements Engine {
     view.setInt32(STATE.SPSEL.at, 1, true);
     view.setInt32(STATE.DAIF.at, 0xf, true);
     view.setInt32(STATE.FLAG_KIND.at, 2, true);
-    view.setBigInt64(STATE.EXCLUSIVE_ADDRESS.at, -1n, true);
     // Bit 31: multiprocessing extensions.
     view.setBigUint64(STATE.MPIDR.at, 0x8000_0000n | (this.#cpus[cpu]?.affinity ?? 0n), true);
     view.setInt32(STATE.CPU.at, cpu, true);

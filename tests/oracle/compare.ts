@@ -1,14 +1,15 @@
 /** What differs between two runners' results of a batch, for people. */
 import { hex, invariant } from '#v8a/base/index.js';
-import { disassemble } from '#v8a/isa/disassemble.js';
 import type { Batch, Result } from './format.js';
-import { AT, decodeResult, endingName, programAddress, resultOffsets, runOf, startOf } from './format.js';
+import { AT, decodeResult, endingName, resultOffsets, startOf } from './format.js';
 
 export interface Mismatch {
   /** Index of the run in its batch. */
   readonly run: number;
   /** `what ours, QEMU theirs`, each. */
   readonly differences: readonly string[];
+  readonly ours: Result;
+  readonly theirs: Result;
 }
 
 function wordName(at: number): string {
@@ -44,32 +45,8 @@ export function compareResults(batch: Batch, ours: Uint8Array, theirs: Uint8Arra
     const [fromA, toA, fromB, toB] = [a[i], a[i + 1], b[i], b[i + 1]];
     invariant(fromA !== undefined && fromB !== undefined, 'a result for each run');
     if (Buffer.compare(ours.subarray(fromA, toA), theirs.subarray(fromB, toB)) === 0) return [];
-    const differences = difference(
-      startOf(batch, run),
-      decodeResult(ours, fromA),
-      decodeResult(theirs, fromB),
-    );
-    return differences.length === 0 ? [] : [{ run: i, differences }];
+    const result = { ours: decodeResult(ours, fromA), theirs: decodeResult(theirs, fromB) };
+    const differences = difference(startOf(batch, run), result.ours, result.theirs);
+    return differences.length === 0 ? [] : [{ run: i, differences, ...result }];
   });
-}
-
-/** The program and the registers that it names. */
-export function describeRun(batch: Batch, index: number): string {
-  const run = runOf(batch, index);
-  const slot = batch.programs[run.program]?.slot ?? 0;
-  const start = startOf(batch, run);
-  const text = run.words
-    .map((word, i) => `${hex(word)} ${disassemble(word, programAddress(slot) + 4n * BigInt(i))}`)
-    .join('; ');
-  const named = (pattern: RegExp): number[] =>
-    [...new Set([...text.matchAll(pattern)].map((match) => match[1]))].map(Number);
-  const word = (at: number): string => hex(start[at] ?? 0n);
-  const values = [
-    ...named(/\b[xw](\d+)\b/g).map((n) => `x${n}=${word(AT.x + n)}`),
-    ...named(/\b[vqdshb](\d+)\b/g).map((n) => `v${n}=${word(AT.v + 2 * n)}, ${word(AT.v + 2 * n + 1)}`),
-    `nzcv=${word(AT.nzcv)}`,
-    `fpcr=${word(AT.fpcr)}`,
-    `fpsr=${word(AT.fpsr)}`,
-  ];
-  return `${text.replaceAll('\t', ' ')} (${values.join(' ')})`;
 }

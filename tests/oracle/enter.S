@@ -40,6 +40,7 @@ enter_program:
   msr nzcv, x3
   msr fpcr, x4
   msr fpsr, x5
+  clrex
   ldp x2, x3, [x0, STATE_X30]
   msr tpidr_el0, x2
   mov sp, x3

@@ -26,7 +26,7 @@ export const CODE_BYTES = SLOTS * SLOT_WORDS * 4;
 export const BRK = 0xd420_0000;
 /** First word of a program in its slot; before it and behind the program are BRKs to branch to. */
 export const FIRST_WORD = 12;
-const MAX_WORDS = 8;
+export const MAX_WORDS = 8;
 
 /** Where a program goes on when it has come to its end; out of reach of literals. */
 export const TRAMPOLINE = CODE_AREA + 0x1f_0000n;

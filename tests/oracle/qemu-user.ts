@@ -25,11 +25,14 @@ export function missingTool(): string | undefined {
   return [COMPILER, QEMU].find((tool) => spawnSync(tool, ['--version']).status !== 0);
 }
 
+/** Where random addresses hardly go. */
+const HARNESS_ADDRESS = '0x35a7410000';
+
 function compileHarness(output: string): void {
   const { status, stderr } = spawnSync(
     COMPILER,
     ['-O3', '-Wall', '-Wextra', '-Werror', '-static', '-nostdlib', '-ffreestanding', '-fno-stack-protector']
-      .concat(['-fno-tree-loop-distribute-patterns', ...SOURCES, '-o', output]), // prettier-ignore
+      .concat(['-fno-tree-loop-distribute-patterns', `-Wl,-Ttext-segment=${HARNESS_ADDRESS}`, ...SOURCES, '-o', output]), // prettier-ignore
     { encoding: 'utf8' },
   );
   if (status !== 0) throw new Error(`${COMPILER}: ${stderr}`);

@@ -5,6 +5,7 @@
 import { invariant } from '#v8a/base/index.js';
 import type { CpuModel } from '#v8a/cpu/models.js';
 import { hasFeature, implementsRow } from '#v8a/cpu/models.js';
+import { A64 } from '#v8a/isa/a64.js';
 import { randomSource, randomWord } from '#v8a/isa/random-encoder.js';
 import type { FieldLayout, Row } from '#v8a/isa/row.js';
 import { fieldValue } from '#v8a/isa/row.js';
@@ -13,6 +14,7 @@ import {
   AT,
   DATA_PAGE,
   FIRST_WORD,
+  MAX_WORDS,
   MEMORY_WORDS,
   PAGE_BYTES,
   SLOTS,
@@ -26,7 +28,7 @@ import type { Random } from './operands.js';
 import { pick } from './operands.js';
 
 /** The rows whose programs can be compared for a CPU model. */
-export function comparableRows(model: CpuModel, rows: readonly Row[]): Row[] {
+function comparableRows(model: CpuModel, rows: readonly Row[]): Row[] {
   return rows.filter((row) => implementsRow(model, row) && notComparedBecause(row) === undefined);
 }
 
@@ -145,13 +147,13 @@ function setsFlags(row: Row): boolean {
   return /\b(ADDS|SUBS|ADCS|SBCS|ANDS|BICS|CCMP|CCMN|FCMPE?|FCCMPE?)\b/.test(row.name);
 }
 
-interface Draft {
+interface RowProgram {
   readonly words: readonly number[];
   /** Index of the word of the row. */
   readonly subject: number;
 }
 
-function randomProgram(row: Row, slot: number, random: Random): Draft {
+function randomProgram(row: Row, slot: number, random: Random): RowProgram {
   let word = randomWord(row, random);
   const before: number[] = [];
   if (isStoreExclusive(row) && random() % 4 !== 0) before.push(loadExclusiveOf(word));
@@ -249,10 +251,17 @@ function relative(value: bigint, random: Random): bigint {
 
 // ---- batches
 
+/** What is compared under one name: an instruction, or programs of several. */
+export interface Subject {
+  readonly name: string;
+  /** `runs` cases, at most `MAX_RUNS`; the same seed gives the same. */
+  batch(seed: number, runs: number): Batch;
+}
+
 /** Runs of a program: decoding and translating it costs more than running it. */
 const RUNS_PER_PROGRAM = 4;
 
-/** A number of its own for each row and chunk, so that new rows leave the cases of the others as they are. */
+/** A number of its own for each subject and chunk, so that new rows leave the cases of the others as they are. */
 export function batchSeed(seed: number, name: string, chunk: number): number {
   let hash = seed >>> 0;
   for (const letter of `${name} ${chunk}`) hash = Math.imul(hash ^ (letter.codePointAt(0) ?? 0), 0x0100_0193);
@@ -260,34 +269,115 @@ export function batchSeed(seed: number, name: string, chunk: number): number {
 }
 
 /** Most runs that a batch can have. */
-const MAX_RUNS = SLOTS * RUNS_PER_PROGRAM;
+export const MAX_RUNS = SLOTS * RUNS_PER_PROGRAM;
 
-/** `runs` cases of `row`, half of them in random modes of floating point. */
-export function randomBatch(model: CpuModel, row: Row, seed: number, runs: number): Batch {
+/** A program in its slot and what its runs change. */
+interface Draft {
+  readonly words: readonly number[];
+  overrides(put: Put): void;
+}
+
+/** `hasFpModes`: half of the states have random modes of floating point. */
+function batchOf(
+  model: CpuModel,
+  random: Random,
+  runs: number,
+  hasFpModes: boolean,
+  draft: (slot: number) => Draft,
+): Batch {
   invariant(runs <= MAX_RUNS, 'a slot for each program');
-  const random = randomSource(seed);
   const states = Array.from({ length: STATES }, (_, i) =>
-    randomState(random, row.simd && i % 2 === 1 ? randomFpcr(model, random) : 0),
+    randomState(random, hasFpModes && i % 2 === 1 ? randomFpcr(model, random) : 0),
   );
   const memory = randomMemory(random);
-  const drafts = Array.from({ length: Math.ceil(runs / RUNS_PER_PROGRAM) }, (_, slot) => ({
-    slot,
-    ...randomProgram(row, slot, random),
-  }));
+  const drafts = Array.from({ length: Math.ceil(runs / RUNS_PER_PROGRAM) }, (_, slot) => draft(slot));
   return {
-    programs: drafts,
+    programs: drafts.map(({ words }, slot) => ({ slot, words })),
     states,
     memory,
     runs: Array.from({ length: runs }, (_, i): Run => {
       const program = Math.floor(i / RUNS_PER_PROGRAM);
-      const draft = drafts[program];
-      invariant(draft !== undefined, 'a program for each run');
-      const word = draft.words[draft.subject] ?? 0;
       const overrides: Word[] = [];
-      const put: Put = (at, value) => overrides.push({ at, value });
-      freshOperands(row, word, random, put);
-      aimRegisters(row, word, draft.slot, random, put);
+      drafts[program]?.overrides((at, value) => overrides.push({ at, value }));
       return { program, state: random() % STATES, overrides };
     }),
   };
+}
+
+function rowSubject(model: CpuModel, row: Row): Subject {
+  return {
+    name: row.name,
+    batch(seed, runs) {
+      const random = randomSource(seed);
+      return batchOf(model, random, runs, row.simd, (slot) => {
+        const { words, subject } = randomProgram(row, slot, random);
+        const word = words[subject] ?? 0;
+        return {
+          words,
+          overrides(put) {
+            freshOperands(row, word, random, put);
+            aimRegisters(row, word, slot, random, put);
+          },
+        };
+      });
+    },
+  };
+}
+
+// ---- programs of several instructions
+
+/** Base of their loads and stores; nothing else writes it on purpose. */
+const BASE_REGISTER = 28;
+const MIN_SEQUENCE = 3;
+
+function sequenceWord(rows: readonly Row[], random: Random): number {
+  for (;;) {
+    const row = pick(random, rows);
+    const word = randomWord(row, random);
+    if (!isMemoryAccess(word)) return word;
+    const based = withField(row, word, 'Rn', BASE_REGISTER);
+    // An offset of any size would leave the page.
+    const near = ['imm12', 'imm9', 'imm7'].reduce((w, name) => withField(row, w, name, random() % 8), based);
+    if (row.accepts(near)) return near;
+  }
+}
+
+/** Sequences of all the rows but branches, which one of them would end. */
+function sequences(model: CpuModel, rows: readonly Row[]): Subject {
+  const straight = rows.filter(
+    (row) => !isBranchToRegister(row) && !row.fields.some(({ kind }) => kind === 'label'),
+  );
+  const integer = straight.filter((row) => !row.simd);
+  return {
+    name: SEQUENCES,
+    batch(seed, runs) {
+      const random = randomSource(seed);
+      return batchOf(model, random, runs, true, () => {
+        const of = random() % 2 === 0 ? integer : straight;
+        const words = Array.from(
+          { length: MIN_SEQUENCE + (random() % (MAX_WORDS - MIN_SEQUENCE + 1)) },
+          () =>
+            random() % 8 === 0
+              ? pick(random, [randomFlagSetter, randomFlagReader])(random)
+              : sequenceWord(of, random),
+        );
+        return {
+          words,
+          overrides(put) {
+            put(AT.x + BASE_REGISTER, dataAddress(random));
+            for (let i = 0; i < 3; i++) put(AT.x + (random() % BASE_REGISTER), randomRegister(random));
+          },
+        };
+      });
+    },
+  };
+}
+
+/** Name of the subject that has programs of several instructions. */
+const SEQUENCES = '(sequences of instructions)';
+
+/** All that is compared for a CPU model. */
+export function subjectsOf(model: CpuModel): Subject[] {
+  const rows = comparableRows(model, A64.rows);
+  return [...rows.map((row) => rowSubject(model, row)), sequences(model, rows)];
 }
