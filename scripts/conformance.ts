@@ -79,8 +79,25 @@ function encodingName(encoding: number): string {
   return `S${op0}_${op1}_C${(encoding >> 7) & 15}_C${(encoding >> 3) & 15}_${encoding & 7}`;
 }
 
+/** `EL2` where the CPU must have it, `no EL2` where it must not. */
+function condition({ feature, absentWith }: SystemRegister | SystemOperation): string {
+  return feature ?? (absentWith === undefined ? '' : `no ${absentWith}`);
+}
+
+function el2Traps({ el2Traps = [] }: SystemRegister | SystemOperation): string {
+  return el2Traps
+    .map(({ register, bits, bitsWithE2h, allows, on }) =>
+      [
+        `${allows ? 'unless ' : ''}${register} bit ${bits.join(' or ')}`,
+        bitsWithE2h ? ` (with E2H ${bitsWithE2h.join(' or ')})` : '',
+        on === undefined ? '' : `, ${on}s`,
+      ].join(''),
+    )
+    .join('; ');
+}
+
 function el0Access({ minEl, el0 }: SystemRegister | SystemOperation): string {
-  if (minEl === 1) return 'no';
+  if (minEl > 0) return 'no';
   if (el0 === undefined) return 'yes';
   if (el0 === 'read-only') return 'reads';
   return `${el0.isReadOnly ? 'reads, ' : ''}${el0.register} bit ${el0.bits.join(' or ')}`;
@@ -102,9 +119,12 @@ function behindText({ name, access, behind }: SystemRegister): string {
     case 'storage': {
       const reset = behind.reset === 0n ? '' : `, reset ${code(hex(behind.reset))}`;
       if (behind.writable === 0n) return code(hex(behind.reset));
+      const more = Object.entries(behind.featureBits ?? {})
+        .map(([feature, bits]) => `, with ${feature} ${code(hex(bits))}`)
+        .join('');
       return behind.writable === BigInt.asUintN(64, -1n)
         ? `64 bits${reset}`
-        : `bits ${code(hex(behind.writable))}${reset}`;
+        : `bits ${code(hex(behind.writable))}${more}${reset}`;
     }
     case 'identification':
       return VARIABLE_IDENTIFICATION[name] ?? code(hex(CORTEX_A57.identification[name] ?? 0n));
@@ -114,6 +134,8 @@ function behindText({ name, access, behind }: SystemRegister): string {
       return 'PSTATE';
     case 'zero':
       return access === 'ro' ? code('0x0') : access === 'wo' ? 'ignores writes' : 'reads 0, ignores writes';
+    case 'alias':
+      return `${behind.of} of EL1, where HCR_EL2.E2H is set`;
   }
 }
 
@@ -131,17 +153,21 @@ function systemRegisters(): string {
   return `## System registers
 
 ${named.length} registers with a name; ${reserved} reserved encodings of the identification space read as zero; all others are
-undefined. _EL0_ says whether EL0 has access: a bit is one that must be set for it, otherwise the access traps to EL1.
+undefined. _With_: a feature that the CPU must have, otherwise the register is undefined. _EL0_ says whether EL0 has
+access: a bit is one that must be set for it, otherwise the access traps to EL1 (for a host's EL0: the bit of the
+register that the name means at EL2 with HCR_EL2.E2H, and the trap is to EL2). _Trapped to EL2_: by what, from EL1 and EL0.
 Identification registers have the values of the ${CORTEX_A57.name} model. _Behind it_: the bits that can be written, the
 value that is always read, or who serves the register.
 
 ${table(
-  ['Register', 'Encoding', 'Access', 'EL0', 'Behind it'],
+  ['Register', 'Encoding', 'With', 'Access', 'EL0', 'Trapped to EL2', 'Behind it'],
   named.map((register) => [
     register.name,
     encodingName(register.encoding),
+    condition(register),
     register.access.toUpperCase(),
     el0Access(register),
+    el2Traps(register),
     behindText(register),
   ]),
 )}
@@ -151,11 +177,13 @@ ${table(
 Caches are not modelled: _none_ is a permission check without further effect.
 
 ${table(
-  ['Operation', 'Encoding', 'EL0', 'Effect'],
+  ['Operation', 'Encoding', 'With', 'EL0', 'Trapped to EL2', 'Effect'],
   SYSTEM_OPERATIONS.map((operation) => [
     operation.name,
     encodingName(operation.encoding),
+    condition(operation),
     el0Access(operation),
+    el2Traps(operation),
     effectText(operation),
   ]),
 )}`;

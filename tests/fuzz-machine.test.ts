@@ -71,6 +71,7 @@ function run(seed: number, gicVersion: 2 | 3): string {
   const hardware = buildVirt({
     firmware: randomFirmware(seed),
     flashCommit: 'quiet',
+    cpu: CORTEX_A57,
     core,
     cpuCount: 1 + (seed % 3),
     memoryBytes: 16 * 1024 * 1024,

@@ -15,7 +15,7 @@ import type {
 } from '../bus/index.js';
 import type { CfiFlash } from '../devices/cfi-flash/cfi-flash.js';
 import type { FlashCommit } from '../devices/cfi-flash/commit.js';
-import type { CpuPowerPort, PowerPort, Psci } from '../firmware/psci.js';
+import type { CpuPowerPort, PowerPort, Psci, PsciConduit } from '../firmware/psci.js';
 
 export interface BoardPorts {
   readonly clock: Clock;
@@ -68,8 +68,9 @@ export interface Board {
   readonly systemRegisters: ReadonlyMap<string, SystemRegisterPort>;
   /** Aff3 to Aff0 of each CPU's MPIDR_EL1, in the register's places. */
   readonly cpuAffinities: readonly bigint[];
-  /** Answers the guest's HVCs; there is nobody to take an SMC. */
+  /** Answers the guest's firmware calls by the conduit; there is nobody to take the other kind. */
   readonly psci: Psci;
+  readonly psciConduit: PsciConduit;
   /** What the user types reaches the guest's console here. */
   readonly serialInput: ByteReceiver;
   readonly flash: readonly FlashBank[];

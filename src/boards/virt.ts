@@ -2,7 +2,8 @@
  * The `virt` board: the machine that QEMU calls `virt`, which Debian's AAVMF, U-Boot's `qemu_arm64` and every arm64
  * kernel know. Addresses and interrupts are QEMU 7.2's (hw/arm/virt.c, `info mtree`, `dumpdtb`).
  *
- * As with QEMU's defaults there is one security state and no EL2: no secure UART, PSCI by HVC.
+ * As with QEMU's defaults there is one security state: no secure UART. Without EL2 PSCI is by HVC; CPUs that have it
+ * start there, and PSCI is by SMC (QEMU's `virtualization=on`).
  *
  * @deviation With a GICv3 there is no ITS and so no MSI, which QEMU's board has; with a GICv2 there is a GICv2m.
  * @deviation There is no PMU, and no platform bus, which is empty in QEMU unless asked for.
@@ -18,7 +19,8 @@ import {
   type SystemRegisterPort,
 } from '../bus/index.js';
 import { MAX_CPUS } from '../cpu/layout.js';
-import { CORTEX_A57 } from '../cpu/models.js';
+import type { CpuModel } from '../cpu/models.js';
+import { hasFeature } from '../cpu/models.js';
 import {
   CfiFlash,
   cfiFlashNode,
@@ -38,7 +40,7 @@ import { Pl031 } from '../devices/pl031.js';
 import { gpioPowerKeyNode, Pl061 } from '../devices/pl061.js';
 import { apbClockNode } from '../devices/primecell.js';
 import { VirtioMmioEmpty } from '../devices/virtio/virtio-mmio-empty.js';
-import { describePsci, Psci } from '../firmware/psci.js';
+import { describePsci, Psci, type PsciConduit } from '../firmware/psci.js';
 import type { Board, BoardDevice, BoardPorts, FlashBank, MapEntry } from './ports.js';
 
 interface BoardRow {
@@ -82,7 +84,13 @@ export const VIRT = {
 
 const SPI_COUNT = 256;
 /** Private peripheral interrupts (INTID - 16) of the generic timers. */
-const TIMER_PPIS = { securePhysical: 13, physical: 14, virtual: 11, hypervisor: 10 } as const;
+const TIMER_PPIS = {
+  securePhysical: 13,
+  physical: 14,
+  virtual: 11,
+  hypervisor: 10,
+  hypervisorVirtual: 12,
+} as const;
 const SYSTEM_COUNTER_HZ = 62_500_000;
 /** As many as a GICv2 serves. */
 
@@ -116,6 +124,7 @@ export interface VirtConfig {
   readonly gicVersion: 2 | 3;
   /** 1 to 8. */
   readonly cpuCount: number;
+  readonly cpu: CpuModel;
   /** Firmware bank, variables bank. */
   readonly flash: readonly [VirtFlashConfig, VirtFlashConfig];
 }
@@ -163,6 +172,8 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
     cpus: cpus.map((cpu) => ({
       physical: intc.ppi(cpu, TIMER_PPIS.physical),
       virtual: intc.ppi(cpu, TIMER_PPIS.virtual),
+      hypervisor: intc.ppi(cpu, TIMER_PPIS.hypervisor),
+      hypervisorVirtual: intc.ppi(cpu, TIMER_PPIS.hypervisorVirtual),
     })),
   });
 
@@ -224,6 +235,7 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
     ]),
     cpuAffinities,
     psci,
+    psciConduit: psciConduitOf(config.cpu),
     serialInput: uart0,
     flash,
     deviceTree: virtDeviceTree(config, { intc, timers, uart0, rtc, gpio, fwCfg, virtioMmio }),
@@ -253,6 +265,11 @@ function checkConfig({ ramBytes, cpuCount }: VirtConfig): void {
   if (!Number.isInteger(cpuCount) || cpuCount < 1 || cpuCount > MAX_CPUS) {
     throw new UserError('cpu-count', `${cpuCount} CPUs: the virt board takes 1 to ${MAX_CPUS}`);
   }
+}
+
+/** A guest that has EL2 must be free to take HVCs itself. */
+function psciConduitOf(cpu: CpuModel): PsciConduit {
+  return hasFeature(cpu, 'EL2') ? 'smc' : 'hvc';
 }
 
 /** The affinity fields of MPIDR_EL1. One cluster: Aff0 alone tells the CPUs apart. */
@@ -345,7 +362,7 @@ function buildFlash(
 
 /** The board's device tree: `dtc` accepts it without a warning. */
 function virtDeviceTree(
-  { ramBytes, cpuCount }: VirtConfig,
+  { ramBytes, cpuCount, cpu }: VirtConfig,
   { intc, timers, uart0, rtc, gpio, fwCfg, virtioMmio }: VirtDevices,
 ): DtNode {
   const uartNodes = uart0.describe(VIRT.uart0);
@@ -360,7 +377,7 @@ function virtDeviceTree(
     },
     children: [
       { name: 'chosen', properties: { 'stdout-path': `/${uartNodes[0]?.name ?? ''}` } },
-      describePsci('hvc'),
+      describePsci(psciConduitOf(cpu)),
       {
         name: `memory@${VIRT.ram.base.toString(16)}`,
         properties: {
@@ -368,8 +385,8 @@ function virtDeviceTree(
           reg: { cells: [...cells64(VIRT.ram.base), ...cells64(ramBytes)] },
         },
       },
-      describeCpus(cpuCount),
-      timers.describe(TIMER_PPIS, intc.ppiCpuMask),
+      describeCpus(cpuCount, cpu),
+      timers.describe(TIMER_PPIS, intc.ppiCpuMask, hasFeature(cpu, 'VHE')),
       apbClockNode(),
       intc.node,
       cfiFlashNode([VIRT.flash0, VIRT.flash1], 4),
@@ -400,7 +417,7 @@ function virtDeviceTree(
 }
 
 /** Devicetree Specification v0.4 3.8; `cpu-map` as in Linux Documentation/devicetree/bindings/cpu/cpu-topology.txt. */
-function describeCpus(cpuCount: number): DtNode {
+function describeCpus(cpuCount: number, { compatible }: CpuModel): DtNode {
   const labelOf = (cpu: number): string => `cpu${cpu}`;
   const cpus = Array.from({ length: cpuCount }, (_, cpu) => cpu);
   return {
@@ -412,7 +429,7 @@ function describeCpus(cpuCount: number): DtNode {
         label: labelOf(cpu),
         properties: {
           device_type: 'cpu',
-          compatible: CORTEX_A57.compatible,
+          compatible,
           reg: { cells: [Number(affinityOf(cpu))] },
           'enable-method': 'psci',
         },

@@ -21,6 +21,7 @@ export interface RunOptions {
   /** Bytes. */
   readonly mem: number;
   readonly cpus: number;
+  readonly nested?: true;
   readonly irqchip: 'gicv2' | 'gicv3';
   readonly clock?: 'real' | 'virtual';
   readonly reboot: boolean;
@@ -115,6 +116,7 @@ export function buildProgram(
       ),
     )
     .addOption(option('-c, --cpus <count>', `number of CPUs, 1 to ${MAX_CPUS}`, parseCpus).default(1, '1'))
+    .option('--nested', 'CPUs have EL2 and start there, without stage 2; firmware calls are by SMC')
     .addOption(
       option('--irqchip <kind>', 'interrupt controller: gicv2 or gicv3', oneOf('gicv2', 'gicv3')).default(
         'gicv3',

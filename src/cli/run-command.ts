@@ -39,6 +39,7 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
     flashCommit: options.flashCommit,
     memoryBytes: options.mem,
     cpus: options.cpus,
+    el2: options.nested ?? false,
     irqchip: options.irqchip,
     clock: options.clock ?? (process.stdin.isTTY ? 'real' : 'virtual'),
     onReset: options.reboot ? 'restart' : 'stop',

@@ -1,11 +1,15 @@
 /**
  * Exception entry and return, generated. DDI0487 D1.3 (entry, return), D19.2.37 (ESR_EL1).
  *
- * EL1 is the only target yet. With EL2 the target becomes a parameter of `enter`: banked registers are reached through
- * the register table by name.
+ * Where the CPU has EL2, an exception's target is EL1 or EL2; banked registers are reached through the register table
+ * by name. A CPU without it gets code without a trace of EL2.
+ *
+ * @deviation An SError interrupt is reported as uncategorized, with ISS 0. No device raises one.
  */
 import type { I32, I64 } from '../wasm/expr.js';
-import { add, and, eq, eqz, extU, i32, i64, ne, not, or, select, shl, shrU, wrap } from '../wasm/expr.js';
+import {
+  add, and, eq, eqz, extU, gtU, i32, i64, load, ltU, ne, not, or, select, shl, shrU, wrap,
+} from '../wasm/expr.js'; // prettier-ignore
 import type { FunctionBuilder } from '../wasm/function-builder.js';
 import type { FunctionRef } from '../wasm/function-ref.js';
 import { call } from '../wasm/function-ref.js';
@@ -32,6 +36,7 @@ export const EC = {
   dataAbortLower: 0x24,
   dataAbort: 0x25,
   spAlignment: 0x26,
+  serror: 0x2f,
   brk: 0x3c,
 } as const;
 
@@ -39,20 +44,43 @@ export const EC = {
 const IL = 1 << 25;
 
 /** Vector table offsets by kind of exception. DDI0487 D1.3.1. */
-export const VECTOR = { synchronous: 0x000, irq: 0x080, fiq: 0x100, serror: 0x180 } as const;
+const VECTOR = { synchronous: 0x000, irq: 0x080, fiq: 0x100, serror: 0x180 } as const;
 
 /** PSTATE bits in SPSR_ELx. */
 const SPSR = { il: 20, pan: 22, daif: 6, aarch32: 4, el: 2, sp: 0, nzcv: 28 } as const;
 
+/** Bits of HCR_EL2. DDI0487 D19.2.48. */
+export const HCR = {
+  FMO: 3, IMO: 4, AMO: 5, VF: 6, VI: 7, VSE: 8, DC: 12, TWI: 13, TWE: 14, TSC: 19, TIDCP: 20, TDZ: 28, TGE: 27, HCD: 29, E2H: 34,
+} as const; // prettier-ignore
+
+/** Fields of HCR_EL2 that have no effect where TGE is set, and those that have none where E2H is set as well. */
+const HCR_WITHOUT_EFFECT = {
+  // SWIO, PTW, VF, VI, VSE, FB, TID1, TID3, TSC, TACR, TSW, TTLB, TVM, HCD, TRVM
+  tge: [1, 2, 6, 7, 8, 9, 16, 18, 19, 21, 22, 25, 26, 29, 30],
+  // VM, FMO, IMO, AMO, BSU, DC, TWI, TWE, TID0, TID2, TPCP, TPU, TDZ
+  host: [0, 3, 4, 5, 10, 11, 12, 13, 14, 15, 17, 23, 24, 28],
+} as const;
+
+/** PENDING: virtual FIQ and IRQ lines, in the order of the physical ones, from this bit up. */
+const PENDING_VIRTUAL_SHIFT = 4;
+
 export interface ExceptionFunctions {
-  /** `raise(syndrome, far, hasFar, returnAddress)`: a synchronous exception; `syndrome` is EC << 26 | ISS. */
+  /**
+   * `raise(syndrome, far, hasFar, returnAddress)`: a synchronous exception to where the exception level it comes from
+   * takes them; `syndrome` is EC << 26 | ISS.
+   */
   readonly raise: FunctionRef<'none'>;
-  /** `interrupt(vector)`: takes the interrupt now; PC is the address to return to. */
-  readonly interrupt: FunctionRef<'none'>;
+  /** `trapToEl2(syndrome, returnAddress)`: one to EL2, where there is one. */
+  readonly trapToEl2: FunctionRef<'none'> | undefined;
+  /** `(pc)`: Advanced SIMD and FP are trapped, as SIMD_TRAP says. */
+  readonly trapSimdAccess: FunctionRef<'none'>;
+  /** Takes an interrupt if one is pending and not masked: non-zero then. PC is the address to return to. */
+  readonly takeInterrupt: FunctionRef<'i32'>;
   /** ERET. */
   readonly exceptionReturn: FunctionRef<'none'>;
-  /** Recomputes what follows from PSTATE: the TLBs in use. */
-  readonly pstateChanged: FunctionRef<'none'>;
+  /** Recomputes what follows from PSTATE and from system registers: the TLBs in use, what traps. */
+  readonly stateChanged: FunctionRef<'none'>;
   /** `(kind, a, b)`: NZCV of the operation that flag cells describe. */
   readonly packFlags: FunctionRef<'i32'>;
   /** Swaps stack pointers: `(new PSTATE.SP)`. */
@@ -64,11 +92,35 @@ export function syndrome(ec: number, iss: I32 = i32(0)): I32 {
   return or(i32((ec << 26) | IL), iss);
 }
 
+/** Values of SIMD_TRAP, where it isn't 0. */
+const SIMD_TRAP = { byDefault: 1, toEl2: 2 } as const;
+
+/** Bit of the effective HCR_EL2, for a CPU that has it. */
+export function hcrBit(bit: number): I32 {
+  return and(shrU(field32('HCR'), i32(bit)), i32(1));
+}
+
+/** Virtual interrupts that are pending, in the order of PENDING: those of HCR_EL2 and those of devices. */
+export function virtualPending(): I32 {
+  return and(
+    or(shrU(field32('HCR'), i32(HCR.VF)), shrU(field32('PENDING'), i32(PENDING_VIRTUAL_SHIFT))),
+    i32(7),
+  );
+}
+
+/** The SCTLR_ELx in force, its low half. */
+export function sctlr(model: CpuModel): I32 {
+  return hasFeature(model, 'EL2') ? field32('SCTLR') : wrap(sysreg('SCTLR_EL1'));
+}
+
 export function defineExceptions(
   mb: ModuleBuilder,
   model: CpuModel,
   traceException: FunctionRef<'none'>,
 ): ExceptionFunctions {
+  const hasEl2 = hasFeature(model, 'EL2');
+  const hasVhe = hasFeature(model, 'VHE');
+
   const packFlags = mb.function('packFlags', ['i32', 'i64', 'i64'], 'i32', (fb) => {
     fb.return(
       packedFlags(fb, fb.get(fb.param(0, 'i32')), fb.get(fb.param(1, 'i64')), fb.get(fb.param(2, 'i64'))),
@@ -76,20 +128,85 @@ export function defineExceptions(
     fb.unreachable();
   });
 
+  const isHost = (): I32 => (hasVhe ? and(field32('E2H'), hcrBit(HCR.TGE)) : i32(0));
+
+  /** The effective HCR_EL2. */
+  const deriveHcr = (fb: FunctionBuilder): void => {
+    const raw = fb.let(sysreg('HCR_EL2'));
+    const value = fb.temp('i32');
+    fb.set(value, wrap(raw));
+    if (hasVhe) setField32(fb, 'E2H', wrap(and(shrU(raw, i64(HCR.E2H)), i64(1))));
+    const without = (bits: readonly number[]): I32 =>
+      and(fb.get(value), i32(~bits.reduce((all, bit) => all | (1 << bit), 0)));
+    fb.if(and(fb.get(value), i32(1 << HCR.TGE)), () => {
+      fb.set(value, without(HCR_WITHOUT_EFFECT.tge));
+      const routesAll = or(fb.get(value), i32((1 << HCR.FMO) | (1 << HCR.IMO) | (1 << HCR.AMO)));
+      fb.set(value, hasVhe ? select(field32('E2H'), without(HCR_WITHOUT_EFFECT.host), routesAll) : routesAll);
+    });
+    setField32(fb, 'HCR', fb.get(value));
+  };
+
   const pstateChanged = mb.function('pstateChanged', [], 'none', (fb) => {
-    // CPACR_EL1.FPEN, bits 21:20: 3 allows, 1 traps EL0, the others trap EL0 and EL1.
-    const fpen = fb.let(and(wrap(shrU(sysreg('CPACR_EL1'), i64(20))), i32(3)));
-    setField32(fb, 'SIMD_TRAP', and(ne(fpen, i32(3)), or(eqz(field32('EL')), ne(fpen, i32(1)))));
+    /** FPEN, bits 21:20: 3 allows, 1 traps EL0, the others trap EL0 and the levels above. */
+    const fpen = (register: string): I32 => fb.let(and(wrap(shrU(sysreg(register), i64(20))), i32(3)));
+    const atEl0 = eqz(field32('EL'));
+    const cpacr = fpen('CPACR_EL1');
+    const cpacrTraps = and(ne(cpacr, i32(3)), or(atEl0, ne(cpacr, i32(1))));
+    const el1Mode = select(
+      atEl0,
+      ownTlb(MODE.el0),
+      select(field32('PAN'), ownTlb(MODE.el1Pan), ownTlb(MODE.el1)),
+    );
+    if (!hasEl2) {
+      setField32(fb, 'SIMD_TRAP', cpacrTraps);
+      setField32(fb, 'TLB', el1Mode);
+      setField32(fb, 'TLB_UNPRIVILEGED', ownTlb(MODE.el0));
+      return;
+    }
+    const atEl2 = eq(field32('EL'), i32(2));
+    const host = fb.let(hasVhe ? select(atEl2, field32('E2H'), and(atEl0, isHost())) : i32(0));
+    setField32(fb, 'HOST', host);
+    // CPTR_EL2: TFP is bit 10; with E2H there is FPEN instead, which concerns EL0 only where TGE is set.
+    const tfp = wrap(and(shrU(sysreg('CPTR_EL2'), i64(10)), i64(1)));
+    let cptrTraps = tfp;
+    if (hasVhe) {
+      const cptr = fpen('CPTR_EL2');
+      const isEl0OfHost = and(atEl0, hcrBit(HCR.TGE));
+      cptrTraps = select(field32('E2H'), and(ne(cptr, i32(3)), or(isEl0OfHost, ne(cptr, i32(1)))), tfp);
+    }
     setField32(
       fb,
-      'TLB',
+      'SIMD_TRAP',
       select(
-        eqz(field32('EL')),
-        ownTlb(MODE.el0),
-        select(field32('PAN'), ownTlb(MODE.el1Pan), ownTlb(MODE.el1)),
+        and(cpacrTraps, eqz(or(atEl2, isHost()))),
+        i32(SIMD_TRAP.byDefault),
+        select(cptrTraps, i32(SIMD_TRAP.toEl2), i32(0)),
       ),
     );
+    setField32(fb, 'SCTLR', wrap(select(or(atEl2, host), sysreg('SCTLR_EL2'), sysreg('SCTLR_EL1'))));
+    const hostMode = select(
+      atEl0,
+      ownTlb(MODE.hostEl0),
+      select(field32('PAN'), ownTlb(MODE.hostEl2Pan), ownTlb(MODE.hostEl2)),
+    );
+    const tlb = fb.let(
+      select(or(host, atEl2), hasVhe ? select(host, hostMode, ownTlb(MODE.el2)) : ownTlb(MODE.el2), el1Mode),
+    );
+    setField32(fb, 'TLB', tlb);
+    // LDTR at EL2 is of EL0 only where that is the host's. DDI0487 C6.2 (LDTR).
+    setField32(
+      fb,
+      'TLB_UNPRIVILEGED',
+      select(atEl2, select(isHost(), ownTlb(MODE.hostEl0), tlb), select(host, tlb, ownTlb(MODE.el0))),
+    );
   });
+
+  const stateChanged = hasEl2
+    ? mb.function('stateChanged', [], 'none', (fb) => {
+        deriveHcr(fb);
+        fb.call(pstateChanged);
+      })
+    : pstateChanged;
 
   const spsr = (): I64 =>
     extU(
@@ -105,28 +222,64 @@ export function defineExceptions(
       ),
     );
 
-  /** The stack pointer that PSTATE selects: bank index. */
+  /** Where the stack pointer that PSTATE selects is while it isn't in use. */
   const bankAddress = (): I32 => shl(select(field32('SPSEL'), field32('EL'), i32(0)), i32(3));
 
   const saveSp = (fb: FunctionBuilder): void => {
     fb.store('i64', bankAddress(), STATE.SP_BANK.at, field64('SP'));
   };
+  const loadSp = (fb: FunctionBuilder): void => {
+    setField64(fb, 'SP', load('i64', bankAddress(), STATE.SP_BANK.at));
+  };
 
-  const enter = (fb: FunctionBuilder, vector: I32, returnAddress: I64): void => {
-    setSysreg(fb, 'ELR_EL1', returnAddress);
-    setSysreg(fb, 'SPSR_EL1', spsr());
-    const offset = fb.let(
-      select(eqz(field32('EL')), i32(0x400), select(field32('SPSEL'), i32(0x200), i32(0))),
+  /** Runs `body` for the bank of registers of exception level `el`, which is 1 or 2. */
+  const banked = (fb: FunctionBuilder, el: I32, body: (suffix: 'EL1' | 'EL2') => void): void => {
+    if (!hasEl2) {
+      body('EL1');
+      return;
+    }
+    fb.if(
+      eq(el, i32(2)),
+      () => {
+        body('EL2');
+      },
+      () => {
+        body('EL1');
+      },
     );
+  };
+  const bankedValue = (fb: FunctionBuilder, el: I32, name: 'SPSR' | 'ELR' | 'VBAR'): I64 =>
+    hasEl2
+      ? fb.let(select(eq(el, i32(2)), sysreg(`${name}_EL2`), sysreg(`${name}_EL1`)))
+      : sysreg(`${name}_EL1`);
+
+  const enter = (fb: FunctionBuilder, target: I32, vector: I32, returnAddress: I64): void => {
+    const saved = fb.let(spsr());
+    banked(fb, target, (el) => {
+      setSysreg(fb, `ELR_${el}`, returnAddress);
+      setSysreg(fb, `SPSR_${el}`, saved);
+    });
+    const isFromBelow = hasEl2 ? ltU(field32('EL'), target) : eqz(field32('EL'));
+    const offset = fb.let(select(isFromBelow, i32(0x400), select(field32('SPSEL'), i32(0x200), i32(0))));
     saveSp(fb);
-    setField32(fb, 'EL', i32(1));
+    setField32(fb, 'EL', target);
     setField32(fb, 'SPSEL', i32(1));
-    setField64(fb, 'SP', field64('SP_BANK', 1));
+    loadSp(fb);
     setField32(fb, 'DAIF', i32(0xf));
     setField32(fb, 'IL', i32(0));
-    // SCTLR_EL1.SPAN, bit 23: 0 sets PAN on entry, where PAN exists; without it the bit is RES1.
-    setField32(fb, 'PAN', or(field32('PAN'), wrap(and(not(shrU(sysreg('SCTLR_EL1'), i64(23))), i64(1)))));
-    setField64(fb, 'PC', add(sysreg('VBAR_EL1'), extU(add(offset, vector))));
+    // SCTLR_ELx.SPAN, bit 23: 0 sets PAN on entry, where PAN exists; without it the bit is RES1.
+    const setsPan = (register: string): I32 => wrap(and(not(shrU(sysreg(register), i64(23))), i64(1)));
+    setField32(
+      fb,
+      'PAN',
+      or(
+        field32('PAN'),
+        hasEl2
+          ? select(eq(target, i32(2)), and(isHost(), setsPan('SCTLR_EL2')), setsPan('SCTLR_EL1'))
+          : setsPan('SCTLR_EL1'),
+      ),
+    );
+    setField64(fb, 'PC', add(bankedValue(fb, target, 'VBAR'), extU(add(offset, vector))));
     fb.call(pstateChanged);
     setField32(fb, 'FAULT', i32(1));
     fb.if(field32('TRACE_EXCEPTIONS'), () => {
@@ -134,36 +287,128 @@ export function defineExceptions(
     });
   };
 
-  const raise = mb.function('raise', ['i32', 'i64', 'i32', 'i64'], 'none', (fb) => {
-    const [esr, far, hasFar, returnAddress] = [
-      fb.param(0, 'i32'),
-      fb.param(1, 'i64'),
-      fb.param(2, 'i32'),
-      fb.param(3, 'i64'),
-    ];
-    setSysreg(fb, 'ESR_EL1', extU(fb.get(esr)));
-    fb.if(fb.get(hasFar), () => {
-      setSysreg(fb, 'FAR_EL1', fb.get(far));
+  const enterSynchronous = (
+    fb: FunctionBuilder,
+    target: I32,
+    { esr, far, hasFar, returnAddress }: { esr: I32; far?: I64; hasFar?: I32; returnAddress: I64 },
+  ): void => {
+    banked(fb, target, (el) => {
+      setSysreg(fb, `ESR_${el}`, extU(esr));
+      if (far && hasFar)
+        fb.if(hasFar, () => {
+          setSysreg(fb, `FAR_${el}`, far);
+        });
     });
-    enter(fb, i32(VECTOR.synchronous), fb.get(returnAddress));
+    enter(fb, target, i32(VECTOR.synchronous), returnAddress);
+  };
+
+  const raise = mb.function('raise', ['i32', 'i64', 'i32', 'i64'], 'none', (fb) => {
+    const fromEl0 = hasEl2 ? select(hcrBit(HCR.TGE), i32(2), i32(1)) : i32(1);
+    const target = hasEl2 ? fb.let(select(field32('EL'), field32('EL'), fromEl0)) : i32(1);
+    enterSynchronous(fb, target, {
+      esr: fb.get(fb.param(0, 'i32')),
+      far: fb.get(fb.param(1, 'i64')),
+      hasFar: fb.get(fb.param(2, 'i32')),
+      returnAddress: fb.get(fb.param(3, 'i64')),
+    });
   });
 
-  const interrupt = mb.function('interrupt', ['i32'], 'none', (fb) => {
-    enter(fb, fb.get(fb.param(0, 'i32')), field64('PC'));
+  const trapToEl2 = hasEl2
+    ? mb.function('trapToEl2', ['i32', 'i64'], 'none', (fb) => {
+        enterSynchronous(fb, i32(2), {
+          esr: fb.get(fb.param(0, 'i32')),
+          returnAddress: fb.get(fb.param(1, 'i64')),
+        });
+      })
+    : undefined;
+
+  const trapSimdAccess = mb.function('trapSimdAccess', ['i64'], 'none', (fb) => {
+    const pc = fb.get(fb.param(0, 'i64'));
+    // ISS: CV and COND, always 1 and 14 from AArch64.
+    const esr = syndrome(EC.simdAccess, i32(0x1e0_0000));
+    if (trapToEl2) {
+      fb.if(eq(field32('SIMD_TRAP'), i32(SIMD_TRAP.toEl2)), () => {
+        fb.call(trapToEl2, esr, pc);
+        fb.return();
+      });
+      // What EL1 has trapped of EL0's is no such trap where EL2 takes it. DDI0487 D19.2 (HCR_EL2.TGE).
+      fb.if(hcrBit(HCR.TGE), () => {
+        fb.call(trapToEl2, syndrome(EC.unknown), pc);
+        fb.return();
+      });
+    }
+    fb.call(raise, esr, i64(0), i32(0), pc);
+  });
+
+  const interrupt = mb.function('interrupt', ['i32', 'i32'], 'none', (fb) => {
+    const target = fb.get(fb.param(0, 'i32'));
+    const vector = fb.get(fb.param(1, 'i32'));
+    fb.if(eq(vector, i32(VECTOR.serror)), () => {
+      banked(fb, target, (el) => {
+        setSysreg(fb, `ESR_${el}`, extU(syndrome(EC.serror)));
+      });
+    });
+    enter(fb, target, vector, field64('PC'));
+  });
+
+  /** SError before FIQ before IRQ: the order among them is ours to choose. DDI0487 D1.3.5. */
+  const firstOf = (pending: I32): I32 =>
+    select(
+      and(pending, i32(4)),
+      i32(VECTOR.serror),
+      select(and(pending, i32(1)), i32(VECTOR.fiq), i32(VECTOR.irq)),
+    );
+
+  const takeInterrupt = mb.function('takeInterrupt', [], 'i32', (fb) => {
+    const takeFirstOf = (pending: I32, target: number, before: () => void = () => undefined): void => {
+      fb.if(and(pending, i32(7)), () => {
+        const vector = fb.let(firstOf(pending));
+        before();
+        fb.call(interrupt, i32(target), vector);
+        fb.return(i32(1));
+      });
+    };
+    const unmasked = not(field32('DAIF'));
+    if (hasEl2) {
+      // FMO, IMO and AMO, which are in the order of PENDING.
+      const routed = fb.let(and(shrU(field32('HCR'), i32(HCR.FMO)), i32(7)));
+      const toEl2 = fb.let(select(hcrBit(HCR.TGE), i32(7), routed));
+      const atEl2 = fb.let(eq(field32('EL'), i32(2)));
+      // What EL2 takes from below is masked by nobody, unless it is a host's. DDI0487 D1.3.5.
+      const mask = select(or(atEl2, isHost()), unmasked, i32(7));
+      takeFirstOf(fb.let(and(and(field32('PENDING'), toEl2), mask)), 2);
+      fb.if(atEl2, () => {
+        fb.return(i32(0));
+      });
+      takeFirstOf(fb.let(and(and(field32('PENDING'), not(toEl2)), unmasked)), 1);
+      const virtual = fb.let(and(and(virtualPending(), routed), unmasked));
+      takeFirstOf(virtual, 1, () => {
+        // A virtual SError is taken once.
+        fb.if(and(virtual, i32(4)), () => {
+          setSysreg(fb, 'HCR_EL2', and(sysreg('HCR_EL2'), i64(~(1n << BigInt(HCR.VSE)))));
+          deriveHcr(fb);
+        });
+      });
+    } else {
+      takeFirstOf(fb.let(and(field32('PENDING'), unmasked)), 1);
+    }
+    fb.return(i32(0));
+    fb.unreachable();
   });
 
   const exceptionReturn = mb.function('exceptionReturn', [], 'none', (fb) => {
-    const from = fb.let(wrap(sysreg('SPSR_EL1')));
+    const from = fb.let(wrap(bankedValue(fb, field32('EL'), 'SPSR')));
     const bit = (at: number): I32 => and(shrU(from, i32(at)), i32(1));
     const el = fb.let(and(shrU(from, i32(SPSR.el)), i32(3)));
-    // Illegal: AArch32 (not implemented), a higher or missing EL, the reserved bit 1, EL0 with SP_ELx. DDI0487 D1.3.4.
+    // Illegal: AArch32 (not implemented), a higher or missing EL, the reserved bit 1, EL0 with SP_ELx, EL1 where EL2
+    // has taken over for it. DDI0487 D1.3.4.
+    const isMissing = hasEl2
+      ? or(gtU(el, field32('EL')), and(eq(el, i32(1)), hcrBit(HCR.TGE)))
+      : gtU(el, i32(1));
     const isIllegal = fb.let(
-      or(
-        or(bit(SPSR.aarch32), ne(and(from, i32(2)), i32(0))),
-        or(ne(and(el, i32(2)), i32(0)), and(eqz(el), bit(SPSR.sp))),
-      ),
+      or(or(bit(SPSR.aarch32), ne(and(from, i32(2)), i32(0))), or(isMissing, and(eqz(el), bit(SPSR.sp)))),
     );
-    setField64(fb, 'PC', sysreg('ELR_EL1'));
+    setField64(fb, 'PC', bankedValue(fb, field32('EL'), 'ELR'));
     setField64(fb, 'FLAG_A', extU(shrU(from, i32(SPSR.nzcv))));
     setField32(fb, 'FLAG_KIND', i32(2));
     setField32(fb, 'DAIF', and(shrU(from, i32(SPSR.daif)), i32(0xf)));
@@ -175,24 +420,25 @@ export function defineExceptions(
       saveSp(fb);
       setField32(fb, 'EL', el);
       setField32(fb, 'SPSEL', bit(SPSR.sp));
-      setField64(fb, 'SP', loadBank());
+      loadSp(fb);
     });
     fb.call(pstateChanged);
   });
 
-  function loadBank(): I64 {
-    return select(
-      eq(select(field32('SPSEL'), field32('EL'), i32(0)), i32(0)),
-      field64('SP_BANK', 0),
-      field64('SP_BANK', 1),
-    );
-  }
-
   const selectStackPointer = mb.function('selectStackPointer', ['i32'], 'none', (fb) => {
     saveSp(fb);
     setField32(fb, 'SPSEL', fb.get(fb.param(0, 'i32')));
-    setField64(fb, 'SP', loadBank());
+    loadSp(fb);
   });
 
-  return { raise, interrupt, exceptionReturn, pstateChanged, packFlags, selectStackPointer };
+  return {
+    raise,
+    trapToEl2,
+    trapSimdAccess,
+    takeInterrupt,
+    exceptionReturn,
+    stateChanged,
+    packFlags,
+    selectStackPointer,
+  };
 }

@@ -9,29 +9,28 @@ import { invariant } from '../base/index.js';
 import type { Helper } from '../isa/helper.js';
 import type { DynamicField, FieldLayout, ImmField, LabelField, RegField, Row, VecField } from '../isa/row.js';
 import type { AccessOptions, Hint, SizeLog2, Stage } from '../isa/stage.js';
-import type { SystemOperation, SystemRegister } from '../isa/system-registers.js';
-import { SYSTEM_REGISTERS } from '../isa/system-registers.js';
+import type { El2Trap, SystemOperation, SystemRegister } from '../isa/system-registers.js';
+import { SYSTEM_REGISTERS, systemRegister } from '../isa/system-registers.js';
 import type { Expr, Freshness, I32, I64, Int, LoadKind, StoreKind, V128, ValType } from '../wasm/expr.js';
 import {
-  add, and, eq, eqz, extS, extU, i32, i64, load, leS, ltU, ne, or, select, shl, shrS, shrU, signExtend, wrap, xor,
+  add, and, eq, eqz, extS, extU, i32, i64, load, leS, ltU, ne, not, or, select, shl, shrS, shrU, signExtend, wrap, xor,
 } from '../wasm/expr.js'; // prettier-ignore
 import type { FunctionBuilder, Label, Local } from '../wasm/function-builder.js';
 import type { FunctionRef } from '../wasm/function-ref.js';
 import { call } from '../wasm/function-ref.js';
 import { extractLane } from '../wasm/simd.js';
 import type { ExceptionFunctions } from './exceptions.js';
-import { EC, syndrome } from './exceptions.js';
+import { EC, HCR, hcrBit, sctlr, syndrome, virtualPending } from './exceptions.js';
 import { FLAG_KIND, conditionOfPacked, conditionOfSub, flagOperand } from './flags.js';
 import { CPU_COUNT, EXIT, LOOKUP_BASE, LOOKUP_SIZE, MODE, PAGE_SIZE, STATE, TLB } from './layout.js';
 import type { MmuFunctions } from './mmu.js';
 import { ACCESS, REQUEST } from './mmu.js';
 import type { CpuModel } from './models.js';
-import { hasFeature } from './models.js';
+import { exists, hasFeature, writableBits } from './models.js';
 import {
   field32,
   field64,
   orSysreg,
-  ownTlb,
   setField32,
   setField64,
   setSysreg,
@@ -157,8 +156,9 @@ export class InterpreterStage implements Stage {
 
   #checkSimdAccess(): void {
     this.if(field32('SIMD_TRAP'), () => {
-      // ISS: CV and COND, always 1 and 14 from AArch64.
-      this.#raise(EC.simdAccess, i32(0x1e0_0000));
+      this.#spill();
+      this.#fb.call(this.#core.exceptions.trapSimdAccess, this.pc());
+      this.#refetch();
     });
   }
 
@@ -218,6 +218,19 @@ export class InterpreterStage implements Stage {
   #raise(ec: number, iss: I32 = i32(0), returnAddress: I64 = this.pc()): void {
     this.#spill();
     this.#fb.call(this.#core.exceptions.raise, syndrome(ec, iss), i64(0), i32(0), returnAddress);
+    this.#refetch();
+  }
+
+  get #hasEl2(): boolean {
+    return hasFeature(this.#core.model, 'EL2');
+  }
+
+  /** A trap to EL2, of a CPU that has it. */
+  #trapToEl2(ec: number, iss: I32 = i32(0), returnAddress: I64 = this.pc()): void {
+    const { trapToEl2 } = this.#core.exceptions;
+    invariant(trapToEl2 !== undefined, 'the CPU has EL2');
+    this.#spill();
+    this.#fb.call(trapToEl2, syndrome(ec, iss), returnAddress);
     this.#refetch();
   }
 
@@ -529,7 +542,7 @@ export class InterpreterStage implements Stage {
     options: AccessOptions | undefined,
   ): { isFast: I32; host: () => I32 } {
     const base = options?.unprivileged
-      ? ownTlb(MODE.el0)
+      ? field32('TLB_UNPRIVILEGED')
       : this.#hot
         ? this.#fb.get(this.#hot.tlb)
         : field32('TLB');
@@ -702,13 +715,10 @@ export class InterpreterStage implements Stage {
     const misaligned = ne(and(load('i32', i32(0), STATE.SP.at), i32(15)), i32(0));
     const isStack = this.#hot ? i32(1) : eq(this.#extract(layout), i32(31));
     this.if(and(isStack, misaligned), () => {
-      // SCTLR_EL1.SA is bit 3, SA0 bit 4.
-      this.if(
-        and(wrap(shrU(sysreg('SCTLR_EL1'), extU(select(field32('EL'), i32(3), i32(4))))), i32(1)),
-        () => {
-          this.#raise(EC.spAlignment);
-        },
-      );
+      // SCTLR_ELx.SA is bit 3, SA0 bit 4.
+      this.if(and(shrU(sctlr(this.#core.model), select(field32('EL'), i32(3), i32(4))), i32(1)), () => {
+        this.#raise(EC.spAlignment);
+      });
     });
   }
 
@@ -773,11 +783,13 @@ export class InterpreterStage implements Stage {
     this.undefined();
   }
 
-  #firmwareCall(conduit: number, imm16: I32): void {
-    this.#requireCold();
+  #undefinedAtEl0(): void {
     this.if(eqz(field32('EL')), () => {
       this.undefined();
     });
+  }
+
+  #firmwareCall(conduit: number, imm16: I32): void {
     setField64(this.#fb, 'PC', this.#nextPc());
     const result = this.let(call(this.#core.firmwareCall, i32(conduit), imm16));
     this.if(eq(result, i32(-1)), () => {
@@ -787,18 +799,31 @@ export class InterpreterStage implements Stage {
   }
 
   hvc(imm16: I32): void {
-    this.#firmwareCall(0, imm16);
+    this.#requireCold();
+    this.#undefinedAtEl0();
+    if (!this.#hasEl2) {
+      this.#firmwareCall(0, imm16);
+      return;
+    }
+    this.if(hcrBit(HCR.HCD), () => {
+      this.undefined();
+    });
+    this.#trapToEl2(EC.hvc, imm16, this.#nextPc());
   }
 
   smc(imm16: I32): void {
+    this.#requireCold();
+    this.#undefinedAtEl0();
+    if (this.#hasEl2)
+      this.if(and(eq(field32('EL'), i32(1)), hcrBit(HCR.TSC)), () => {
+        this.#trapToEl2(EC.smc, imm16);
+      });
     this.#firmwareCall(1, imm16);
   }
 
   eret(): void {
     this.#requireCold();
-    this.if(eqz(field32('EL')), () => {
-      this.undefined();
-    });
+    this.#undefinedAtEl0();
     this.#fb.call(this.#core.exceptions.exceptionReturn);
     this.#fb.return(i32(NEXT.refetch));
   }
@@ -827,14 +852,18 @@ export class InterpreterStage implements Stage {
             setField32(fb, 'EVENT', i32(0));
             fb.return(i32(NEXT.instruction));
           });
-        this.if(eqz(field32('PENDING')), () => {
-          // SCTLR_EL1.nTWI is bit 16, nTWE bit 18: clear traps EL0 where it would wait. ISS.TI tells which.
-          this.if(
-            and(eqz(field32('EL')), eqz(and(wrap(sysreg('SCTLR_EL1')), i32(1 << (isWfe ? 18 : 16))))),
-            () => {
-              this.#raise(EC.wfx, i32((isWfe ? 1 : 0) | 0x1e0_0000));
-            },
-          );
+        const isPending = this.#hasEl2 ? or(field32('PENDING'), virtualPending()) : field32('PENDING');
+        this.if(eqz(isPending), () => {
+          // SCTLR_ELx.nTWI is bit 16, nTWE bit 18: clear traps EL0 where it would wait. ISS.TI tells which.
+          const iss = i32((isWfe ? 1 : 0) | 0x1e0_0000);
+          const traps = eqz(and(sctlr(this.#core.model), i32(1 << (isWfe ? 18 : 16))));
+          this.if(and(eqz(field32('EL')), traps), () => {
+            this.#raise(EC.wfx, iss);
+          });
+          if (this.#hasEl2)
+            this.if(and(ltU(field32('EL'), i32(2)), hcrBit(isWfe ? HCR.TWE : HCR.TWI)), () => {
+              this.#trapToEl2(EC.wfx, iss);
+            });
           setField64(fb, 'PC', this.#nextPc());
           setField32(fb, 'EXIT', i32(isWfe ? EXIT.waitForEvent : EXIT.waitForInterrupt));
           fb.return(i32(NEXT.exit));
@@ -854,46 +883,120 @@ export class InterpreterStage implements Stage {
   }
 
   /** ISS of a trapped MSR, MRS or SYS. DDI0487 D19.2.37, ISS encoding for EC 0x18. */
-  #trapSystem(encoding: number, register: RegField, isRead: boolean): void {
+  #systemSyndrome(encoding: number, register: RegField, isRead: boolean): I32 {
     const op0 = (encoding >> 14) & 3;
     const op1 = (encoding >> 11) & 7;
     const crn = (encoding >> 7) & 15;
     const crm = (encoding >> 3) & 15;
     const op2 = encoding & 7;
     const fixed = (op0 << 20) | (op2 << 17) | (op1 << 14) | (crn << 10) | (crm << 1) | (isRead ? 1 : 0);
-    this.#raise(EC.systemRegister, or(i32(fixed), this.#extract(this.#layout(register), 5)));
+    return or(i32(fixed), this.#extract(this.#layout(register), 5));
   }
 
-  /** Undefined or trapped for EL0, as the register's row says. */
+  /** False, with the instruction made undefined, where the CPU doesn't have the register or operation. */
+  #exists<Row extends SystemRegister | SystemOperation>(row: Row | undefined, isRead: boolean): row is Row {
+    if (row === undefined) this.#trapImplementationDefined(isRead);
+    if (row && exists(this.#core.model, row)) return true;
+    this.undefined();
+    return false;
+  }
+
+  /** HCR_EL2.TIDCP: EL1's accesses to encodings with CRn 11 and 15, which are no registers here. */
+  #trapImplementationDefined(isRead: boolean): void {
+    if (!this.#hasEl2) return;
+    const word = load('i32', this.#fb.get(this.#p));
+    const field = (from: number, width: number, to: number): I32 =>
+      shl(and(shrU(word, i32(from)), i32((1 << width) - 1)), i32(to));
+    // op0 is 1 or 3 where bit 19 is set.
+    const isImplementationDefined = and(
+      eq(and(word, i32(0x0008_b000)), i32(0x0008_b000)),
+      and(eq(field32('EL'), i32(1)), hcrBit(HCR.TIDCP)),
+    );
+    this.if(isImplementationDefined, () => {
+      const iss = [field(19, 2, 20), field(5, 3, 17), field(16, 3, 14), field(12, 4, 10), field(0, 5, 5), field(8, 4, 1)]; // prettier-ignore
+      this.#trapToEl2(
+        EC.systemRegister,
+        iss.reduce((all, part) => or(all, part), i32(isRead ? 1 : 0)),
+      );
+    });
+  }
+
+  /** Undefined or trapped for lower levels, as the row says. */
   #checkSystemAccess(row: SystemRegister | SystemOperation, register: RegField, isRead: boolean): void {
-    if (row.minEl === 1) {
-      this.if(eqz(field32('EL')), () => {
+    const level = field32('EL');
+    if (row.minEl > 0) {
+      this.if(row.minEl === 1 ? eqz(level) : ltU(level, i32(2)), () => {
         this.undefined();
       });
-      return;
     }
     if (row.name === 'FPCR' || row.name === 'FPSR') this.#checkSimdAccess();
     const { el0 } = row;
-    if (el0 === undefined) return;
-    if (!isRead && (el0 === 'read-only' || el0.isReadOnly)) {
-      this.if(eqz(field32('EL')), () => {
-        this.undefined();
+    if (!isRead && (el0 === 'read-only' || el0?.isReadOnly)) this.#undefinedAtEl0();
+    if (el0 !== undefined && el0 !== 'read-only') {
+      const mask = i32(el0.bits.reduce((all, bit) => all | (1 << bit), 0));
+      const { host } = systemRegister(el0.register);
+      const control =
+        host !== undefined && hasFeature(this.#core.model, 'VHE')
+          ? select(field32('HOST'), sysreg(host), sysreg(el0.register))
+          : sysreg(el0.register);
+      this.if(and(eqz(level), eqz(and(wrap(control), mask))), () => {
+        this.#raise(EC.systemRegister, this.#systemSyndrome(row.encoding, register, isRead));
       });
     }
-    if (el0 === 'read-only') return;
-    const mask = i32(el0.bits.reduce((all, bit) => all | (1 << bit), 0));
-    this.if(and(eqz(field32('EL')), eqz(and(wrap(sysreg(el0.register)), mask))), () => {
-      this.#trapSystem(row.encoding, register, isRead);
-    });
+    if (!this.#hasEl2 || row.minEl === 2) return;
+    for (const trap of row.el2Traps ?? []) {
+      if (trap.on !== undefined && (trap.on === 'read') !== isRead) continue;
+      this.if(and(ltU(level, i32(2)), this.#isTrapped(trap)), () => {
+        this.#trapToEl2(EC.systemRegister, this.#systemSyndrome(row.encoding, register, isRead));
+      });
+    }
+  }
+
+  /** Whether EL2 has set the trap. */
+  #isTrapped({ register, bits, bitsWithE2h, allows }: El2Trap): I32 {
+    const maskOf = (places: readonly number[]): number => places.reduce((all, bit) => all | (1 << bit), 0);
+    const value = register === 'HCR_EL2' ? field32('HCR') : wrap(sysreg(register));
+    const isRelocated = bitsWithE2h !== undefined && hasFeature(this.#core.model, 'VHE');
+    const mask = isRelocated
+      ? select(field32('E2H'), i32(maskOf(bitsWithE2h)), i32(maskOf(bits)))
+      : i32(maskOf(bits));
+    const found = and(value, mask);
+    const isSet = allows ? eqz(found) : ne(found, i32(0));
+    return isRelocated ? and(isSet, eqz(field32('HOST'))) : isSet;
+  }
+
+  /** `access` the register that the name of `register` means: another one in the EL2&0 regime. */
+  #byRegime(register: SystemRegister, access: (register: SystemRegister) => void): void {
+    const { host } = register;
+    if (host === undefined || !hasFeature(this.#core.model, 'VHE')) {
+      access(register);
+      return;
+    }
+    this.if(
+      field32('HOST'),
+      () => {
+        access(systemRegister(host));
+      },
+      () => {
+        access(register);
+      },
+    );
   }
 
   readSystemRegister(register: SystemRegister | undefined, target: RegField): void {
     this.#requireCold();
-    if (!register || register.access === 'wo') {
+    if (!this.#exists(register, true)) return;
+    if (register.access === 'wo') {
       this.undefined();
       return;
     }
     this.#checkSystemAccess(register, target, true);
+    this.#byRegime(register, (meant) => {
+      this.#read(meant, target);
+    });
+  }
+
+  #read(register: SystemRegister, target: RegField): void {
     const { behind, name } = register;
     switch (behind.kind) {
       case 'storage':
@@ -914,12 +1017,23 @@ export class InterpreterStage implements Stage {
         });
         this.setX(target, load('i64', i32(0), STATE.EXCHANGE.at));
         return;
+      case 'alias':
+        this.#undefinedWithoutE2h();
+        this.#read(systemRegister(behind.of), target);
+        return;
     }
+  }
+
+  #undefinedWithoutE2h(): void {
+    this.if(eqz(field32('E2H')), () => {
+      this.undefined();
+    });
   }
 
   #identification(name: string): I64 {
     const { model } = this.#core;
-    if (name === 'MPIDR_EL1') return field64('MPIDR');
+    if (name === 'MPIDR_EL1') return this.#unlessVirtual(field64('MPIDR'), 'VMPIDR_EL2');
+    if (name === 'MIDR_EL1') return this.#unlessVirtual(i64(model.identification[name] ?? 0n), 'VPIDR_EL2');
     if (name === 'CCSIDR_EL1') {
       const selected = wrap(sysreg('CSSELR_EL1'));
       return select(
@@ -934,9 +1048,15 @@ export class InterpreterStage implements Stage {
     }
     const value = i64(model.identification[name] ?? 0n);
     if (name !== 'DCZID_EL0') return value;
-    // DZP, bit 4: DC ZVA is prohibited, as SCTLR_EL1.DZE (bit 14) does for EL0.
-    const isProhibited = and(eqz(field32('EL')), eqz(and(wrap(sysreg('SCTLR_EL1')), i32(1 << 14))));
+    // DZP, bit 4: DC ZVA is prohibited, as SCTLR_ELx.DZE (bit 14) does for EL0, HCR_EL2.TDZ for EL1 too.
+    const byEl1 = and(eqz(field32('EL')), eqz(and(sctlr(model), i32(1 << 14))));
+    const isProhibited = this.#hasEl2 ? or(byEl1, and(ltU(field32('EL'), i32(2)), hcrBit(HCR.TDZ))) : byEl1;
     return or(value, shl(extU(isProhibited), i64(4)));
+  }
+
+  /** An identification register that EL2 gives EL1 a value of its own for. */
+  #unlessVirtual(value: I64, virtual: string): I64 {
+    return this.#hasEl2 ? select(eq(field32('EL'), i32(2)), value, sysreg(virtual)) : value;
   }
 
   #readPstate(name: string): I64 {
@@ -950,7 +1070,9 @@ export class InterpreterStage implements Stage {
       case 'SPSel':
         return extU(field32('SPSEL'));
       case 'ISR_EL1':
-        return shl(extU(field32('PENDING')), i64(6));
+        return shl(extU(this.#pendingHere()), i64(6));
+      case 'SP_EL1':
+        return field64('SP_BANK', 1);
       case 'SP_EL0':
         // Undefined where it is the stack pointer in use.
         this.if(eqz(field32('SPSEL')), () => {
@@ -962,25 +1084,41 @@ export class InterpreterStage implements Stage {
     }
   }
 
+  /** Pending interrupts, as in PENDING; at EL1 the virtual ones instead of those that EL2 has routed to itself. */
+  #pendingHere(): I32 {
+    const physical = and(field32('PENDING'), i32(7));
+    if (!this.#hasEl2) return physical;
+    const routed = and(shrU(field32('HCR'), i32(HCR.FMO)), i32(7));
+    const ofGuest = or(and(virtualPending(), routed), and(physical, not(routed)));
+    return select(eq(field32('EL'), i32(1)), ofGuest, physical);
+  }
+
   writeSystemRegister(register: SystemRegister | undefined, source: RegField): void {
     this.#requireCold();
-    if (!register || register.access === 'ro') {
+    if (!this.#exists(register, false)) return;
+    if (register.access === 'ro') {
       this.undefined();
       return;
     }
     this.#checkSystemAccess(register, source, false);
+    this.#byRegime(register, (meant) => {
+      this.#write(meant, source);
+    });
+  }
+
+  #write(register: SystemRegister, source: RegField): void {
+    const { exceptions, mmu, model } = this.#core;
     const { behind, name } = register;
     switch (behind.kind) {
       case 'storage': {
-        const value = or(and(this.x(source), i64(behind.writable)), i64(behind.reset & ~behind.writable));
+        const writable = writableBits(behind, model);
+        const value = or(and(this.x(source), i64(writable)), i64(behind.reset & ~writable));
         setSysreg(this.#fb, name, value);
-        if (behind.invalidates !== undefined) {
-          const { mmu } = this.#core;
-          this.#fb.call(behind.invalidates === 'translations' ? mmu.flushAll : mmu.flushAddressSpace);
-          this.#refetchAtNext();
-        } else if (name === 'CPACR_EL1') {
-          this.#fb.call(this.#core.exceptions.pstateChanged);
-        }
+        if (behind.isDerivedFrom) this.#fb.call(exceptions.stateChanged);
+        if (behind.invalidates === undefined) return;
+        const regime = name.endsWith('_EL2') ? mmu.flushRegime.el2 : mmu.flushRegime.el1;
+        this.#fb.call(behind.invalidates === 'all translations' ? mmu.flushAll : regime);
+        this.#refetchAtNext();
         return;
       }
       case 'zero':
@@ -996,6 +1134,10 @@ export class InterpreterStage implements Stage {
         });
         // The write may have raised or taken away an interrupt.
         this.#refetchAtNext();
+        return;
+      case 'alias':
+        this.#undefinedWithoutE2h();
+        this.#write(systemRegister(behind.of), source);
         return;
     }
   }
@@ -1018,6 +1160,9 @@ export class InterpreterStage implements Stage {
         });
         setField64(this.#fb, 'SP_BANK', this.x(source), 0);
         return;
+      case 'SP_EL1':
+        setField64(this.#fb, 'SP_BANK', this.x(source), 1);
+        return;
       default:
         invariant(false, `no such part of PSTATE: ${name}`);
     }
@@ -1025,10 +1170,7 @@ export class InterpreterStage implements Stage {
 
   systemOperation(operation: SystemOperation | undefined, source: RegField): void {
     this.#requireCold();
-    if (!operation) {
-      this.undefined();
-      return;
-    }
+    if (!this.#exists(operation, false)) return;
     this.#checkSystemAccess(operation, source, false);
     const { mmu } = this.#core;
     const va = (): I64 => this.x(source);
@@ -1037,8 +1179,7 @@ export class InterpreterStage implements Stage {
       if ('maintain' in effect) {
         this.#fb.call(mmu.checkMaintenance, va(), i32(ACCESS[effect.maintain]), this.pc());
       } else {
-        const mode = effect.el === 0 ? MODE.el0 : MODE.el1;
-        this.#fb.call(mmu.translate, va(), i32(ACCESS[effect.translate]), i32(mode), this.pc());
+        this.#fb.call(mmu.translate, va(), i32(ACCESS[effect.translate]), this.#modeOf(effect), this.pc());
       }
       this.#afterSlowPath();
       return;
@@ -1065,29 +1206,35 @@ export class InterpreterStage implements Stage {
     }
   }
 
+  /** The mode that an AT operation translates for. */
+  #modeOf({ el, ofGuest }: { readonly el: 0 | 1 | 2; readonly ofGuest?: true }): I32 {
+    const hasVhe = hasFeature(this.#core.model, 'VHE');
+    if (el === 2) return hasVhe ? select(field32('E2H'), i32(MODE.hostEl2), i32(MODE.el2)) : i32(MODE.el2);
+    const mode = i32(el === 0 ? MODE.el0 : MODE.el1);
+    if (ofGuest || !hasVhe) return mode;
+    const ofHost = i32(el === 0 ? MODE.hostEl0 : MODE.hostEl2);
+    return select(and(field32('HOST'), hcrBit(HCR.TGE)), ofHost, mode);
+  }
+
   writePstate(op1: number, op2: number, imm4: number): void {
     const fb = this.#fb;
     switch ((op1 << 3) | op2) {
       case 0b000_100: // PAN
         if (!hasFeature(this.#core.model, 'PAN')) break;
-        this.if(eqz(field32('EL')), () => {
-          this.undefined();
-        });
+        this.#undefinedAtEl0();
         setField32(fb, 'PAN', i32(imm4 & 1));
-        fb.call(this.#core.exceptions.pstateChanged);
+        fb.call(this.#core.exceptions.stateChanged);
         this.#refetchAtNext();
         return;
       case 0b000_101: // SPSel
-        this.if(eqz(field32('EL')), () => {
-          this.undefined();
-        });
+        this.#undefinedAtEl0();
         fb.call(this.#core.exceptions.selectStackPointer, i32(imm4 & 1));
         return;
       case 0b011_110: // DAIFSet
       case 0b011_111: {
         // DAIFClr
-        // SCTLR_EL1.UMA, bit 9, lets EL0 in.
-        this.if(and(eqz(field32('EL')), eqz(and(wrap(sysreg('SCTLR_EL1')), i32(1 << 9)))), () => {
+        // SCTLR_EL1.UMA, bit 9, lets EL0 in; a host's SCTLR_EL2 has no such bit.
+        this.if(and(eqz(field32('EL')), eqz(and(sctlr(this.#core.model), i32(1 << 9)))), () => {
           // As a trapped system register access with Rt 31.
           const fixed = (op2 << 17) | (op1 << 14) | (4 << 10) | (31 << 5) | (imm4 << 1);
           this.#raise(EC.systemRegister, i32(fixed));

@@ -23,7 +23,7 @@ import {
   load,
   ne,
   not,
-  select,
+  or,
   shl,
   shrU,
   sub,
@@ -34,7 +34,7 @@ import { FunctionBuilder } from '../wasm/function-builder.js';
 import type { FunctionRef } from '../wasm/function-ref.js';
 import { call } from '../wasm/function-ref.js';
 import { ModuleBuilder } from '../wasm/module-builder.js';
-import { EC, VECTOR, defineExceptions, syndrome } from './exceptions.js';
+import { EC, defineExceptions, syndrome, virtualPending } from './exceptions.js';
 import { HOT_HANDLERS } from './hot-handlers.js';
 import type { CoreFunctions, HotFrame, Variant } from './interpreter-stage.js';
 import { InterpreterStage, LookupTables, NEXT } from './interpreter-stage.js';
@@ -49,7 +49,7 @@ import {
 } from './layout.js';
 import { defineMmu } from './mmu.js';
 import type { CpuModel } from './models.js';
-import { implementsRow } from './models.js';
+import { hasFeature, implementsRow } from './models.js';
 import { codeTlbEntryOffset, field32, field64, orSysreg, setField32, setField64, sysreg } from './state.js';
 
 /** Handlers that belong to no row. */
@@ -246,7 +246,7 @@ export interface CoreExports {
   run(budget: number): void;
   flushAll(): void;
   flushEveryCpu(): void;
-  pstateChanged(): void;
+  stateChanged(): void;
 }
 
 export interface CoreOptions {
@@ -297,7 +297,7 @@ function generate(
   const traceException = imported('traceException', ['i32'], 'none');
 
   const exceptions = defineExceptions(mb, model, traceException);
-  const mmu = defineMmu(mb, exceptions, { deviceRead, deviceWrite, makeCodePage });
+  const mmu = defineMmu(mb, model, exceptions, { deviceRead, deviceWrite, makeCodePage });
   const core: CoreFunctions = {
     exceptions,
     mmu,
@@ -354,21 +354,15 @@ function generate(
       fb.set(flagB, field64('FLAG_B'));
     };
 
+    const mayInterrupt = hasFeature(model, 'EL2')
+      ? or(field32('PENDING'), virtualPending())
+      : and(field32('PENDING'), not(field32('DAIF')));
+
     fb.block('exit', (exit) => {
       fb.loop('refetch', (refetch) => {
         setField32(fb, 'FAULT', i32(0));
-        const pending = fb.let(and(field32('PENDING'), not(field32('DAIF'))));
-        fb.if(and(pending, i32(7)), () => {
-          // SError before FIQ before IRQ: the order among them is ours to choose. DDI0487 D1.3.5.
-          fb.call(
-            exceptions.interrupt,
-            select(
-              and(pending, i32(4)),
-              i32(VECTOR.serror),
-              select(and(pending, i32(1)), i32(VECTOR.fiq), i32(VECTOR.irq)),
-            ),
-          );
-          fb.br(refetch);
+        fb.if(mayInterrupt, () => {
+          fb.brIf(refetch, call(exceptions.takeInterrupt));
         });
         fb.if(field32('IL'), () => {
           // PC alignment faults and instruction aborts come first. DDI0487 D1.3.6 (prioritization).
@@ -498,7 +492,7 @@ function generate(
   mb.export('run', run);
   mb.export('flushAll', mmu.flushAll);
   mb.export('flushEveryCpu', mmu.flushEveryCpu);
-  mb.export('pstateChanged', exceptions.pstateChanged);
+  mb.export('stateChanged', exceptions.stateChanged);
   for (const { at, values } of lookups.tables) mb.addData(at, new Uint8Array(values.buffer));
   invariant(indices.size < HANDLER_COUNTS.capacity - 3, 'handler indices have 16 bits');
   const handlers = Object.fromEntries(

@@ -64,6 +64,16 @@ export const STATE = {
   TLB_BANK: cell(4),
   /** TLBs of the current translation regime and privilege. */
   TLB: cell(4),
+  /** TLBs of the privilege that LDTR, STTR and their kind access memory with. */
+  TLB_UNPRIVILEGED: cell(4),
+  /** With EL2: low half of the effective HCR_EL2, as DDI0487 D19.2.48 defines it for TGE and E2H. */
+  HCR: cell(4),
+  /** With EL2: HCR_EL2.E2H. */
+  E2H: cell(4),
+  /** With EL2: non-zero where the translation regime in use is EL2&0, at EL2 as well as at EL0. */
+  HOST: cell(4),
+  /** With EL2: low half of the SCTLR_ELx in force. */
+  SCTLR: cell(4),
   /** Instructions left of the budget; less than or equal to 0 ends the run at the next branch. */
   BUDGET: cell(4),
   /** Non-zero after a slow path raised an exception: PC is the handler's address. */
@@ -154,9 +164,19 @@ export const TLB_FLAGS = {
   large: 0x200,
 } as const;
 
-/** Privileges that see different permissions; each has TLBs of its own. Further ones come with EL2. */
-export const MODE = { el0: 0, el1: 1, el1Pan: 2 } as const;
-export const MODES = 3;
+/**
+ * Translation regimes and privileges that see different permissions; each has TLBs of its own. `host` is the EL2&0
+ * regime, of a host at EL2 and its EL0.
+ */
+export const MODE = { el0: 0, el1: 1, el1Pan: 2, el2: 3, hostEl0: 4, hostEl2: 5, hostEl2Pan: 6 } as const;
+export const MODES = 7;
+
+/** Modes whose translations are cached and forgotten together: EL1&0, and those of EL2. */
+export const REGIME = {
+  el1: { first: MODE.el0, count: 3, index: 0 },
+  el2: { first: MODE.el2, count: 4, index: 1 },
+} as const;
+export type Regime = (typeof REGIME)[keyof typeof REGIME];
 
 const DATA_TLB_SIZE = TLB.entries * TLB.stride;
 /** Distance from a mode's data TLB to its code TLB. */
@@ -170,12 +190,11 @@ export function tlbOfMode(mode: number): number {
 }
 
 /**
- * Behind a CPU's TLBs: non-zero once a mapping larger than 4 KiB has been cached for the low, the high half of the
- * address space.
+ * Behind a CPU's TLBs, for each regime: non-zero once a mapping larger than 4 KiB has been cached for the low, the high
+ * half of the address space.
  */
-export const LARGE_LOW = MODES * MODE_STRIDE;
-export const LARGE_HIGH = LARGE_LOW + 4;
-export const TLB_BANK_SIZE = LARGE_LOW + 16;
+export const LARGE = { at: MODES * MODE_STRIDE, stride: 8, low: 0, high: 4 } as const;
+export const TLB_BANK_SIZE = LARGE.at + 16;
 const TLB_END = TLB_BASE + MAX_CPUS * TLB_BANK_SIZE;
 
 /** Where the TLBs of a CPU start. */

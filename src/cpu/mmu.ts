@@ -1,33 +1,40 @@
 /**
  * VMSAv8-64 stage 1 translation, TLB refill and the slow paths of memory accesses, generated. DDI0487 D8.
  *
- * Implemented: EL1&0 regime, 4K, 16K and 64K granules, 48-bit addresses, blocks and contiguous entries (cached page by
- * page), hierarchical permissions, access flag (by software), AP, UXN, PXN, WXN, PAN, top byte ignore, Device and Normal
- * memory with the alignment faults that follow. Physical addresses have 44 bits (ID_AA64MMFR0_EL1.PARange).
+ * Implemented: EL1&0, EL2 and EL2&0 regimes, 4K, 16K and 64K granules, 48-bit addresses, blocks and contiguous entries
+ * (cached page by page), hierarchical permissions, access flag and dirty state (by hardware where the CPU has
+ * FEAT_HAFDBS), AP, UXN, PXN, WXN, PAN, top byte ignore, Device and Normal memory with the alignment faults that follow.
+ * Physical addresses have 44 bits (ID_AA64MMFR0_EL1.PARange).
  *
  * @deviation Cached translations are forgotten more often than asked for, which the architecture allows at any time:
- * writing TTBR0_EL1 or TTBR1_EL1 and TLBI by ASID forget all of them, global ones too; TLBI by address disregards the
- * ASID and, where blocks or granules above 4 KiB are in use, forgets all. TLBI of this PE alone reaches every PE.
+ * writing TTBR0_ELx or TTBR1_ELx and TLBI by ASID forget all of the regime, global ones too; TLBI by address disregards
+ * regime, ASID and VMID and, where blocks or granules above 4 KiB are in use, forgets all, as do all other TLBIs. TLBI
+ * of this PE alone reaches every PE.
+ *
+ * @deviation There is no stage 2: HCR_EL2.VM, VTTBR_EL2 and VTCR_EL2 keep what is written and have no effect, so a guest
+ * of a hypervisor sees physical addresses.
  */
 import type { I32, I64, LoadKind, StoreKind } from '../wasm/expr.js';
 import {
-  add, and, convert, divU, eq, eqz, extU, gtU, i32, i64, leU, load, ltU, mul, ne, not, or, select, shl, shrS, shrU, sub, wrap, xor,
+  add, and, convert, divU, eq, eqz, extU, geU, gtU, i32, i64, leU, load, ltU, mul, ne, not, or, select, shl, shrS, shrU, sub, wrap, xor,
 } from '../wasm/expr.js'; // prettier-ignore
 import type { FunctionBuilder } from '../wasm/function-builder.js';
 import type { FunctionRef } from '../wasm/function-ref.js';
 import { call } from '../wasm/function-ref.js';
 import type { ModuleBuilder } from '../wasm/module-builder.js';
 import type { ExceptionFunctions } from './exceptions.js';
-import { EC, syndrome } from './exceptions.js';
+import { EC, HCR, hcrBit, sctlr as sctlrInForce, syndrome } from './exceptions.js';
+import type { Regime } from './layout.js';
 import {
-  CODE_TLB, CODE_TLB_OFFSET, CPU_COUNT, ERASED, ERASED_PAGE, LARGE_HIGH, LARGE_LOW, MODE, MODES, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT,
+  CODE_TLB, CODE_TLB_OFFSET, CPU_COUNT, ERASED, ERASED_PAGE, LARGE, MODE, MODE_STRIDE, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIME, REGIONS, REGION_COUNT,
   REGION_READ_ONLY, STALE_TLBS, STATE, TLB, TLB_BANK_SIZE, TLB_FLAGS, tlbBankOf, tlbOfMode,
 } from './layout.js'; // prettier-ignore
+import type { CpuModel } from './models.js';
+import { hasFeature } from './models.js';
 import {
   codeTlbEntryOffset,
   field32,
   modeOfTlb,
-  ownTlb,
   setField32,
   setField64,
   setSysreg,
@@ -93,8 +100,8 @@ export interface MmuFunctions {
   readonly flushEveryCpu: FunctionRef<'none'>;
   /** `(va)`: forgets what covers the page, on every CPU. */
   readonly flushAddress: FunctionRef<'none'>;
-  /** Forgets at least what isn't global, of this CPU. */
-  readonly flushAddressSpace: FunctionRef<'none'>;
+  /** Forgets the translations of one regime, of this CPU. */
+  readonly flushRegime: Readonly<Record<keyof typeof REGIME, FunctionRef<'none'>>>;
   /** `(va, access, pc)`: faults where a cache maintenance instruction may not reach the address. */
   readonly checkMaintenance: FunctionRef<'none'>;
   /** `(va, access, mode, pc)`: AT; writes PAR_EL1. */
@@ -107,9 +114,48 @@ const STORE_KINDS: readonly StoreKind[] = ['i64_8', 'i64_16', 'i64_32', 'i64'];
 
 export function defineMmu(
   mb: ModuleBuilder,
+  model: CpuModel,
   exceptions: ExceptionFunctions,
   host: HostFunctions,
 ): MmuFunctions {
+  const hasEl2 = hasFeature(model, 'EL2');
+  const regimes: readonly Regime[] = hasEl2 ? [REGIME.el1, REGIME.el2] : [REGIME.el1];
+  const modes = regimes.flatMap(({ first, count }) => Array.from({ length: count }, (_, n) => first + n));
+
+  /** The register of the regime that `mode` belongs to. */
+  const ofRegime = (mode: I32, name: 'SCTLR' | 'TCR' | 'TTBR0' | 'TTBR1' | 'MAIR'): I64 => {
+    if (!hasEl2 || (name === 'TTBR1' && !hasFeature(model, 'VHE'))) return sysreg(`${name}_EL1`);
+    return select(geU(mode, i32(REGIME.el2.first)), sysreg(`${name}_EL2`), sysreg(`${name}_EL1`));
+  };
+  /** The EL2 regime has a single range of addresses and no EL0. */
+  const isSingleRange = (mode: I32): I32 => (hasEl2 ? eq(mode, i32(MODE.el2)) : i32(0));
+
+  /** `(mode)`: TCR_ELx in the layout of TCR_EL1. */
+  const tcrOf = hasEl2
+    ? mb.function('tcrOf', ['i32'], 'i64', (fb) => {
+        const mode = fb.get(fb.param(0, 'i32'));
+        const tcr = fb.let(ofRegime(mode, 'TCR'));
+        fb.if(isSingleRange(mode), () => {
+          const field = (from: number, width: number, to: number): I64 =>
+            shl(and(shrU(tcr, i64(from)), i64((1 << width) - 1)), i64(to));
+          // T0SZ to TG0; PS; TBI, for both halves, as it concerns branches whatever bit 55 is; HA and HD; HPD.
+          fb.return(
+            [
+              field(0, 16, 0),
+              field(16, 3, 32),
+              field(20, 1, 37),
+              field(20, 1, 38),
+              field(21, 2, 39),
+              field(24, 1, 41),
+            ].reduce((all, part) => or(all, part)),
+          );
+        });
+        fb.return(tcr);
+        fb.unreachable();
+      })
+    : undefined;
+  const tcrOfMode = (mode: I32): I64 => (tcrOf ? call(tcrOf, mode) : sysreg('TCR_EL1'));
+
   const bit = (value: I64, n: I64): I64 => and(shrU(value, n), i64(1));
 
   /** Entry of the page map. */
@@ -149,37 +195,39 @@ export function defineMmu(
     const fault = (code: I32): void => {
       fb.return(or(code, i32(0x40)));
     };
-    const sctlr = fb.let(sysreg('SCTLR_EL1'));
-    const tcr = fb.let(sysreg('TCR_EL1'));
-    const high = fb.let(bit(fb.get(va), i64(55)));
+    const sctlr = fb.let(ofRegime(fb.get(mode), 'SCTLR'));
+    const tcr = fb.let(tcrOfMode(fb.get(mode)));
+    const isSingle = fb.let(isSingleRange(fb.get(mode)));
+    const high = fb.let(
+      hasEl2 ? select(isSingle, i64(0), bit(fb.get(va), i64(55))) : bit(fb.get(va), i64(55)),
+    );
     const tbi = fb.let(wrap(bit(tcr, add(high, i64(37)))));
     // SCTLR_EL1.A
     const strict = fb.let(select(wrap(bit(sctlr, i64(1))), i32(TLB_FLAGS.strict), i32(0)));
 
+    // HCR_EL2.TGE and DC turn the EL1&0 regime off, and DC makes it Normal memory then.
+    const isEl1Regime = ltU(fb.get(mode), i32(REGIME.el2.first));
+    const dc = hasEl2 ? fb.let(and(isEl1Regime, hcrBit(HCR.DC))) : i32(0);
+    const isTurnedOff = hasEl2 ? or(dc, and(isEl1Regime, hcrBit(HCR.TGE))) : i32(0);
     // MMU off: flat, Device-nGnRnE for data. DDI0487 D8.2.10.
-    fb.if(eqz(bit(sctlr, i64(0))), () => {
+    fb.if(or(eqz(bit(sctlr, i64(0))), isTurnedOff), () => {
       const address = fb.let(select(tbi, shrU(shl(fb.get(va), i64(8)), i64(8)), fb.get(va)));
       fb.if(ne(shrU(address, i64(PA_BITS)), i64(0)), () => {
         fault(i32(FSC.addressSize));
       });
       setField32(fb, 'WALK_PAGE', wrap(shrU(address, i64(PAGE_SHIFT))));
-      setField32(fb, 'WALK_ATTRIBUTES', i32(0));
+      const { readable, writable, executable, device, large } = TLB_FLAGS;
+      const always = readable | writable | executable | large;
+      setField32(fb, 'WALK_ATTRIBUTES', select(dc, i32(0xff), i32(0)));
       setField32(
         fb,
         'WALK_FLAGS',
-        i32(
-          TLB_FLAGS.readable |
-            TLB_FLAGS.writable |
-            TLB_FLAGS.executable |
-            TLB_FLAGS.strict |
-            TLB_FLAGS.device |
-            TLB_FLAGS.large,
-        ),
+        select(dc, or(i32(always), strict), i32(always | TLB_FLAGS.strict | device)),
       );
       fb.return(i32(0));
     });
 
-    const ttbr = fb.let(select(wrap(high), sysreg('TTBR1_EL1'), sysreg('TTBR0_EL1')));
+    const ttbr = fb.let(select(wrap(high), ofRegime(fb.get(mode), 'TTBR1'), ofRegime(fb.get(mode), 'TTBR0')));
     const regime = fb.let(select(wrap(high), shrU(tcr, i64(16)), tcr)); // T1SZ … as T0SZ …
     // Granule: log2 of its bytes. TG0 0 is 4K, 1 is 64K, 2 is 16K; TG1 2 is 4K, 3 is 64K, 1 is 16K.
     const tg = fb.let(wrap(and(select(wrap(high), shrU(tcr, i64(30)), shrU(tcr, i64(14))), i64(3))));
@@ -288,16 +336,19 @@ export function defineMmu(
     const t = fb.get(tableAttributes);
     const is = (value: I32): I32 => ne(value, i32(0));
     // AP[1] grants EL0 access, AP[2] takes writes away; APTable only takes away. Table bits: 62 RO, 61 no EL0, 60 UXN, 59 PXN.
-    const user = fb.let(and(wrap(bit(d, i64(6))), eqz(bit(t, i64(61)))));
+    const isMode = (...of: number[]): I32 =>
+      of.map((m) => eq(fb.get(mode), i32(m))).reduce((a, b) => or(a, b));
+    const user = fb.let(and(and(wrap(bit(d, i64(6))), eqz(bit(t, i64(61)))), eqz(isSingle)));
     const readOnly = fb.let(or(wrap(bit(d, i64(7))), wrap(bit(t, i64(62)))));
     const uxn = fb.let(or(wrap(bit(d, i64(54))), wrap(bit(t, i64(60)))));
-    const pxn = fb.let(or(wrap(bit(d, i64(53))), wrap(bit(t, i64(59)))));
-    const isEl0 = fb.let(eq(fb.get(mode), i32(MODE.el0)));
-    // PAN: data on pages that EL0 may access is out of bounds for EL1.
-    const panned = and(eq(fb.get(mode), i32(MODE.el1Pan)), user);
+    // The EL2 regime has one bit, XN, in UXN's place.
+    const pxn = fb.let(select(isSingle, uxn, or(wrap(bit(d, i64(53))), wrap(bit(t, i64(59))))));
+    const isEl0 = fb.let(hasEl2 ? isMode(MODE.el0, MODE.hostEl0) : isMode(MODE.el0));
+    // PAN: data on pages that EL0 may access is out of bounds for the level above.
+    const panned = and(hasEl2 ? isMode(MODE.el1Pan, MODE.hostEl2Pan) : isMode(MODE.el1Pan), user);
     const r = fb.let(select(isEl0, user, eqz(panned)));
     const w = fb.let(and(r, eqz(readOnly)));
-    // What EL0 can write EL1 cannot execute; with WXN (SCTLR_EL1 bit 19) what is writable cannot be executed.
+    // What EL0 can write the level above cannot execute; with WXN (SCTLR_EL1 bit 19) what is writable cannot be executed.
     const el0Writable = and(user, eqz(readOnly));
     const writableHere = fb.let(select(isEl0, el0Writable, eqz(readOnly)));
     const x = fb.let(
@@ -316,7 +367,7 @@ export function defineMmu(
     });
     // MAIR: attribute 0b0000xxxx is Device.
     const attributes = fb.let(
-      wrap(and(shrU(sysreg('MAIR_EL1'), shl(and(shrU(d, i64(2)), i64(7)), i64(3))), i64(0xff))),
+      wrap(and(shrU(ofRegime(fb.get(mode), 'MAIR'), shl(and(shrU(d, i64(2)), i64(7)), i64(3))), i64(0xff))),
     );
     const device = fb.let(ltU(attributes, i32(0x10)));
     setField32(fb, 'WALK_ATTRIBUTES', or(attributes, and(wrap(d), i32(3 << 8))));
@@ -363,28 +414,23 @@ export function defineMmu(
     fb.call(exceptions.raise, or(ec, iss), va, i32(1), pc);
   });
 
-  const noteLarge = (fb: FunctionBuilder, va: I64): void => {
+  const noteLarge = (fb: FunctionBuilder, va: I64, mode: I32): void => {
     fb.if(and(field32('WALK_FLAGS'), i32(TLB_FLAGS.large)), () => {
-      fb.if(
-        wrap(bit(va, i64(55))),
-        () => {
-          fb.store('i32', field32('TLB_BANK'), LARGE_HIGH, i32(1));
-        },
-        () => {
-          fb.store('i32', field32('TLB_BANK'), LARGE_LOW, i32(1));
-        },
-      );
+      const half = select(wrap(bit(va, i64(55))), i32(LARGE.high), i32(LARGE.low));
+      const regime = geU(mode, i32(REGIME.el2.first));
+      const at = hasEl2 ? add(half, mul(regime, i32(LARGE.stride))) : half;
+      fb.store('i32', add(field32('TLB_BANK'), at), LARGE.at, i32(1));
     });
   };
 
-  /** Refills the data TLB entry at `entry` after a walk for an access that is allowed. `(va, entry)`. */
-  const fillData = mb.function('fillData', ['i64', 'i32'], 'none', (fb) => {
+  /** Refills the data TLB entry at `entry` after a walk for an access that is allowed. `(va, entry, mode)`. */
+  const fillData = mb.function('fillData', ['i64', 'i32', 'i32'], 'none', (fb) => {
     const va = fb.get(fb.param(0, 'i64'));
     const entry = fb.get(fb.param(1, 'i32'));
     const page = fb.let(and(va, i64(-PAGE_SIZE)));
     // A tag whose index is another entry's: no address that is looked up here can match it.
     const never = fb.let(xor(page, i64(PAGE_SIZE)));
-    noteLarge(fb, va);
+    noteLarge(fb, va, fb.get(fb.param(2, 'i32')));
     const flags = fb.local('i32');
     fb.set(flags, field32('WALK_FLAGS'));
     const direct = fb.let(call(hostPage, field32('WALK_PAGE')));
@@ -422,13 +468,17 @@ export function defineMmu(
     fb.store('i32', entry, TLB.flags, fb.get(flags));
   });
 
+  /** The TLBs that a request goes through. */
+  const tlbOf = (request: I32): I32 =>
+    select(and(request, i32(REQUEST.unprivileged)), field32('TLB_UNPRIVILEGED'), field32('TLB'));
+
   /** `(va, access, request, pc)`: the TLB entry for an access that is allowed, or 0 after an abort. */
   const probe = mb.function('probe', ['i64', 'i32', 'i32', 'i64'], 'i32', (fb) => {
     const va = fb.get(fb.param(0, 'i64'));
     const access = fb.get(fb.param(1, 'i32'));
     const request = fb.get(fb.param(2, 'i32'));
     const pc = fb.get(fb.param(3, 'i64'));
-    const tlb = fb.let(select(and(request, i32(REQUEST.unprivileged)), ownTlb(MODE.el0), field32('TLB')));
+    const tlb = fb.let(tlbOf(request));
     const entry = fb.let(add(tlb, tlbEntryOffset(va)));
     const wanted = fb.let(
       select(eq(access, i32(ACCESS.write)), i32(TLB_FLAGS.writable), i32(TLB_FLAGS.readable)),
@@ -442,13 +492,13 @@ export function defineMmu(
         fb.return(entry);
       },
     );
-    const mode = modeOfTlb(tlb);
+    const mode = fb.let(modeOfTlb(tlb));
     const code = fb.let(call(walk, va, access, mode));
     fb.if(code, () => {
       fb.call(abort, va, code, access, pc, request);
       fb.return(i32(0));
     });
-    fb.call(fillData, va, entry);
+    fb.call(fillData, va, entry, mode);
     fb.return(entry);
     fb.unreachable();
   });
@@ -523,8 +573,7 @@ export function defineMmu(
     fb.if(
       and(flags, i32(TLB_FLAGS.direct)),
       () => {
-        const tlb = fb.let(select(and(request, i32(REQUEST.unprivileged)), ownTlb(MODE.el0), field32('TLB')));
-        fb.drop(call(walk, va, i32(ACCESS.write), modeOfTlb(tlb)));
+        fb.drop(call(walk, va, i32(ACCESS.write), modeOfTlb(tlbOf(request))));
         fb.set(
           address,
           convert('f64', or(shl(extU(field32('WALK_PAGE')), i64(PAGE_SHIFT)), extU(pageOffset(va))), false),
@@ -554,8 +603,8 @@ export function defineMmu(
     leave: () => void,
   ): void => {
     fb.if(misalignment(va, request), () => {
-      // SCTLR_EL1.A is bit 1.
-      fb.if(or(and(request, i32(REQUEST.aligned)), and(wrap(sysreg('SCTLR_EL1')), i32(2))), () => {
+      // SCTLR_ELx.A is bit 1.
+      fb.if(or(and(request, i32(REQUEST.aligned)), and(sctlrInForce(model), i32(2))), () => {
         fb.call(abort, va, i32(FSC.alignment), i32(access), pc, request);
         leave();
       });
@@ -733,22 +782,26 @@ export function defineMmu(
 
   const fetch = mb.function('fetch', ['i64'], 'i32', (fb) => {
     const target = fb.get(fb.param(0, 'i64'));
+    const tlb = fb.let(field32('TLB'));
+    const mode = fb.let(modeOfTlb(tlb));
     // A tag never gets into PC. DDI0487 D8.8.2 (address tagging and branches), AArch64.BranchAddr.
-    const tbi = wrap(bit(sysreg('TCR_EL1'), add(bit(target, i64(55)), i64(37))));
-    const va = fb.let(select(tbi, shrS(shl(target, i64(8)), i64(8)), target));
+    const tbi = wrap(bit(tcrOfMode(mode), add(bit(target, i64(55)), i64(37))));
+    const untagged = shl(target, i64(8));
+    const signExtended = shrS(untagged, i64(8));
+    const address = hasEl2 ? select(isSingleRange(mode), shrU(untagged, i64(8)), signExtended) : signExtended;
+    const va = fb.let(select(tbi, address, target));
     setField64(fb, 'PC', va);
     // A misaligned PC is reported before its translation.
     fb.if(and(wrap(va), i32(3)), () => {
       fb.call(exceptions.raise, syndrome(EC.pcAlignment), va, i32(1), va);
       fb.return(i32(0));
     });
-    const tlb = fb.let(field32('TLB'));
-    const code = fb.let(call(walk, va, i32(ACCESS.execute), modeOfTlb(tlb)));
+    const code = fb.let(call(walk, va, i32(ACCESS.execute), mode));
     fb.if(code, () => {
       fb.call(abort, va, code, i32(ACCESS.execute), va, i32(0));
       fb.return(i32(0));
     });
-    noteLarge(fb, va);
+    noteLarge(fb, va, mode);
     const page = fb.let(call(hostPage, field32('WALK_PAGE')));
     fb.if(eqz(page), () => {
       fb.call(abort, va, i32(FSC.external), i32(ACCESS.execute), va, i32(0));
@@ -767,19 +820,33 @@ export function defineMmu(
     fb.unreachable();
   });
 
-  const flushAll = mb.function('flushAll', [], 'none', (fb) => {
+  const flushOf = (regime: Regime, fb: FunctionBuilder): void => {
     const bank = fb.let(field32('TLB_BANK'));
-    fb.memoryFill(bank, i32(0xff), i32(LARGE_LOW));
+    fb.memoryFill(add(bank, i32(tlbOfMode(regime.first))), i32(0xff), i32(regime.count * MODE_STRIDE));
     // All ones is an address of the last entry: give those the tag of entry 0.
-    for (let mode = 0; mode < MODES; mode++) {
+    for (let mode = regime.first; mode < regime.first + regime.count; mode++) {
       const last = tlbOfMode(mode) + (TLB.entries - 1) * TLB.stride;
       for (const tag of [TLB.read, TLB.write, TLB.any]) fb.store('i64', bank, last + tag, i64(0));
       const lastCode = tlbOfMode(mode) + CODE_TLB_OFFSET + (CODE_TLB.entries - 1) * CODE_TLB.stride;
       fb.store('i64', bank, lastCode + CODE_TLB.tag, i64(0));
     }
-    fb.store('i32', bank, LARGE_LOW, i32(0));
-    fb.store('i32', bank, LARGE_HIGH, i32(0));
+    for (const half of [LARGE.low, LARGE.high])
+      fb.store('i32', bank, LARGE.at + regime.index * LARGE.stride + half, i32(0));
+  };
+
+  const flushAll = mb.function('flushAll', [], 'none', (fb) => {
+    for (const regime of regimes) flushOf(regime, fb);
   });
+  const flushRegime = hasEl2
+    ? {
+        el1: mb.function('flushEl1', [], 'none', (fb) => {
+          flushOf(REGIME.el1, fb);
+        }),
+        el2: mb.function('flushEl2', [], 'none', (fb) => {
+          flushOf(REGIME.el2, fb);
+        }),
+      }
+    : { el1: flushAll, el2: flushAll };
 
   // The other CPUs on this thread have their turn later: they forget when it begins.
   const flushEveryCpu = mb.function('flushEveryCpu', [], 'none', (fb) => {
@@ -801,17 +868,16 @@ export function defineMmu(
     fb.set(bank, i32(tlbBankOf(0)));
     const end = fb.let(add(i32(tlbBankOf(0)), mul(load('i32', i32(0), CPU_COUNT), i32(TLB_BANK_SIZE))));
     fb.loop('banks', (banks) => {
-      const large = select(
-        wrap(bit(va, i64(55))),
-        load('i32', fb.get(bank), LARGE_HIGH),
-        load('i32', fb.get(bank), LARGE_LOW),
-      );
+      const half = fb.let(add(fb.get(bank), select(wrap(bit(va, i64(55))), i32(LARGE.high), i32(LARGE.low))));
+      const large = regimes
+        .map(({ index }) => load('i32', half, LARGE.at + index * LARGE.stride))
+        .reduce((a, b) => or(a, b));
       // A large mapping stands in many entries, and a top byte may differ: forget everything.
       fb.if(large, () => {
         fb.call(flushEveryCpu);
         fb.return();
       });
-      for (let mode = 0; mode < MODES; mode++) {
+      for (const mode of modes) {
         dropEntry(fb, add(add(fb.get(bank), index), i32(tlbOfMode(mode))), never);
         const code = add(add(fb.get(bank), codeIndex), i32(tlbOfMode(mode) + CODE_TLB_OFFSET));
         fb.store('i64', code, CODE_TLB.tag, never);
@@ -867,7 +933,7 @@ export function defineMmu(
     flushAll,
     flushEveryCpu,
     flushAddress,
-    flushAddressSpace: flushAll,
+    flushRegime,
     checkMaintenance,
     translate,
   };

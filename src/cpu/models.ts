@@ -2,6 +2,7 @@
 import type { Feature } from '../isa/features.js';
 import { withFeatures } from '../isa/features.js';
 import type { Row } from '../isa/row.js';
+import type { SystemRegisterKind } from '../isa/system-registers.js';
 import { ZVA_LOG2_WORDS } from './mmu.js';
 
 export interface CpuModel {
@@ -13,10 +14,46 @@ export interface CpuModel {
   /** CCSIDR_EL1 by CSSELR_EL1: level 1 data, level 1 instruction, level 2 unified. */
   readonly ccsidr: readonly [bigint, bigint, bigint];
   readonly features: readonly Feature[];
+  /** Features that it has beyond those where it has EL2. */
+  readonly featuresOfEl2: readonly Feature[];
+}
+
+/** `model` with EL2, where it starts. */
+export function withEl2(model: CpuModel): CpuModel {
+  const more: readonly Feature[] = ['EL2', ...model.featuresOfEl2];
+  return {
+    ...model,
+    identification: withFeatures(model.identification, more),
+    features: [...model.features, ...more],
+  };
+}
+
+/** The exception level after reset. */
+export function highestEl(model: CpuModel): 1 | 2 {
+  return hasFeature(model, 'EL2') ? 2 : 1;
 }
 
 export function hasFeature(model: CpuModel, feature: Feature): boolean {
   return model.features.includes(feature);
+}
+
+/** True where the CPU has the system register or operation. */
+export function exists(
+  model: CpuModel,
+  { feature, absentWith }: { readonly feature?: Feature; readonly absentWith?: Feature },
+): boolean {
+  return (
+    (feature === undefined || hasFeature(model, feature)) &&
+    (absentWith === undefined || !hasFeature(model, absentWith))
+  );
+}
+
+/** Bits of a register with storage that can be written. */
+export function writableBits(
+  { writable, featureBits = {} }: Extract<SystemRegisterKind, { readonly kind: 'storage' }>,
+  model: CpuModel,
+): bigint {
+  return model.features.reduce((bits, feature) => bits | (featureBits[feature] ?? 0n), writable);
 }
 
 /** True where `row` does something other than raising Undefined. */
@@ -29,8 +66,8 @@ const CORTEX_A57_FEATURES = ['CRC32'] as const;
 /**
  * Cortex-A57 r1p0 (DDI0488).
  *
- * @deviation It has no AArch32, EL2, EL3, performance monitors, big-endian data and cryptographic instructions, and it
- * has the 16K granule, which the part doesn't have. Its identification registers say so.
+ * @deviation It has no AArch32, EL3, performance monitors, big-endian data and cryptographic instructions, EL2 only on
+ * request, and it has the 16K granule, which the part doesn't have. Its identification registers say so.
  */
 export const CORTEX_A57: CpuModel = {
   name: 'cortex-a57',
@@ -38,7 +75,7 @@ export const CORTEX_A57: CpuModel = {
   identification: withFeatures(
     {
       MIDR_EL1: 0x411f_d070n,
-      // EL0 and EL1 AArch64 only; FP and Advanced SIMD without half precision (0).
+      // EL0 and EL1 (and EL2, where it is) AArch64 only; FP and Advanced SIMD without half precision (0).
       ID_AA64PFR0_EL1: 0x11n,
       // Armv8 debug; 6 breakpoints, 4 watchpoints, 2 context-aware; no PMU.
       ID_AA64DFR0_EL1: 0x1030_5006n,
@@ -54,4 +91,5 @@ export const CORTEX_A57: CpuModel = {
   ),
   ccsidr: [0x701f_e00an, 0x201f_e012n, 0x70ff_e07an],
   features: CORTEX_A57_FEATURES,
+  featuresOfEl2: [],
 };

@@ -18,6 +18,7 @@ import {
   SIDE_BASE, SIDE_TABLE, STALE_TLBS, STATE, STATE_USED, TLB, parkedStateOf, tlbBankOf, tlbOfMode,
 } from './layout.js'; // prettier-ignore
 import type { CpuModel } from './models.js';
+import { highestEl } from './models.js';
 import { sysregAddress } from './state.js';
 
 /** What a firmware call did. */
@@ -292,19 +293,25 @@ export class WasmEngine implements Engine {
     for (const register of SYSTEM_REGISTERS)
       if (register.behind.kind === 'storage')
         view.setBigUint64(sysregAddress(register.name), register.behind.reset, true);
+    // Bit 31: multiprocessing extensions.
+    const mpidr = 0x8000_0000n | (this.#cpus[cpu]?.affinity ?? 0n);
     view.setBigUint64(STATE.X.at, x0, true);
     view.setBigInt64(STATE.PC.at, BigInt(pc), true);
-    view.setInt32(STATE.EL.at, 1, true);
+    const el = highestEl(this.#model);
+    if (el === 2) {
+      view.setBigUint64(sysregAddress('VPIDR_EL2'), this.#model.identification['MIDR_EL1'] ?? 0n, true);
+      view.setBigUint64(sysregAddress('VMPIDR_EL2'), mpidr, true);
+    }
+    view.setInt32(STATE.EL.at, el, true);
     view.setInt32(STATE.SPSEL.at, 1, true);
     view.setInt32(STATE.DAIF.at, 0xf, true);
     view.setInt32(STATE.FLAG_KIND.at, 2, true);
-    // Bit 31: multiprocessing extensions.
-    view.setBigUint64(STATE.MPIDR.at, 0x8000_0000n | (this.#cpus[cpu]?.affinity ?? 0n), true);
+    view.setBigUint64(STATE.MPIDR.at, mpidr, true);
     view.setInt32(STATE.CPU.at, cpu, true);
     view.setInt32(STATE.TLB_BANK.at, tlbBankOf(cpu), true);
     view.setInt32(STATE.TRACE_EXCEPTIONS.at, this.#ports.trace.on('exceptions') ? 1 : 0, true);
     this.#exports.flushAll();
-    this.#exports.pstateChanged();
+    this.#exports.stateChanged();
     if (cpu !== before) this.#switchTo(before);
   }
 
@@ -581,10 +588,11 @@ export class WasmEngine implements Engine {
       0x100: 'FIQ',
       0x180: 'SError',
     };
-    const syndrome = vector === 0 ? ` ESR ${register('ESR_EL1')} FAR ${register('FAR_EL1')}` : '';
+    const el = `EL${this.#view.getInt32(STATE.EL.at, true)}`;
+    const syndrome = vector === 0 ? ` ESR ${register(`ESR_${el}`)} FAR ${register(`FAR_${el}`)}` : '';
     this.#ports.trace.event(
       'exceptions',
-      `${kinds[vector] ?? hex(vector)} ELR ${register('ELR_EL1')} SPSR ${register('SPSR_EL1')}${syndrome}`,
+      `${kinds[vector] ?? hex(vector)} to ${el} ELR ${register(`ELR_${el}`)} SPSR ${register(`SPSR_${el}`)}${syndrome}`,
     );
   }
 

@@ -28,7 +28,24 @@ const VIEWS = [
     tval: 'CNTV_TVAL_EL0',
     count: 'CNTVCT_EL0',
   },
+  {
+    which: 'hypervisor',
+    ctl: 'CNTHP_CTL_EL2',
+    cval: 'CNTHP_CVAL_EL2',
+    tval: 'CNTHP_TVAL_EL2',
+    count: 'CNTPCT_EL0',
+  },
+  {
+    which: 'hypervisorVirtual',
+    ctl: 'CNTHV_CTL_EL2',
+    cval: 'CNTHV_CVAL_EL2',
+    tval: 'CNTHV_TVAL_EL2',
+    // EL2's own virtual counter has no offset.
+    count: 'CNTPCT_EL0',
+  },
 ] as const;
+
+type Which = (typeof VIEWS)[number]['which'];
 
 class Line {
   level = false;
@@ -42,11 +59,16 @@ class Line {
 
 class Rig {
   readonly clock = new ManualClock();
-  readonly lines: readonly { readonly physical: Line; readonly virtual: Line }[];
+  readonly lines: readonly Readonly<Record<Which, Line>>[];
   readonly timers: GenericTimers;
 
   constructor(cpuCount = 1, frequencyHz = VIRT_HZ) {
-    this.lines = Array.from({ length: cpuCount }, () => ({ physical: new Line(), virtual: new Line() }));
+    this.lines = Array.from({ length: cpuCount }, () => ({
+      physical: new Line(),
+      virtual: new Line(),
+      hypervisor: new Line(),
+      hypervisorVirtual: new Line(),
+    }));
     this.timers = new GenericTimers(frequencyHz, { clock: this.clock, cpus: this.lines });
   }
 
@@ -107,7 +129,7 @@ describe('the system counter (DDI0487G.a D11.1.2, D11.2)', () => {
 });
 
 for (const { which, ctl, cval, tval, count } of VIEWS) {
-  describe(`the EL1 ${which} timer (DDI0487G.a D11.2.4)`, () => {
+  describe(`the ${which} timer (DDI0487G.a D11.2.4)`, () => {
     test('its line goes high when the counter reaches the compare value, not before, and stays', () => {
       const rig = new Rig();
       const line = rig.lines[0]![which];
@@ -248,7 +270,7 @@ describe('the generic timers', () => {
     rig.clock.advance(1600);
     for (const { ctl } of VIEWS) rig.set(ctl, ENABLE, 1);
     rig.timers.reset();
-    assert.deepEqual([rig.lines[1]!.physical.level, rig.lines[1]!.virtual.level], [false, false]);
+    for (const { which } of VIEWS) assert.equal(rig.lines[1]![which].level, false, which);
     assert.deepEqual([rig.get('CNTP_CTL_EL0', 1), rig.get('CNTPCT_EL0', 1)], [0n, 100n]);
   });
 
@@ -269,16 +291,17 @@ describe('the generic timers', () => {
     assert.equal(other.lines[0]!.virtual.level, false);
     other.clock.advance(1);
     assert.equal(other.lines[0]!.virtual.level, true);
-    assert.equal(state.cpus[0]!.virtual.compare, 95n);
+    assert.equal(state.cpus[0]!.timers.virtual.compare, 95n);
   });
 
   test('the device-tree node has the PPIs in the order of arm,arch_timer.yaml, level-sensitive', () => {
-    const ppis = { securePhysical: 13, physical: 14, virtual: 11, hypervisor: 10 };
-    const { properties } = new Rig().timers.describe(ppis, 0b11);
-    assert.deepEqual(properties['interrupts'], {
-      // As QEMU 7.2 virt has it with two CPUs and a GICv2.
-      cells: [1, 13, 0x304, 1, 14, 0x304, 1, 11, 0x304, 1, 10, 0x304],
-    });
+    const ppis = { securePhysical: 13, physical: 14, virtual: 11, hypervisor: 10, hypervisorVirtual: 12 };
+    const interrupts = (hasVhe: boolean) =>
+      new Rig().timers.describe(ppis, 0b11, hasVhe).properties['interrupts'];
+    // As QEMU 7.2 virt has it with two CPUs and a GICv2.
+    const cells = [1, 13, 0x304, 1, 14, 0x304, 1, 11, 0x304, 1, 10, 0x304];
+    assert.deepEqual(interrupts(false), { cells });
+    assert.deepEqual(interrupts(true), { cells: [...cells, 1, 12, 0x304] });
   });
 
   test('random accesses never throw and read 64 unsigned bits', () => {

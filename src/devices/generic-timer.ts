@@ -1,10 +1,11 @@
 /**
- * The Generic Timer as each CPU sees it through system registers: system counter, EL1 physical timer, EL1 virtual
- * timer. Document: Arm DDI 0487, chapter "The Generic Timer in AArch64 state" (D11 in issue G.a), and the registers'
- * own descriptions.
+ * The Generic Timer as each CPU sees it through system registers: system counter, physical and virtual timer of EL1,
+ * physical and virtual timer of EL2. Document: Arm DDI 0487, chapter "The Generic Timer in AArch64 state" (D11 in issue
+ * G.a), and the registers' own descriptions.
  *
- * Modelled: counters, both timers with their compare and timer-value views, the virtual offset. Controls of trapping
- * (CNTKCTL_EL1, CNTHCTL_EL2) belong to the CPU. No memory-mapped frames.
+ * Modelled: counters, the timers with their compare and timer-value views, the virtual offset. Controls of trapping
+ * (CNTKCTL_EL1, CNTHCTL_EL2) belong to the CPU, and so does which register a name means to a host at EL2. No
+ * memory-mapped frames.
  *
  * Timer values of a disabled timer are UNKNOWN to the architecture; here they go on counting.
  *
@@ -21,26 +22,42 @@ import type {
   Timer as ClockTimer,
 } from '../bus/index.js';
 
+/** The views of each timer: its control, its compare value, and the time to it. */
+const VIEWS = ['CTL', 'CVAL', 'TVAL'] as const;
+
+/** Each timer's registers, by view. */
+const TIMERS = {
+  physical: { CTL: 'CNTP_CTL_EL0', CVAL: 'CNTP_CVAL_EL0', TVAL: 'CNTP_TVAL_EL0' },
+  virtual: { CTL: 'CNTV_CTL_EL0', CVAL: 'CNTV_CVAL_EL0', TVAL: 'CNTV_TVAL_EL0' },
+  hypervisor: { CTL: 'CNTHP_CTL_EL2', CVAL: 'CNTHP_CVAL_EL2', TVAL: 'CNTHP_TVAL_EL2' },
+  hypervisorVirtual: { CTL: 'CNTHV_CTL_EL2', CVAL: 'CNTHV_CVAL_EL2', TVAL: 'CNTHV_TVAL_EL2' },
+} as const;
+
+type Which = keyof typeof TIMERS;
+const ALL = Object.keys(TIMERS) as readonly Which[];
+
+type View = (typeof VIEWS)[number];
+type TimerRegister =
+  'CNTFRQ_EL0' | 'CNTPCT_EL0' | 'CNTVCT_EL0' | 'CNTVOFF_EL2' | (typeof TIMERS)[Which][View];
+
+/** Timer and view of a register that is one. */
+const VIEW_OF: ReadonlyMap<string, { readonly which: Which; readonly view: View }> = new Map(
+  ALL.flatMap((which) => VIEWS.map((view) => [TIMERS[which][view], { which, view }] as const)),
+);
+
 /**
- * The system registers that `GenericTimers` serves. CNTVOFF_EL2 is reached from EL2 alone: for a CPU without one the
- * offset stays 0.
+ * The system registers that `GenericTimers` serves. Those of EL2 are reached from there alone: for a CPU without it the
+ * offset stays 0 and two timers are never used.
  */
-export const TIMER_REGISTERS = [
+export const TIMER_REGISTERS: readonly TimerRegister[] = [
   'CNTFRQ_EL0',
   'CNTPCT_EL0',
-  'CNTP_CTL_EL0',
-  'CNTP_CVAL_EL0',
-  'CNTP_TVAL_EL0',
   'CNTVCT_EL0',
   'CNTVOFF_EL2',
-  'CNTV_CTL_EL0',
-  'CNTV_CVAL_EL0',
-  'CNTV_TVAL_EL0',
-] as const;
+  ...ALL.flatMap((which) => VIEWS.map((view) => TIMERS[which][view])),
+];
 
-type TimerRegister = (typeof TIMER_REGISTERS)[number];
-
-/** CNTP_CTL_EL0 and CNTV_CTL_EL0. ISTATUS is made up at each read. */
+/** CNTP_CTL_EL0 and its kind. ISTATUS is made up at each read. */
 const CTL = { ENABLE: 1 << 0, IMASK: 1 << 1, ISTATUS: 1 << 2, writable: 0x3 } as const;
 
 const NS_PER_S = 1_000_000_000;
@@ -48,7 +65,7 @@ const NS_PER_S = 1_000_000_000;
 interface TimerState {
   /** ENABLE and IMASK. */
   ctl: number;
-  /** CNTP_CVAL_EL0, CNTV_CVAL_EL0: unsigned 64 bits. */
+  /** CNTP_CVAL_EL0 and its kind: unsigned 64 bits. */
   compare: bigint;
 }
 
@@ -57,8 +74,7 @@ interface CpuState {
   frequency: number;
   /** CNTVOFF_EL2. */
   offset: bigint;
-  readonly physical: TimerState;
-  readonly virtual: TimerState;
+  readonly timers: Readonly<Record<Which, TimerState>>;
 }
 
 interface GenericTimersState {
@@ -66,21 +82,20 @@ interface GenericTimersState {
   readonly cpus: readonly CpuState[];
 }
 
-type Which = 'physical' | 'virtual';
-const BOTH = ['physical', 'virtual'] as const;
-
 interface GenericTimersPorts {
   readonly clock: Clock;
-  /** For each CPU, the interrupt lines of its two timers, level-sensitive. */
+  /** For each CPU, the interrupt lines of its timers, level-sensitive. */
   readonly cpus: readonly Readonly<Record<Which, IrqLine>>[];
 }
 
-/** PPI numbers (INTID − 16) of the four timers of Armv8-A; two of them a guest without EL2 and EL3 never uses. */
-interface TimerPpis {
+/** PPI numbers (INTID − 16) of the timers of Armv8-A; some of them a guest without EL2 and EL3 never uses. */
+interface TimerPpis extends Readonly<Record<Which, number>> {
   readonly securePhysical: number;
-  readonly physical: number;
-  readonly virtual: number;
-  readonly hypervisor: number;
+}
+
+/** One of each for every timer. */
+function forEach<T>(make: (which: Which) => T): Record<Which, T> {
+  return Object.fromEntries(ALL.map((which) => [which, make(which)])) as Record<Which, T>;
 }
 
 export class GenericTimers implements SystemRegisterPort, Snapshottable<GenericTimersState> {
@@ -97,14 +112,12 @@ export class GenericTimers implements SystemRegisterPort, Snapshottable<GenericT
     this.#frequencyHz = frequencyHz;
     this.#ticks = new TickRate(frequencyHz);
     this.#state = this.#initialState();
-    this.#deadlines = ports.cpus.map((_, cpu) => {
-      const deadline = (which: Which) =>
-        ports.clock.timer(`cpu${cpu} ${which} timer`, () => this.#updateIrq(cpu, which));
-      return { physical: deadline('physical'), virtual: deadline('virtual') };
-    });
+    this.#deadlines = ports.cpus.map((_, cpu) =>
+      forEach((which) => ports.clock.timer(`cpu${cpu} ${which} timer`, () => this.#updateIrq(cpu, which))),
+    );
   }
 
-  /** Both timers of all CPUs disabled. The system counter goes on: it is the machine's time. */
+  /** The timers of all CPUs disabled. The system counter goes on: it is the machine's time. */
   reset(): void {
     this.#state = this.#initialState();
     this.#updateAll();
@@ -121,7 +134,7 @@ export class GenericTimers implements SystemRegisterPort, Snapshottable<GenericT
   }
 
   readSystemRegister(name: string, cpu: number): bigint {
-    const { frequency, offset, physical, virtual } = this.#state.cpus[cpu]!;
+    const { frequency, offset, timers } = this.#state.cpus[cpu]!;
     switch (name as TimerRegister) {
       case 'CNTFRQ_EL0':
         return BigInt(frequency);
@@ -131,20 +144,18 @@ export class GenericTimers implements SystemRegisterPort, Snapshottable<GenericT
         return this.#count(cpu, 'virtual', this.#ports.clock.pollNs());
       case 'CNTVOFF_EL2':
         return offset;
-      case 'CNTP_CTL_EL0':
-        return this.#readCtl(cpu, 'physical');
-      case 'CNTV_CTL_EL0':
-        return this.#readCtl(cpu, 'virtual');
-      case 'CNTP_CVAL_EL0':
-        return physical.compare;
-      case 'CNTV_CVAL_EL0':
-        return virtual.compare;
-      case 'CNTP_TVAL_EL0':
-        return BigInt.asUintN(32, physical.compare - this.#count(cpu, 'physical'));
-      case 'CNTV_TVAL_EL0':
-        return BigInt.asUintN(32, virtual.compare - this.#count(cpu, 'virtual'));
       default:
-        return 0n;
+    }
+    const register = VIEW_OF.get(name);
+    if (!register) return 0n;
+    const { which, view } = register;
+    switch (view) {
+      case 'CTL':
+        return this.#readCtl(cpu, which);
+      case 'CVAL':
+        return timers[which].compare;
+      case 'TVAL':
+        return BigInt.asUintN(32, timers[which].compare - this.#count(cpu, which));
     }
   }
 
@@ -153,41 +164,38 @@ export class GenericTimers implements SystemRegisterPort, Snapshottable<GenericT
     switch (name as TimerRegister) {
       case 'CNTFRQ_EL0':
         state.frequency = Number(BigInt.asUintN(32, value));
-        break;
+        return;
       case 'CNTVOFF_EL2':
         state.offset = BigInt.asUintN(64, value);
         this.#updateIrq(cpu, 'virtual');
-        break;
-      case 'CNTP_CTL_EL0':
-        this.#writeCtl(cpu, 'physical', value);
-        break;
-      case 'CNTV_CTL_EL0':
-        this.#writeCtl(cpu, 'virtual', value);
-        break;
-      case 'CNTP_CVAL_EL0':
-        this.#writeCompare(cpu, 'physical', value);
-        break;
-      case 'CNTV_CVAL_EL0':
-        this.#writeCompare(cpu, 'virtual', value);
-        break;
-      case 'CNTP_TVAL_EL0':
-        this.#writeCompare(cpu, 'physical', this.#count(cpu, 'physical') + BigInt.asIntN(32, value));
-        break;
-      case 'CNTV_TVAL_EL0':
-        this.#writeCompare(cpu, 'virtual', this.#count(cpu, 'virtual') + BigInt.asIntN(32, value));
-        break;
+        return;
       default: // The counters are read-only.
+    }
+    const register = VIEW_OF.get(name);
+    if (!register) return;
+    const { which, view } = register;
+    switch (view) {
+      case 'CTL':
+        this.#writeCtl(cpu, which, value);
+        break;
+      case 'CVAL':
+        this.#writeCompare(cpu, which, value);
+        break;
+      case 'TVAL':
+        this.#writeCompare(cpu, which, this.#count(cpu, which) + BigInt.asIntN(32, value));
+        break;
     }
   }
 
   /**
    * The device-tree node. `cpuMask` has a bit for each CPU where the interrupt controller is a GICv2 and is 0 where
-   * it is a GICv3. Bindings: arm,arch_timer.yaml, arm,gic.yaml.
+   * it is a GICv3. EL2 has a virtual timer of its own where it has FEAT_VHE. Bindings: arm,arch_timer.yaml, arm,gic.yaml.
    */
-  describe(ppis: TimerPpis, cpuMask: number): DtNode {
+  describe(ppis: TimerPpis, cpuMask: number, hasVhe: boolean): DtNode {
     const PPI = 1;
     const LEVEL_HIGH = 4;
     const order = [ppis.securePhysical, ppis.physical, ppis.virtual, ppis.hypervisor];
+    if (hasVhe) order.push(ppis.hypervisorVirtual);
     return {
       name: 'timer',
       properties: {
@@ -198,39 +206,42 @@ export class GenericTimers implements SystemRegisterPort, Snapshottable<GenericT
     };
   }
 
-  /** What the counter of that timer shows: the virtual one is behind the physical one by CNTVOFF_EL2. */
+  /**
+   * What the counter of that timer shows: that of EL1's virtual timer is behind by CNTVOFF_EL2, which is no concern of
+   * EL2's own.
+   */
   #count(cpu: number, which: Which, nowNs = this.#ports.clock.nowNs()): bigint {
     const physical = this.#ticks.at(nowNs);
-    if (which === 'physical') return physical;
+    if (which !== 'virtual') return physical;
     const { offset } = this.#state.cpus[cpu]!;
     return offset === 0n ? physical : BigInt.asUintN(64, physical - offset);
   }
 
   #readCtl(cpu: number, which: Which): bigint {
-    const { ctl, compare } = this.#state.cpus[cpu]![which];
+    const { ctl, compare } = this.#state.cpus[cpu]!.timers[which];
     const isMet = (ctl & CTL.ENABLE) !== 0 && this.#count(cpu, which) >= compare;
     return BigInt(ctl | (isMet ? CTL.ISTATUS : 0));
   }
 
   #writeCtl(cpu: number, which: Which, value: bigint): void {
-    this.#state.cpus[cpu]![which].ctl = Number(value & BigInt(CTL.writable));
+    this.#state.cpus[cpu]!.timers[which].ctl = Number(value & BigInt(CTL.writable));
     this.#updateIrq(cpu, which);
   }
 
   #writeCompare(cpu: number, which: Which, value: bigint): void {
-    this.#state.cpus[cpu]![which].compare = BigInt.asUintN(64, value);
+    this.#state.cpus[cpu]!.timers[which].compare = BigInt.asUintN(64, value);
     this.#updateIrq(cpu, which);
   }
 
   #updateAll(): void {
     for (let cpu = 0; cpu < this.#state.cpus.length; cpu++) {
-      for (const which of BOTH) this.#updateIrq(cpu, which);
+      for (const which of ALL) this.#updateIrq(cpu, which);
     }
   }
 
   /** Drives the timer's line, and asks the clock to be called when that has to change by itself. */
   #updateIrq(cpu: number, which: Which): void {
-    const { ctl, compare } = this.#state.cpus[cpu]![which];
+    const { ctl, compare } = this.#state.cpus[cpu]!.timers[which];
     const line = this.#ports.cpus[cpu]![which];
     const deadline = this.#deadlines[cpu]![which];
     if ((ctl & (CTL.ENABLE | CTL.IMASK)) !== CTL.ENABLE) {
@@ -254,8 +265,7 @@ export class GenericTimers implements SystemRegisterPort, Snapshottable<GenericT
       cpus: this.#ports.cpus.map(() => ({
         frequency: this.#frequencyHz,
         offset: 0n,
-        physical: { ctl: 0, compare: 0n },
-        virtual: { ctl: 0, compare: 0n },
+        timers: forEach(() => ({ ctl: 0, compare: 0n })),
       })),
     };
   }
@@ -294,6 +304,6 @@ function greatestCommonDivisor(a: number, b: number): number {
 function copyState(state: GenericTimersState): GenericTimersState {
   return {
     ...state,
-    cpus: state.cpus.map((cpu) => ({ ...cpu, physical: { ...cpu.physical }, virtual: { ...cpu.virtual } })),
+    cpus: state.cpus.map((cpu) => ({ ...cpu, timers: forEach((which) => ({ ...cpu.timers[which] })) })),
   };
 }

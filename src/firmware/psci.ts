@@ -14,10 +14,13 @@ import type { DtNode } from '../bus/index.js';
 /** As AFFINITY_INFO tells them apart. A CPU that was turned on but has not executed yet is `on-pending`. */
 export type CpuPowerState = 'on' | 'off' | 'on-pending';
 
+/** The instruction that calls (SMCCC 2.1). */
+export type PsciConduit = 'hvc' | 'smc';
+
 /** The processors, by index. */
 export interface CpuPowerPort {
   state(cpu: number): CpuPowerState;
-  /** Starts an off CPU at `entry` with `contextId` in X0, in the caller's exception level, MMU off (PSCI CPU_ON). */
+  /** Starts an off CPU at `entry` with `contextId` in X0, in the highest exception level, MMU off (PSCI CPU_ON). */
   on(cpu: number, entry: number, contextId: bigint): void;
   /** The CPU executes nothing more until turned on. */
   off(cpu: number): void;
@@ -227,7 +230,7 @@ function architectureFeature(id: bigint): bigint {
 }
 
 /** The node for a guest, which makes its calls by `conduit`. Linux Documentation/devicetree/bindings/arm/psci.yaml. */
-export function describePsci(conduit: 'hvc' | 'smc'): DtNode {
+export function describePsci(conduit: PsciConduit): DtNode {
   return {
     name: 'psci',
     properties: {

@@ -16,11 +16,15 @@ const field = (register: string, low: number, value: number): IdField => ({ regi
 
 const TABLE = {
   CRC32: [field('ID_AA64ISAR0_EL1', 16, 1)],
+  EL2: [field('ID_AA64PFR0_EL1', 8, 1)],
   FP16: [field('ID_AA64PFR0_EL1', 16, 1), field('ID_AA64PFR0_EL1', 20, 1)],
+  HAFDBS: [field('ID_AA64MMFR1_EL1', 0, 2)],
+  HPDS: [field('ID_AA64MMFR1_EL1', 12, 1)],
   PAN: [field('ID_AA64MMFR1_EL1', 20, 1)],
+  VHE: [field('ID_AA64MMFR1_EL1', 8, 1)],
 } as const satisfies Record<string, readonly IdField[]>;
 
-/** Name without `FEAT_`. */
+/** Name without `FEAT_`; EL2 is the exception level. */
 export type Feature = keyof typeof TABLE;
 
 /** Sets in `registers` the fields of `features`; where several claim one field, the largest value stands. */

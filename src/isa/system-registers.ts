@@ -12,6 +12,7 @@
  * a permission check, and instructions are what memory holds, maintained or not.
  */
 import { invariant } from '../base/index.js';
+import type { Feature } from './features.js';
 
 /** What stands behind a register. */
 export type SystemRegisterKind =
@@ -20,8 +21,15 @@ export type SystemRegisterKind =
       readonly kind: 'storage';
       readonly reset: bigint;
       readonly writable: bigint;
-      /** What must be forgotten when it changes: cached translations, all of them or those of one address space. */
-      readonly invalidates?: 'translations' | 'address space';
+      /** Further writable bits of a CPU that has the feature. */
+      readonly featureBits?: Readonly<Partial<Record<Feature, bigint>>>;
+      /**
+       * What must be forgotten when it changes: cached translations of its regime, all of them or those of one address
+       * space; or those of all regimes.
+       */
+      readonly invalidates?: 'translations' | 'address space' | 'all translations';
+      /** The CPU keeps something that follows from it. */
+      readonly isDerivedFrom?: true;
     }
   /** Identification: the CPU model gives the value. Read-only. */
   | { readonly kind: 'identification' }
@@ -30,9 +38,14 @@ export type SystemRegisterKind =
   /** A view of PSTATE or of a stack pointer. */
   | { readonly kind: 'pstate' }
   /** Reads as zero, ignores writes. */
-  | { readonly kind: 'zero' };
+  | { readonly kind: 'zero' }
+  /** Another name of that register, with which EL2 reaches it while the register's own name means another (`host`). */
+  | { readonly kind: 'alias'; readonly of: string };
 
-/** EL0's accesses trap to EL1 unless one of these bits of a storage register is set. */
+/**
+ * EL0's accesses trap to EL1 (to EL2, where that has taken over) unless one of these bits of a storage register is set;
+ * for a host's EL0 it's the register's `host`.
+ */
 interface El0Trap {
   readonly register: string;
   readonly bits: readonly number[];
@@ -40,25 +53,43 @@ interface El0Trap {
   readonly isReadOnly?: true;
 }
 
-export interface SystemRegister {
+/** Accesses by EL1, and by EL0 where it has access, trap to EL2 if one of these bits is set. DDI0487 D19.2. */
+export interface El2Trap {
+  readonly register: 'HCR_EL2' | 'CPTR_EL2' | 'MDCR_EL2' | 'CNTHCTL_EL2';
+  readonly bits: readonly number[];
+  /** The bits' places while HCR_EL2.E2H is set, where they have others. They concern guests then, and no host's EL0. */
+  readonly bitsWithE2h?: readonly number[];
+  /** The bits allow: it is a trap unless one is set. */
+  readonly allows?: true;
+  readonly on?: 'read' | 'write';
+}
+
+interface Access {
+  /** Lowest exception level with access; 0 where `el0` says when EL0 is kept out. */
+  readonly minEl: 0 | 1 | 2;
+  /** What EL0 may do: only read; or everything, but it traps to EL1 unless a bit of a storage register is set. */
+  readonly el0?: 'read-only' | El0Trap;
+  readonly el2Traps?: readonly El2Trap[];
+  /** Undefined on a CPU without, and on one with. */
+  readonly feature?: Feature;
+  readonly absentWith?: Feature;
+}
+
+export interface SystemRegister extends Access {
   readonly name: string;
   /** op0:op1:CRn:CRm:op2, 2 + 3 + 4 + 4 + 3 bits. */
   readonly encoding: number;
   readonly access: 'rw' | 'ro' | 'wo';
-  /** Lowest exception level with access; 0 where `trap` says when EL0 is kept out. */
-  readonly minEl: 0 | 1;
-  /** What EL0 may do: only read; or everything, but it traps to EL1 unless a bit of a storage register is set. */
-  readonly el0?: 'read-only' | El0Trap;
   readonly behind: SystemRegisterKind;
+  /** The register that the name means in the EL2&0 translation regime. DDI0487 D19.1 (FEAT_VHE). */
+  readonly host?: string;
   /** Position among registers with storage, else −1. */
   readonly storageIndex: number;
 }
 
-export interface SystemOperation {
+export interface SystemOperation extends Access {
   readonly name: string;
   readonly encoding: number;
-  readonly minEl: 0 | 1;
-  readonly el0?: SystemRegister['el0'];
   readonly effect:
     /** Cache maintenance: caches are not modelled, so nothing beyond the permission check. */
     | 'none'
@@ -68,8 +99,11 @@ export interface SystemOperation {
     | 'invalidate translations by address'
     /** Cache maintenance by address: the address must translate, with permission to read or write it. */
     | { readonly maintain: 'read' | 'write' }
-    /** AT: translate for a read or a write with the privilege of EL1 or EL0, and report in PAR_EL1. */
-    | { readonly translate: 'read' | 'write'; readonly el: 0 | 1 };
+    /**
+     * AT: translate for a read or a write with the privilege of that level, and report in PAR_EL1. A host's own levels
+     * are meant where there is one, unless `ofGuest`.
+     */
+    | { readonly translate: 'read' | 'write'; readonly el: 0 | 1 | 2; readonly ofGuest?: true };
 }
 
 export function systemEncoding(op0: number, op1: number, crn: number, crm: number, op2: number): number {
@@ -77,10 +111,14 @@ export function systemEncoding(op0: number, op1: number, crn: number, crm: numbe
 }
 
 type Encoding = readonly [op0: number, op1: number, crn: number, crm: number, op2: number];
-interface Options {
+interface Options extends Partial<Access> {
   readonly access?: SystemRegister['access'];
-  readonly minEl?: 0 | 1;
-  readonly el0?: SystemRegister['el0'];
+  readonly host?: string;
+}
+
+/** Levels with access, as the encoding has it: op1 is 3 for EL0, 4 and 5 for EL2. DDI0487 D19.1. */
+function minElOf(op1: number): 0 | 1 | 2 {
+  return op1 === 3 ? 0 : op1 >= 4 ? 2 : 1;
 }
 
 const ALL = 0xffff_ffff_ffff_ffffn;
@@ -94,33 +132,29 @@ function register(
   behind: SystemRegisterKind,
   options: Options = {},
 ): SystemRegister {
+  const minEl = minElOf(encoding[1]);
   return {
     name,
     encoding: systemEncoding(...encoding),
-    access: options.access ?? (behind.kind === 'identification' ? 'ro' : 'rw'),
-    minEl: options.minEl ?? (encoding[1] === 3 ? 0 : 1),
-    ...(options.el0 !== undefined ? { el0: options.el0 } : {}),
+    access: behind.kind === 'identification' ? 'ro' : 'rw',
+    minEl,
+    ...(minEl === 2 ? { feature: 'EL2' } : {}),
+    ...options,
     behind,
     storageIndex: behind.kind === 'storage' ? storageCount++ : -1,
   };
 }
 
-function storage(writable = ALL, reset = 0n): SystemRegisterKind {
-  return { kind: 'storage', reset, writable };
+type Storage = Extract<SystemRegisterKind, { readonly kind: 'storage' }>;
+type StorageOptions = Omit<Storage, 'kind' | 'writable' | 'reset'>;
+
+function storage(writable = ALL, reset = 0n, options: StorageOptions = {}): Storage {
+  return { kind: 'storage', reset, writable, ...options };
 }
 
-const translation = (writable = ALL, reset = 0n): SystemRegisterKind => ({
-  kind: 'storage',
-  reset,
-  writable,
-  invalidates: 'translations',
-});
-const addressSpace = (): SystemRegisterKind => ({
-  kind: 'storage',
-  reset: 0n,
-  writable: ALL,
-  invalidates: 'address space',
-});
+const translation = (writable = ALL, reset = 0n, options: StorageOptions = {}): Storage =>
+  storage(writable, reset, { invalidates: 'translations', ...options });
+const addressSpace = (): Storage => storage(ALL, 0n, { invalidates: 'address space' });
 const IDENTIFICATION: SystemRegisterKind = { kind: 'identification' };
 const EXTERNAL: SystemRegisterKind = { kind: 'external' };
 const PSTATE: SystemRegisterKind = { kind: 'pstate' };
@@ -172,13 +206,40 @@ function reservedIds(): SystemRegister[] {
   for (let crm = 1; crm < 8; crm++)
     for (let op2 = 0; op2 < 8; op2++)
       if (!ID_REGISTERS.some(([, m, o]) => m === crm && o === op2))
-        rows.push(register(`S3_0_C0_C${crm}_${op2}`, [3, 0, 0, crm, op2], ZERO, { access: 'ro' }));
+        rows.push(
+          register(`S3_0_C0_C${crm}_${op2}`, [3, 0, 0, crm, op2], ZERO, { access: 'ro', el2Traps: [TID3] }),
+        );
   return rows;
 }
 
 function numbered(count: number, make: (n: number) => SystemRegister): SystemRegister[] {
   return Array.from({ length: count }, (_, n) => make(n));
 }
+
+const hcr = (bit: number, on?: El2Trap['on']): El2Trap => ({
+  register: 'HCR_EL2',
+  bits: [bit],
+  ...(on === undefined ? {} : { on }),
+});
+/** TVM and TRVM. */
+const VIRTUAL_MEMORY = [hcr(26, 'write'), hcr(30, 'read')];
+const TID1 = hcr(16);
+const TID2 = hcr(17);
+const TID3 = hcr(18);
+const TACR = hcr(21);
+const TSW = hcr(22);
+const TPCP = hcr(23);
+const TPU = hcr(24);
+const TTLB = hcr(25);
+const TDZ = hcr(28);
+const TCPAC: El2Trap = { register: 'CPTR_EL2', bits: [31] };
+const EL1PCTEN: El2Trap = { register: 'CNTHCTL_EL2', bits: [0], bitsWithE2h: [10], allows: true };
+const EL1PCEN: El2Trap = { register: 'CNTHCTL_EL2', bits: [1], bitsWithE2h: [11], allows: true };
+/** TDRA, TDOSA, TDA: each is as good as set where TDE (8) or HCR_EL2.TGE is. */
+const debugTrap = (bit: number): readonly El2Trap[] => [{ register: 'MDCR_EL2', bits: [bit, 8] }, hcr(27)];
+const TDA = debugTrap(9);
+const TDOSA = debugTrap(10);
+const TDRA = debugTrap(11);
 
 const UCT: El0Trap = { register: 'SCTLR_EL1', bits: [15] };
 const UCI: El0Trap = { register: 'SCTLR_EL1', bits: [26] };
@@ -201,44 +262,82 @@ const SCTLR_EL1_WRITABLE = 0x040d_d21fn;
 /** nTWE, nTWI, SA0 and SA are set, as firmware finds them on the Cortex-A57. */
 const SCTLR_EL1_RESET = SCTLR_EL1_RES1 | 0x5_0018n;
 
-export const SYSTEM_REGISTERS: readonly SystemRegister[] = [
+/** TCR_EL1 from T0SZ to TBI1; HA and HD; HPD0 and HPD1. */
+const TCR_WRITABLE = 0x7f_ffff_ffffn;
+const TCR_FEATURES = { featureBits: { HAFDBS: 3n << 39n, HPDS: 3n << 41n } } as const;
+
+/** RES1 bits of SCTLR_EL2 outside the EL2&0 regime: 29, 28, 23, 22, 18, 16, 11, 5, 4. */
+const SCTLR_EL2_RES1 = 0x30c5_0830n;
+/** M, A, C, SA, I, WXN. */
+const SCTLR_EL2_WRITABLE = 0x0008_100fn;
+/** SA0, nTWI, nTWE, which are RES1 without E2H; DZE, UCT, UCI. */
+const SCTLR_EL2_OF_HOST = 0x0405_c010n;
+/** RES1 bits of CPTR_EL2 without E2H. */
+const CPTR_EL2_RES1 = 0x33ffn;
+/** TCPAC, TFP. */
+const CPTR_EL2_WRITABLE = 0x8000_0400n;
+/** FPEN, and the bits that E2H takes RES1 from. */
+const CPTR_EL2_OF_HOST = 0x0030_0000n | CPTR_EL2_RES1;
+/** TCR_EL2 without E2H: T0SZ to TG0, PS, TBI; RES1 bits 31 and 23. */
+const TCR_EL2_WRITABLE = 0x0017_ff3fn;
+const TCR_EL2_RES1 = 0x8080_0000n;
+/** All that is there without stage 2's extensions, E2H and RW apart, which says that EL1 is AArch64. */
+const HCR_EL2_WRITABLE = 0x3_7fff_ffffn;
+
+const ROWS: readonly SystemRegister[] = [
   // Identification
   register('MIDR_EL1', [3, 0, 0, 0, 0], IDENTIFICATION),
   register('MPIDR_EL1', [3, 0, 0, 0, 5], IDENTIFICATION),
-  register('REVIDR_EL1', [3, 0, 0, 0, 6], IDENTIFICATION),
-  ...ID_REGISTERS.map(([name, crm, op2]) => register(name, [3, 0, 0, crm, op2], IDENTIFICATION)),
+  register('REVIDR_EL1', [3, 0, 0, 0, 6], IDENTIFICATION, { el2Traps: [TID1] }),
+  ...ID_REGISTERS.map(([name, crm, op2]) =>
+    register(name, [3, 0, 0, crm, op2], IDENTIFICATION, { el2Traps: [TID3] }),
+  ),
   ...reservedIds(),
-  register('CCSIDR_EL1', [3, 1, 0, 0, 0], IDENTIFICATION),
-  register('CLIDR_EL1', [3, 1, 0, 0, 1], IDENTIFICATION),
-  register('AIDR_EL1', [3, 1, 0, 0, 7], IDENTIFICATION),
-  register('CSSELR_EL1', [3, 2, 0, 0, 0], storage(0xfn)),
-  register('CTR_EL0', [3, 3, 0, 0, 1], IDENTIFICATION, { el0: UCT }),
+  register('CCSIDR_EL1', [3, 1, 0, 0, 0], IDENTIFICATION, { el2Traps: [TID2] }),
+  register('CLIDR_EL1', [3, 1, 0, 0, 1], IDENTIFICATION, { el2Traps: [TID2] }),
+  register('AIDR_EL1', [3, 1, 0, 0, 7], IDENTIFICATION, { el2Traps: [TID1] }),
+  register('CSSELR_EL1', [3, 2, 0, 0, 0], storage(0xfn), { el2Traps: [TID2] }),
+  register('CTR_EL0', [3, 3, 0, 0, 1], IDENTIFICATION, { el0: UCT, el2Traps: [TID2] }),
   register('DCZID_EL0', [3, 3, 0, 0, 7], IDENTIFICATION),
 
   // Control and translation
-  register('SCTLR_EL1', [3, 0, 1, 0, 0], translation(SCTLR_EL1_WRITABLE, SCTLR_EL1_RESET)),
-  register('ACTLR_EL1', [3, 0, 1, 0, 1], storage(0n)),
-  register('CPACR_EL1', [3, 0, 1, 0, 2], storage(0x0030_0000n)),
-  register('TTBR0_EL1', [3, 0, 2, 0, 0], addressSpace()),
-  register('TTBR1_EL1', [3, 0, 2, 0, 1], addressSpace()),
-  register('TCR_EL1', [3, 0, 2, 0, 2], translation(0x7f_ffff_ffffn)),
-  register('MAIR_EL1', [3, 0, 10, 2, 0], translation()),
-  register('AMAIR_EL1', [3, 0, 10, 3, 0], storage(0n)),
-  register('CONTEXTIDR_EL1', [3, 0, 13, 0, 1], storage(LOW32)),
+  register(
+    'SCTLR_EL1',
+    [3, 0, 1, 0, 0],
+    translation(SCTLR_EL1_WRITABLE, SCTLR_EL1_RESET, { isDerivedFrom: true }),
+    { host: 'SCTLR_EL2', el2Traps: VIRTUAL_MEMORY },
+  ),
+  register('ACTLR_EL1', [3, 0, 1, 0, 1], storage(0n), { el2Traps: [TACR] }),
+  register('CPACR_EL1', [3, 0, 1, 0, 2], storage(0x0030_0000n, 0n, { isDerivedFrom: true }), {
+    host: 'CPTR_EL2',
+    el2Traps: [TCPAC],
+  }),
+  register('TTBR0_EL1', [3, 0, 2, 0, 0], addressSpace(), { host: 'TTBR0_EL2', el2Traps: VIRTUAL_MEMORY }),
+  register('TTBR1_EL1', [3, 0, 2, 0, 1], addressSpace(), { host: 'TTBR1_EL2', el2Traps: VIRTUAL_MEMORY }),
+  register('TCR_EL1', [3, 0, 2, 0, 2], translation(TCR_WRITABLE, 0n, TCR_FEATURES), {
+    host: 'TCR_EL2',
+    el2Traps: VIRTUAL_MEMORY,
+  }),
+  register('MAIR_EL1', [3, 0, 10, 2, 0], translation(), { host: 'MAIR_EL2', el2Traps: VIRTUAL_MEMORY }),
+  register('AMAIR_EL1', [3, 0, 10, 3, 0], storage(0n), { host: 'AMAIR_EL2', el2Traps: VIRTUAL_MEMORY }),
+  register('CONTEXTIDR_EL1', [3, 0, 13, 0, 1], storage(LOW32), {
+    host: 'CONTEXTIDR_EL2',
+    el2Traps: VIRTUAL_MEMORY,
+  }),
   register('PAR_EL1', [3, 0, 7, 4, 0], storage()),
 
   // Exceptions
-  register('SPSR_EL1', [3, 0, 4, 0, 0], storage(LOW32)),
-  register('ELR_EL1', [3, 0, 4, 0, 1], storage()),
+  register('SPSR_EL1', [3, 0, 4, 0, 0], storage(LOW32), { host: 'SPSR_EL2' }),
+  register('ELR_EL1', [3, 0, 4, 0, 1], storage(), { host: 'ELR_EL2' }),
   register('SP_EL0', [3, 0, 4, 1, 0], PSTATE),
   register('SPSel', [3, 0, 4, 2, 0], PSTATE),
   register('CurrentEL', [3, 0, 4, 2, 2], PSTATE, { access: 'ro' }),
-  register('AFSR0_EL1', [3, 0, 5, 1, 0], storage(0n)),
-  register('AFSR1_EL1', [3, 0, 5, 1, 1], storage(0n)),
-  register('ESR_EL1', [3, 0, 5, 2, 0], storage(LOW32)),
-  register('FAR_EL1', [3, 0, 6, 0, 0], storage()),
-  register('VBAR_EL1', [3, 0, 12, 0, 0], storage(0xffff_ffff_ffff_f800n)),
-  register('RVBAR_EL1', [3, 0, 12, 0, 1], ZERO, { access: 'ro' }),
+  register('AFSR0_EL1', [3, 0, 5, 1, 0], storage(0n), { host: 'AFSR0_EL2', el2Traps: VIRTUAL_MEMORY }),
+  register('AFSR1_EL1', [3, 0, 5, 1, 1], storage(0n), { host: 'AFSR1_EL2', el2Traps: VIRTUAL_MEMORY }),
+  register('ESR_EL1', [3, 0, 5, 2, 0], storage(LOW32), { host: 'ESR_EL2', el2Traps: VIRTUAL_MEMORY }),
+  register('FAR_EL1', [3, 0, 6, 0, 0], storage(), { host: 'FAR_EL2', el2Traps: VIRTUAL_MEMORY }),
+  register('VBAR_EL1', [3, 0, 12, 0, 0], storage(0xffff_ffff_ffff_f800n), { host: 'VBAR_EL2' }),
+  register('RVBAR_EL1', [3, 0, 12, 0, 1], ZERO, { access: 'ro', absentWith: 'EL2' }),
   register('ISR_EL1', [3, 0, 12, 1, 0], PSTATE, { access: 'ro' }),
 
   // Process state
@@ -254,16 +353,28 @@ export const SYSTEM_REGISTERS: readonly SystemRegister[] = [
   register('TPIDR_EL1', [3, 0, 13, 0, 4], storage()),
 
   // Generic timers
-  register('CNTKCTL_EL1', [3, 0, 14, 1, 0], storage(0x3ffn)),
+  register('CNTKCTL_EL1', [3, 0, 14, 1, 0], storage(0x3ffn), { host: 'CNTHCTL_EL2' }),
   register('CNTFRQ_EL0', [3, 3, 14, 0, 0], EXTERNAL, { el0: EL0PCTEN_OR_EL0VCTEN }),
-  register('CNTPCT_EL0', [3, 3, 14, 0, 1], EXTERNAL, { access: 'ro', el0: EL0PCTEN }),
-  register('CNTVCT_EL0', [3, 3, 14, 0, 2], EXTERNAL, { access: 'ro', el0: EL0VCTEN }),
-  register('CNTP_TVAL_EL0', [3, 3, 14, 2, 0], EXTERNAL, { el0: EL0PTEN }),
-  register('CNTP_CTL_EL0', [3, 3, 14, 2, 1], EXTERNAL, { el0: EL0PTEN }),
-  register('CNTP_CVAL_EL0', [3, 3, 14, 2, 2], EXTERNAL, { el0: EL0PTEN }),
-  register('CNTV_TVAL_EL0', [3, 3, 14, 3, 0], EXTERNAL, { el0: EL0VTEN }),
-  register('CNTV_CTL_EL0', [3, 3, 14, 3, 1], EXTERNAL, { el0: EL0VTEN }),
-  register('CNTV_CVAL_EL0', [3, 3, 14, 3, 2], EXTERNAL, { el0: EL0VTEN }),
+  register('CNTPCT_EL0', [3, 3, 14, 0, 1], EXTERNAL, { access: 'ro', el0: EL0PCTEN, el2Traps: [EL1PCTEN] }),
+  register('CNTVCT_EL0', [3, 3, 14, 0, 2], EXTERNAL, { access: 'ro', el0: EL0VCTEN, host: 'CNTPCT_EL0' }),
+  register('CNTP_TVAL_EL0', [3, 3, 14, 2, 0], EXTERNAL, {
+    el0: EL0PTEN,
+    host: 'CNTHP_TVAL_EL2',
+    el2Traps: [EL1PCEN],
+  }),
+  register('CNTP_CTL_EL0', [3, 3, 14, 2, 1], EXTERNAL, {
+    el0: EL0PTEN,
+    host: 'CNTHP_CTL_EL2',
+    el2Traps: [EL1PCEN],
+  }),
+  register('CNTP_CVAL_EL0', [3, 3, 14, 2, 2], EXTERNAL, {
+    el0: EL0PTEN,
+    host: 'CNTHP_CVAL_EL2',
+    el2Traps: [EL1PCEN],
+  }),
+  register('CNTV_TVAL_EL0', [3, 3, 14, 3, 0], EXTERNAL, { el0: EL0VTEN, host: 'CNTHV_TVAL_EL2' }),
+  register('CNTV_CTL_EL0', [3, 3, 14, 3, 1], EXTERNAL, { el0: EL0VTEN, host: 'CNTHV_CTL_EL2' }),
+  register('CNTV_CVAL_EL0', [3, 3, 14, 3, 2], EXTERNAL, { el0: EL0VTEN, host: 'CNTHV_CVAL_EL2' }),
 
   // GIC CPU interface, IHI0069 12.2, with 5 bits of priority. Undefined unless the machine has a GICv3.
   register('ICC_PMR_EL1', [3, 0, 4, 6, 0], EXTERNAL),
@@ -287,26 +398,119 @@ export const SYSTEM_REGISTERS: readonly SystemRegister[] = [
   register('ICC_IGRPEN0_EL1', [3, 0, 12, 12, 6], EXTERNAL),
   register('ICC_IGRPEN1_EL1', [3, 0, 12, 12, 7], EXTERNAL),
 
+  // EL2
+  register('VPIDR_EL2', [3, 4, 0, 0, 0], storage(LOW32)),
+  register('VMPIDR_EL2', [3, 4, 0, 0, 5], storage(0xff_c1ff_ffffn)),
+  register(
+    'SCTLR_EL2',
+    [3, 4, 1, 0, 0],
+    translation(SCTLR_EL2_WRITABLE, SCTLR_EL2_RES1, {
+      featureBits: { VHE: SCTLR_EL2_OF_HOST },
+      isDerivedFrom: true,
+    }),
+  ),
+  register('ACTLR_EL2', [3, 4, 1, 0, 1], storage(0n)),
+  register(
+    'HCR_EL2',
+    [3, 4, 1, 1, 0],
+    storage(HCR_EL2_WRITABLE, 1n << 31n, {
+      featureBits: { VHE: 1n << 34n },
+      invalidates: 'all translations',
+      isDerivedFrom: true,
+    }),
+  ),
+  // TPMCR, TPM, HPME, TDE, TDA, TDOSA, TDRA; HPMN.
+  register('MDCR_EL2', [3, 4, 1, 1, 1], storage(0xfffn)),
+  register(
+    'CPTR_EL2',
+    [3, 4, 1, 1, 2],
+    storage(CPTR_EL2_WRITABLE, CPTR_EL2_RES1, {
+      featureBits: { VHE: CPTR_EL2_OF_HOST },
+      isDerivedFrom: true,
+    }),
+  ),
+  // It traps accesses of AArch32 alone.
+  register('HSTR_EL2', [3, 4, 1, 1, 3], storage(0n)),
+  register('HACR_EL2', [3, 4, 1, 1, 7], storage(0n)),
+  register('TTBR0_EL2', [3, 4, 2, 0, 0], addressSpace()),
+  register('TTBR1_EL2', [3, 4, 2, 0, 1], addressSpace(), { feature: 'VHE' }),
+  register(
+    'TCR_EL2',
+    [3, 4, 2, 0, 2],
+    translation(TCR_EL2_WRITABLE, TCR_EL2_RES1, {
+      featureBits: {
+        VHE: TCR_WRITABLE,
+        HAFDBS: (3n << 21n) | TCR_FEATURES.featureBits.HAFDBS,
+        HPDS: (1n << 24n) | TCR_FEATURES.featureBits.HPDS,
+      },
+    }),
+  ),
+  register('VTTBR_EL2', [3, 4, 2, 1, 0], storage()),
+  register('VTCR_EL2', [3, 4, 2, 1, 2], storage(LOW32)),
+  register('SPSR_EL2', [3, 4, 4, 0, 0], storage(LOW32)),
+  register('ELR_EL2', [3, 4, 4, 0, 1], storage()),
+  register('SP_EL1', [3, 4, 4, 1, 0], PSTATE),
+  // Of AArch32's modes.
+  register('SPSR_irq', [3, 4, 4, 3, 0], ZERO),
+  register('SPSR_abt', [3, 4, 4, 3, 1], ZERO),
+  register('SPSR_und', [3, 4, 4, 3, 2], ZERO),
+  register('SPSR_fiq', [3, 4, 4, 3, 3], ZERO),
+  register('AFSR0_EL2', [3, 4, 5, 1, 0], storage(0n)),
+  register('AFSR1_EL2', [3, 4, 5, 1, 1], storage(0n)),
+  register('ESR_EL2', [3, 4, 5, 2, 0], storage(LOW32)),
+  register('FAR_EL2', [3, 4, 6, 0, 0], storage()),
+  register('HPFAR_EL2', [3, 4, 6, 0, 4], storage(0xff_ffff_fff0n)),
+  register('MAIR_EL2', [3, 4, 10, 2, 0], translation()),
+  register('AMAIR_EL2', [3, 4, 10, 3, 0], storage(0n)),
+  register('VBAR_EL2', [3, 4, 12, 0, 0], storage(0xffff_ffff_ffff_f800n)),
+  register('RVBAR_EL2', [3, 4, 12, 0, 1], ZERO, { access: 'ro' }),
+  register('CONTEXTIDR_EL2', [3, 4, 13, 0, 1], storage(LOW32), { feature: 'VHE' }),
+  register('TPIDR_EL2', [3, 4, 13, 0, 2], storage()),
+  register('CNTVOFF_EL2', [3, 4, 14, 0, 3], EXTERNAL),
+  // EL1PCTEN, EL1PCEN, EVNTEN, EVNTDIR, EVNTI; with E2H the layout of CNTKCTL_EL1, and EL1PCTEN, EL1PTEN above it.
+  register('CNTHCTL_EL2', [3, 4, 14, 1, 0], storage(0xffn, 3n, { featureBits: { VHE: 0xfffn } })),
+  register('CNTHP_TVAL_EL2', [3, 4, 14, 2, 0], EXTERNAL),
+  register('CNTHP_CTL_EL2', [3, 4, 14, 2, 1], EXTERNAL),
+  register('CNTHP_CVAL_EL2', [3, 4, 14, 2, 2], EXTERNAL),
+  register('CNTHV_TVAL_EL2', [3, 4, 14, 3, 0], EXTERNAL, { feature: 'VHE' }),
+  register('CNTHV_CTL_EL2', [3, 4, 14, 3, 1], EXTERNAL, { feature: 'VHE' }),
+  register('CNTHV_CVAL_EL2', [3, 4, 14, 3, 2], EXTERNAL, { feature: 'VHE' }),
+
   // Self-hosted debug: registers hold their values, nothing acts on them yet.
-  register('MDSCR_EL1', [2, 0, 0, 2, 2], storage(0xffff_ffffn)),
-  register('MDCCSR_EL0', [2, 3, 0, 1, 0], ZERO, { access: 'ro' }),
-  register('MDCCINT_EL1', [2, 0, 0, 2, 0], storage(LOW32)),
-  register('OSLAR_EL1', [2, 0, 1, 0, 4], ZERO, { access: 'wo' }),
-  register('OSLSR_EL1', [2, 0, 1, 1, 4], storage(0n, 0xan), { access: 'ro' }),
-  register('OSDLR_EL1', [2, 0, 1, 3, 4], storage(1n)),
-  register('OSDTRRX_EL1', [2, 0, 0, 0, 2], ZERO),
-  register('OSDTRTX_EL1', [2, 0, 0, 3, 2], ZERO),
-  register('OSECCR_EL1', [2, 0, 0, 6, 2], ZERO),
-  register('DBGPRCR_EL1', [2, 0, 1, 4, 4], ZERO),
-  register('DBGCLAIMSET_EL1', [2, 0, 7, 8, 6], storage(0n, 0xffn)),
-  register('DBGCLAIMCLR_EL1', [2, 0, 7, 9, 6], ZERO),
-  register('DBGAUTHSTATUS_EL1', [2, 0, 7, 14, 6], ZERO, { access: 'ro' }),
-  register('MDRAR_EL1', [2, 0, 1, 0, 0], ZERO, { access: 'ro' }),
-  ...numbered(6, (n) => register(`DBGBVR${n}_EL1`, [2, 0, 0, n, 4], storage())),
-  ...numbered(6, (n) => register(`DBGBCR${n}_EL1`, [2, 0, 0, n, 5], storage(LOW32))),
-  ...numbered(4, (n) => register(`DBGWVR${n}_EL1`, [2, 0, 0, n, 6], storage())),
-  ...numbered(4, (n) => register(`DBGWCR${n}_EL1`, [2, 0, 0, n, 7], storage(LOW32))),
+  register('MDSCR_EL1', [2, 0, 0, 2, 2], storage(0xffff_ffffn), { el2Traps: TDA }),
+  register('MDCCSR_EL0', [2, 3, 0, 1, 0], ZERO, { access: 'ro', el2Traps: TDA }),
+  register('MDCCINT_EL1', [2, 0, 0, 2, 0], storage(LOW32), { el2Traps: TDA }),
+  register('OSLAR_EL1', [2, 0, 1, 0, 4], ZERO, { access: 'wo', el2Traps: TDOSA }),
+  register('OSLSR_EL1', [2, 0, 1, 1, 4], storage(0n, 0xan), { access: 'ro', el2Traps: TDOSA }),
+  register('OSDLR_EL1', [2, 0, 1, 3, 4], storage(1n), { el2Traps: TDOSA }),
+  register('OSDTRRX_EL1', [2, 0, 0, 0, 2], ZERO, { el2Traps: TDA }),
+  register('OSDTRTX_EL1', [2, 0, 0, 3, 2], ZERO, { el2Traps: TDA }),
+  register('OSECCR_EL1', [2, 0, 0, 6, 2], ZERO, { el2Traps: TDA }),
+  register('DBGPRCR_EL1', [2, 0, 1, 4, 4], ZERO, { el2Traps: TDOSA }),
+  register('DBGCLAIMSET_EL1', [2, 0, 7, 8, 6], storage(0n, 0xffn), { el2Traps: TDA }),
+  register('DBGCLAIMCLR_EL1', [2, 0, 7, 9, 6], ZERO, { el2Traps: TDA }),
+  register('DBGAUTHSTATUS_EL1', [2, 0, 7, 14, 6], ZERO, { access: 'ro', el2Traps: TDA }),
+  register('MDRAR_EL1', [2, 0, 1, 0, 0], ZERO, { access: 'ro', el2Traps: TDRA }),
+  ...numbered(6, (n) => register(`DBGBVR${n}_EL1`, [2, 0, 0, n, 4], storage(), { el2Traps: TDA })),
+  ...numbered(6, (n) => register(`DBGBCR${n}_EL1`, [2, 0, 0, n, 5], storage(LOW32), { el2Traps: TDA })),
+  ...numbered(4, (n) => register(`DBGWVR${n}_EL1`, [2, 0, 0, n, 6], storage(), { el2Traps: TDA })),
+  ...numbered(4, (n) => register(`DBGWCR${n}_EL1`, [2, 0, 0, n, 7], storage(LOW32), { el2Traps: TDA })),
 ];
+
+/** `SCTLR_EL12`, `CNTP_CTL_EL02`: names for EL2 of what EL1's names mean to a guest. They differ in op1. */
+function aliases(): SystemRegister[] {
+  return ROWS.filter(({ host = '' }) => host.endsWith('_EL2')).map(({ name, encoding }) => ({
+    name: `${name}2`,
+    encoding: (encoding & ~(7 << 11)) | (5 << 11),
+    access: 'rw',
+    minEl: 2,
+    feature: 'VHE',
+    behind: { kind: 'alias', of: name },
+    storageIndex: -1,
+  }));
+}
+
+export const SYSTEM_REGISTERS: readonly SystemRegister[] = [...ROWS, ...aliases()];
 
 /** Number of 64-bit storage cells the table asks for. */
 export const STORAGE_COUNT = storageCount;
@@ -329,45 +533,71 @@ function operation(
   name: string,
   encoding: readonly [op1: number, crn: number, crm: number, op2: number],
   effect: SystemOperation['effect'],
-  el0?: SystemRegister['el0'],
+  access: Partial<Access> = {},
 ): SystemOperation {
+  const minEl = minElOf(encoding[0]);
   return {
     name,
     encoding: systemEncoding(1, ...encoding),
-    minEl: encoding[0] === 3 ? 0 : 1,
-    ...(el0 !== undefined ? { el0 } : {}),
+    minEl,
+    ...(minEl === 2 ? { feature: 'EL2' } : {}),
+    ...access,
     effect,
   };
 }
 
-/** TLBI operations of EL1: CRm 3 is Inner Shareable, 7 is this PE. */
+/** TLBI operations: CRm 3 is Inner Shareable, 7 is this PE; those of stage 2 alone have 0 and 4. */
 function tlbi(suffix: string, crm: number): SystemOperation[] {
+  const all = (name: string, op1: number, op2: number, m = crm, access?: Partial<Access>): SystemOperation =>
+    operation(`TLBI ${name}${suffix}`, [op1, 8, m, op2], 'invalidate translations', access);
+  const byAddress = (name: string, op1: number, op2: number, access?: Partial<Access>): SystemOperation =>
+    operation(`TLBI ${name}${suffix}`, [op1, 8, crm, op2], 'invalidate translations by address', access);
+  const el1 = { el2Traps: [TTLB] };
   return [
-    operation(`TLBI VMALLE1${suffix}`, [0, 8, crm, 0], 'invalidate translations'),
-    operation(`TLBI VAE1${suffix}`, [0, 8, crm, 1], 'invalidate translations by address'),
-    operation(`TLBI ASIDE1${suffix}`, [0, 8, crm, 2], 'invalidate translations'),
-    operation(`TLBI VAAE1${suffix}`, [0, 8, crm, 3], 'invalidate translations by address'),
-    operation(`TLBI VALE1${suffix}`, [0, 8, crm, 5], 'invalidate translations by address'),
-    operation(`TLBI VAALE1${suffix}`, [0, 8, crm, 7], 'invalidate translations by address'),
+    all('VMALLE1', 0, 0, crm, el1),
+    byAddress('VAE1', 0, 1, el1),
+    all('ASIDE1', 0, 2, crm, el1),
+    byAddress('VAAE1', 0, 3, el1),
+    byAddress('VALE1', 0, 5, el1),
+    byAddress('VAALE1', 0, 7, el1),
+    all('ALLE2', 4, 0),
+    byAddress('VAE2', 4, 1),
+    all('ALLE1', 4, 4),
+    byAddress('VALE2', 4, 5),
+    all('VMALLS12E1', 4, 6),
+    all('IPAS2E1', 4, 1, crm - 3),
+    all('IPAS2LE1', 4, 5, crm - 3),
   ];
 }
 
+/** AT S1E1R and its kind, for reads and for writes: the latter have 1 more in op2. */
+function at(name: string, op1: number, op2: number, el: 0 | 1 | 2, ofGuest?: true): SystemOperation[] {
+  return (['read', 'write'] as const).map((translate, write) =>
+    operation(`AT ${name}${translate === 'read' ? 'R' : 'W'}`, [op1, 7, 8, op2 + write], {
+      translate,
+      el,
+      ...(ofGuest ? { ofGuest } : {}),
+    }),
+  );
+}
+
 export const SYSTEM_OPERATIONS: readonly SystemOperation[] = [
-  operation('IC IALLUIS', [0, 7, 1, 0], 'invalidate instructions'),
-  operation('IC IALLU', [0, 7, 5, 0], 'invalidate instructions'),
-  operation('IC IVAU', [3, 7, 5, 1], { maintain: 'read' }, UCI),
-  operation('DC IVAC', [0, 7, 6, 1], { maintain: 'write' }),
-  operation('DC ISW', [0, 7, 6, 2], 'none'),
-  operation('DC CSW', [0, 7, 10, 2], 'none'),
-  operation('DC CISW', [0, 7, 14, 2], 'none'),
-  operation('DC ZVA', [3, 7, 4, 1], 'zero block', DZE),
-  operation('DC CVAC', [3, 7, 10, 1], { maintain: 'read' }, UCI),
-  operation('DC CVAU', [3, 7, 11, 1], { maintain: 'read' }, UCI),
-  operation('DC CIVAC', [3, 7, 14, 1], { maintain: 'read' }, UCI),
-  operation('AT S1E1R', [0, 7, 8, 0], { translate: 'read', el: 1 }),
-  operation('AT S1E1W', [0, 7, 8, 1], { translate: 'write', el: 1 }),
-  operation('AT S1E0R', [0, 7, 8, 2], { translate: 'read', el: 0 }),
-  operation('AT S1E0W', [0, 7, 8, 3], { translate: 'write', el: 0 }),
+  operation('IC IALLUIS', [0, 7, 1, 0], 'invalidate instructions', { el2Traps: [TPU] }),
+  operation('IC IALLU', [0, 7, 5, 0], 'invalidate instructions', { el2Traps: [TPU] }),
+  operation('IC IVAU', [3, 7, 5, 1], { maintain: 'read' }, { el0: UCI, el2Traps: [TPU] }),
+  operation('DC IVAC', [0, 7, 6, 1], { maintain: 'write' }, { el2Traps: [TPCP] }),
+  operation('DC ISW', [0, 7, 6, 2], 'none', { el2Traps: [TSW] }),
+  operation('DC CSW', [0, 7, 10, 2], 'none', { el2Traps: [TSW] }),
+  operation('DC CISW', [0, 7, 14, 2], 'none', { el2Traps: [TSW] }),
+  operation('DC ZVA', [3, 7, 4, 1], 'zero block', { el0: DZE, el2Traps: [TDZ] }),
+  operation('DC CVAC', [3, 7, 10, 1], { maintain: 'read' }, { el0: UCI, el2Traps: [TPCP] }),
+  operation('DC CVAU', [3, 7, 11, 1], { maintain: 'read' }, { el0: UCI, el2Traps: [TPU] }),
+  operation('DC CIVAC', [3, 7, 14, 1], { maintain: 'read' }, { el0: UCI, el2Traps: [TPCP] }),
+  ...at('S1E1', 0, 0, 1),
+  ...at('S1E0', 0, 2, 0),
+  ...at('S1E2', 4, 0, 2),
+  ...at('S12E1', 4, 4, 1, true),
+  ...at('S12E0', 4, 6, 0, true),
   ...tlbi('IS', 3),
   ...tlbi('', 7),
 ];

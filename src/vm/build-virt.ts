@@ -4,6 +4,7 @@ import type { ByteSink, Clock, FlashStorage } from '../bus/index.js';
 import type { FlashBank } from '../boards/ports.js';
 import { affinityOf, buildVirt as buildVirtBoard, VIRT_FLASH_GEOMETRY } from '../boards/virt.js';
 import type { CoreImage } from '../cpu/interpreter.js';
+import type { CpuModel } from '../cpu/models.js';
 import type { WasmEngine } from '../cpu/wasm-engine.js';
 import type { CfiFlashCounters } from '../devices/cfi-flash/cfi-flash.js';
 import { openFirmwareFile, openFlashFile } from '../host/node/flash-file.js';
@@ -25,6 +26,7 @@ interface VirtHardwareOptions {
   readonly cpuCount: number;
   readonly gicVersion: 2 | 3;
   readonly epochSeconds: number;
+  readonly cpu: CpuModel;
   readonly core: CoreImage;
   readonly clock: Clock;
   readonly trace: Trace;
@@ -45,6 +47,7 @@ export function buildVirt(options: VirtHardwareOptions): VirtHardware {
     try {
       const processors = buildProcessors({
         cpuAffinities: Array.from({ length: cpuCount }, (_, cpu) => affinityOf(cpu)),
+        cpu: options.cpu,
         core: options.core,
         directBytes: [BANK_BYTES, BANK_BYTES],
         memoryBytes,
@@ -57,6 +60,7 @@ export function buildVirt(options: VirtHardwareOptions): VirtHardware {
           ramBytes: memoryBytes,
           gicVersion: options.gicVersion,
           cpuCount,
+          cpu: options.cpu,
           flash: [
             { writableBytes: 0, commitPolicy: options.flashCommit },
             { writableBytes: variables.writableBytes, commitPolicy: options.flashCommit },

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type { CoreImage, HandlerIndex } from '../cpu/interpreter.js';
 import { generateCore } from '../cpu/interpreter.js';
 import type { CpuModel } from '../cpu/models.js';
+import { hasFeature } from '../cpu/models.js';
 import { A64 } from '../isa/a64.js';
 
 const DIST = fileURLToPath(new URL('..', import.meta.url));
@@ -15,7 +16,8 @@ const DIST = fileURLToPath(new URL('..', import.meta.url));
 const SOURCES = ['wasm', 'isa', 'isa/fp', 'isa/groups', 'cpu'];
 
 export function coreImagePaths(model: CpuModel): { readonly module: string; readonly handlers: string } {
-  return { module: `${DIST}cpu/core-${model.name}.wasm`, handlers: `${DIST}cpu/core-${model.name}.json` };
+  const name = `${DIST}cpu/core-${model.name}${hasFeature(model, 'EL2') ? '-el2' : ''}`;
+  return { module: `${name}.wasm`, handlers: `${name}.json` };
 }
 
 function modified(path: string): number {

@@ -1,6 +1,7 @@
 import { MIB, NO_TRACE, UserError } from '../base/index.js';
 import type { CoreImage } from '../cpu/interpreter.js';
-import { CORTEX_A57 } from '../cpu/models.js';
+import type { CpuModel } from '../cpu/models.js';
+import { CORTEX_A57, withEl2 } from '../cpu/models.js';
 import { nodeLoop } from '../host/node/event-loop.js';
 import type { VirtHardware } from './build-virt.js';
 import { buildVirt } from './build-virt.js';
@@ -39,6 +40,11 @@ export interface MachineOptions {
   readonly memoryBytes?: number;
   /** Number of CPUs, 1 to 8; 1 when left out. They take turns on one thread of the host. */
   readonly cpus?: number;
+  /**
+   * The CPUs have EL2 and start there, and firmware calls are by SMC: for hypervisors, and for systems that are to be
+   * booted at EL2. False when left out. There is no stage 2 translation, so a hypervisor's guests won't run.
+   */
+  readonly el2?: boolean;
   /** Interrupt controller, `gicv3` when left out. */
   readonly irqchip?: 'gicv2' | 'gicv3';
   /**
@@ -85,7 +91,12 @@ export interface MachineOptions {
  */
 // eslint-disable-next-line @typescript-eslint/require-await -- Building will wait for compilation and for workers.
 export async function createMachine(options: MachineOptions): Promise<Machine> {
-  return assembleMachine(options, coreImage(CORTEX_A57)).machine;
+  return assembleMachine(options, coreImage(cpuModelOf(options))).machine;
+}
+
+/** The CPU that `options` ask for. */
+function cpuModelOf({ el2 = false }: MachineOptions): CpuModel {
+  return el2 ? withEl2(CORTEX_A57) : CORTEX_A57;
 }
 
 /** `createMachine` with a core module of one's choice and a look inside, for tools. */
@@ -126,6 +137,7 @@ export function assembleMachine(
     flashCommit: options.flashCommit ?? 'quiet',
     memoryBytes,
     cpuCount,
+    cpu: cpuModelOf(options),
     core,
     gicVersion: options.irqchip === 'gicv2' ? 2 : 3,
     epochSeconds: Math.floor(startTime.getTime() / 1000),

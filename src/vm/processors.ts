@@ -5,7 +5,7 @@ import type { DeviceAccesses, DirectMap, DmaPort } from '../bus/index.js';
 import type { Board, BoardPorts } from '../boards/ports.js';
 import { GuestMemory } from '../cpu/guest-memory.js';
 import type { CoreImage } from '../cpu/interpreter.js';
-import { CORTEX_A57 } from '../cpu/models.js';
+import type { CpuModel } from '../cpu/models.js';
 import type { DirectRegion, FirmwareResult } from '../cpu/wasm-engine.js';
 import { WasmEngine } from '../cpu/wasm-engine.js';
 import type { DeviceStatistics, PowerLatch } from './machine.js';
@@ -24,7 +24,8 @@ export interface Processors extends Pick<BoardPorts, 'currentCpu' | 'cpuLines' |
 interface ProcessorOptions {
   /** Aff3 to Aff0 of each CPU's MPIDR_EL1, in the register's places. */
   readonly cpuAffinities: readonly bigint[];
-  /** The core module, for a Cortex-A57. */
+  readonly cpu: CpuModel;
+  /** The core module for that CPU. */
   readonly core: CoreImage;
   /** Sizes of the direct memory that devices will ask for, in the order in which they do, in bytes. */
   readonly directBytes: readonly number[];
@@ -34,7 +35,7 @@ interface ProcessorOptions {
 }
 
 export function buildProcessors(options: ProcessorOptions): Processors {
-  const { cpuAffinities, core, directBytes, memoryBytes, trace, power } = options;
+  const { cpuAffinities, cpu: model, core, directBytes, memoryBytes, trace, power } = options;
   const memory = new GuestMemory([memoryBytes, ...directBytes]);
   const addressSpace = new AddressSpace(trace);
   let board: Board | undefined;
@@ -45,7 +46,7 @@ export function buildProcessors(options: ProcessorOptions): Processors {
     x: readonly [bigint, bigint, bigint, bigint],
     setX0: (value: bigint) => void,
   ): FirmwareResult => {
-    if (!board || conduit !== 'hvc') return 'undefined';
+    if (!board || conduit !== board.psciConduit) return 'undefined';
     const { x0, next } = board.psci.call(cpu, x);
     setX0(x0);
     // CPU_OFF stops one of several.
@@ -59,7 +60,7 @@ export function buildProcessors(options: ProcessorOptions): Processors {
     firmwareCall,
     trace,
   };
-  const engine = new WasmEngine(memory, CORTEX_A57, core, ports, cpuAffinities);
+  const engine = new WasmEngine(memory, model, core, ports, cpuAffinities);
 
   let directCount = 0;
   return {
