@@ -15,7 +15,7 @@ import { CORTEX_A57 } from '#v8a/cpu/models.js';
 import { TIMER_REGISTERS } from '#v8a/devices/generic-timer.js';
 import { ICC_REGISTERS } from '#v8a/devices/gic/gicv3.js';
 import { A64_GROUPS } from '#v8a/isa/a64.js';
-import type { Row } from '#v8a/isa/row.js';
+import type { Row, Status } from '#v8a/isa/row.js';
 import { SYSTEM_OPERATIONS, SYSTEM_REGISTERS } from '#v8a/isa/system-registers.js';
 import type { SystemOperation, SystemRegister } from '#v8a/isa/system-registers.js';
 
@@ -35,38 +35,38 @@ const isDone = (row: Row): boolean => row.status === 'done';
 
 // ---- instructions
 
+/** What the statuses of rows are called here. */
+const STATUS_TEXT: Readonly<Record<Status, string>> = {
+  done: '',
+  trapped: 'trapped',
+  'not advertised': 'not advertised',
+  unimplemented: '**not done**',
+};
+const STATUSES = ['done', 'trapped', 'not advertised', 'unimplemented'] as const;
+
 function instructions(): string {
   const all = A64_GROUPS.flatMap(({ rows }) => rows);
-  const counts = (rows: readonly Row[]): string[] => {
-    const done = rows.filter(isDone).length;
-    return [`${done}`, `${rows.length - done}`];
-  };
-  const missing = A64_GROUPS.filter(({ rows }) => !rows.every(isDone)).map(
-    ({ title, rows }) =>
-      `**${title}**: ${rows
-        .filter((row) => !isDone(row))
-        .map((row) => row.name)
-        .join('; ')}.`,
-  );
+  const present = STATUSES.filter((status) => all.some((row) => row.status === status));
+  const counts = (rows: readonly Row[]): string[] =>
+    present.map((status) => `${rows.filter((row) => row.status === status).length}`);
   const groups = A64_GROUPS.map(
     ({ title, rows }) =>
       `### ${title}\n\n${table(
         ['Instruction', 'Encoding', 'Clause', ''],
-        rows.map((row) => [row.name, code(row.bits), row.spec, isDone(row) ? '' : 'not done']),
+        rows.map((row) => [row.name, code(row.bits), row.spec, STATUS_TEXT[row.status]]),
       )}`,
   );
   return `## Instructions
 
-One row is one definition: an instruction of the manual, a variant of one, or several that share an encoding.
+One row is one definition: an instruction of the manual, a variant of one, or several that share an encoding. Together
+they are all encodings of DDI0487 issue J.a; every other word is unallocated. _Trapped_: raises Undefined, as the
+architecture has it, since the state that the instruction needs cannot be reached here. _Not advertised_: belongs to a
+feature that no CPU model has, and raises Undefined.
 
 ${table(
-  ['Group', 'Done', 'Not done'],
+  ['Group', ...present.map((status) => (status === 'unimplemented' ? 'not done' : status))],
   [...A64_GROUPS.map(({ title, rows }) => [title, ...counts(rows)]), ['All', ...counts(all)]],
 )}
-
-### Not done
-
-${missing.join('\n\n')}
 
 ${groups.join('\n\n')}`;
 }
@@ -283,7 +283,7 @@ const page = `<!-- Written by \`npm run docs\` (scripts/conformance.ts); changes
 
 From the tables that the machine is made of. DDI0487 is the Arm Architecture Reference Manual for A-profile.
 
-- [Instructions](#instructions): ${rows.filter(isDone).length} of ${rows.length} rows done. The others raise Undefined, as does every encoding that is not
+- [Instructions](#instructions): ${rows.filter(isDone).length} of ${rows.length} rows done; the others raise Undefined, as does every encoding that is not
   listed; \`v8a run --trace guest-errors\` names each that a guest executes.
 - [System registers](#system-registers) and [system operations](#system-operations): ${SYSTEM_REGISTERS.length} and ${SYSTEM_OPERATIONS.length}.
 - [Deviations](#deviations): ${allDeviations.length} places where a guest could notice that v8a isn't the part.

@@ -6,6 +6,7 @@ import { hex, invariant } from '../base/index.js';
 import type { Trace } from '../base/index.js';
 import type { AddressSpace, AccessSize, DirectMap, DmaPort, SystemRegisterPort } from '../bus/index.js';
 import { A64 } from '../isa/a64.js';
+import type { Row } from '../isa/row.js';
 import { SYSTEM_REGISTERS } from '../isa/system-registers.js';
 import { webAssembly } from '../wasm/host.js';
 import type { Engine, RunExit } from './engine.js';
@@ -502,15 +503,20 @@ export class WasmEngine implements Engine {
     const word = this.#view.getUint32(p, true);
     const offset = p % PAGE_SIZE;
     const { row, handler } = this.#handlers.find(word, offset);
-    if (handler === HANDLER.undefined) this.#reportUndefined(word, row?.name);
+    if (handler === HANDLER.undefined) this.#reportUndefined(word, row);
     this.#view.setUint16(this.#tableOf(p) + (offset >> 2) * 2, handler, true);
   }
 
-  #reportUndefined(word: number, name: string | undefined): void {
+  #reportUndefined(word: number, row: Row | undefined): void {
+    const named = row && `${row.name} (${hex(word, 8)})`;
     const what =
-      name === undefined
+      named === undefined
         ? `unallocated instruction ${hex(word, 8)}`
-        : `unimplemented instruction ${name} (${hex(word, 8)})`;
+        : row?.status === 'unimplemented'
+          ? `unimplemented instruction ${named}`
+          : row?.status === 'trapped'
+            ? `instruction ${named}, which is undefined here`
+            : `instruction ${named}, which a ${this.#model.name} does not have`;
     if (this.#reported.has(what)) return;
     this.#reported.add(what);
     if (this.#ports.trace.on('guest-errors')) this.#ports.trace.event('guest-errors', what);

@@ -6,6 +6,7 @@ import { DATA_PROCESSING_REGISTER } from './groups/data-processing-register.js';
 import { FLOATING_POINT } from './groups/floating-point.js';
 import { LOADS_STORES_SIMD } from './groups/loads-stores-simd.js';
 import { LOADS_STORES } from './groups/loads-stores.js';
+import { NOT_ADVERTISED } from './groups/not-advertised.js';
 import { SIMD_COPY } from './groups/simd-copy.js';
 import { SIMD_CRYPTO } from './groups/simd-crypto.js';
 import { SIMD_MULTIPLY } from './groups/simd-multiply.js';
@@ -41,6 +42,7 @@ export const A64_GROUPS: readonly InstructionGroup[] = [
   { title: 'Advanced SIMD three different and by indexed element', rows: SIMD_MULTIPLY },
   { title: 'Advanced SIMD shift by immediate', rows: SIMD_SHIFT_IMMEDIATE },
   { title: 'Cryptographic Extension', rows: SIMD_CRYPTO },
+  { title: 'Extensions that no CPU model has', rows: NOT_ADVERTISED },
 ];
 
 export const A64 = new Decoder(A64_GROUPS.flatMap((group) => group.rows));

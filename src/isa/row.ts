@@ -102,12 +102,21 @@ export interface FieldLayout {
   readonly isStatic: boolean;
 }
 
+/**
+ * What becomes of an encoding. All but `done` raise Undefined:
+ *
+ * - `trapped`: as the architecture has it, since the state that the instruction needs cannot be reached here;
+ * - `not advertised`: it belongs to a feature that no CPU model has;
+ * - `unimplemented`: it ought to be done.
+ */
+export type Status = 'done' | 'trapped' | 'not advertised' | 'unimplemented';
+
 /** A row as the consumers see it. */
 export interface Row {
   readonly name: string;
   readonly bits: string;
   readonly spec: string;
-  readonly status: 'done' | 'unimplemented';
+  readonly status: Status;
   /** A word belongs to the row if `(word & mask) === match` and `accepts(word)`. Unsigned. */
   readonly mask: number;
   readonly match: number;
@@ -233,18 +242,33 @@ export function insn<
  * An encoding that is known and raises Undefined for now; it keeps its place in the conformance page. `constraint` as in
  * `RowDefinition`.
  */
-export function unimplemented(
+export const unimplemented = undefinedRow('unimplemented');
+/** An encoding of a feature that no CPU model has. */
+export const notAdvertised = undefinedRow('not advertised');
+/** An encoding that is undefined outside a state that is never reached here. */
+export const trapped = undefinedRow('trapped');
+
+type Constraint = (fields: Readonly<Record<string, number>>) => boolean;
+
+function undefinedRow(
+  status: Exclude<Status, 'done'>,
+): (name: string, bits: string, spec: string, constraint?: Constraint) => Row {
+  return (name, bits, spec, constraint) => rowWithoutMeaning(status, name, bits, spec, constraint);
+}
+
+function rowWithoutMeaning(
+  status: Status,
   name: string,
   bits: string,
   spec: string,
-  constraint?: (fields: Readonly<Record<string, number>>) => boolean,
+  constraint: Constraint | undefined,
 ): Row {
   const { mask, match, fields } = parseBits(name, bits, []);
   return {
     name,
     bits,
     spec,
-    status: 'unimplemented',
+    status,
     mask,
     match,
     fields,

@@ -1,7 +1,7 @@
 /** Branches and exception generation. DDI0487 C4.1.93, and C4.1.1 (UDF). */
 import { add, and, eqz, i32, i64, shl } from '../../wasm/expr.js';
 import type { I32 } from '../../wasm/expr.js';
-import { insn, unimplemented } from '../row.js';
+import { insn, notAdvertised, trapped } from '../row.js';
 import { CONDITION_NAMES, immHex, reg, signed, target } from '../text.js';
 
 const INSTRUCTION_BYTES = 4;
@@ -29,7 +29,7 @@ export const BRANCHES = [
       s.branchIf(s.condition(cond), imm19);
     },
   }),
-  unimplemented('BC.cond (FEAT_HBC)', '0101010 0 imm19:19 1 cond:4', 'DDI0487 C6.2'),
+  notAdvertised('BC.cond (FEAT_HBC)', '0101010 0 imm19:19 1 cond:4', 'DDI0487 C6.2'),
   insn('B', {
     bits: '000101 imm26:26|label',
     spec: 'DDI0487 C6.2',
@@ -105,13 +105,14 @@ export const BRANCHES = [
       s.eret();
     },
   }),
-  unimplemented('DRPS', '1101011 0101 11111 000000 11111 00000', 'DDI0487 C6.2'),
-  unimplemented('BRAA, BRAB (FEAT_PAuth)', '1101011 1000 11111 00001 M Xn:5 Xm:5', 'DDI0487 C6.2'),
-  unimplemented('BLRAA, BLRAB (FEAT_PAuth)', '1101011 1001 11111 00001 M Xn:5 Xm:5', 'DDI0487 C6.2'),
-  unimplemented('BRAAZ, BRABZ (FEAT_PAuth)', '1101011 0000 11111 00001 M Xn:5 11111', 'DDI0487 C6.2'),
-  unimplemented('BLRAAZ, BLRABZ (FEAT_PAuth)', '1101011 0001 11111 00001 M Xn:5 11111', 'DDI0487 C6.2'),
-  unimplemented('RETAA, RETAB (FEAT_PAuth)', '1101011 0010 11111 00001 M 11111 11111', 'DDI0487 C6.2'),
-  unimplemented('ERETAA, ERETAB (FEAT_PAuth)', '1101011 0100 11111 00001 M 11111 11111', 'DDI0487 C6.2'),
+  // DRPS and DCPS are undefined outside Debug state (DDI0487 H2), which nothing enters.
+  trapped('DRPS', '1101011 0101 11111 000000 11111 00000', 'DDI0487 C6.2'),
+  notAdvertised('BRAA, BRAB (FEAT_PAuth)', '1101011 1000 11111 00001 M Xn:5 Xm:5', 'DDI0487 C6.2'),
+  notAdvertised('BLRAA, BLRAB (FEAT_PAuth)', '1101011 1001 11111 00001 M Xn:5 Xm:5', 'DDI0487 C6.2'),
+  notAdvertised('BRAAZ, BRABZ (FEAT_PAuth)', '1101011 0000 11111 00001 M Xn:5 11111', 'DDI0487 C6.2'),
+  notAdvertised('BLRAAZ, BLRABZ (FEAT_PAuth)', '1101011 0001 11111 00001 M Xn:5 11111', 'DDI0487 C6.2'),
+  notAdvertised('RETAA, RETAB (FEAT_PAuth)', '1101011 0010 11111 00001 M 11111 11111', 'DDI0487 C6.2'),
+  notAdvertised('ERETAA, ERETAB (FEAT_PAuth)', '1101011 0100 11111 00001 M 11111 11111', 'DDI0487 C6.2'),
   insn('SVC', {
     bits: '11010100 000 imm16:16 000 01',
     spec: 'DDI0487 C6.2',
@@ -152,8 +153,8 @@ export const BRANCHES = [
       s.hlt(s.imm(imm16));
     },
   }),
-  unimplemented('DCPS1', '11010100 101 imm16:16 000 01', 'DDI0487 C6.2'),
-  unimplemented('DCPS2', '11010100 101 imm16:16 000 10', 'DDI0487 C6.2'),
-  unimplemented('DCPS3', '11010100 101 imm16:16 000 11', 'DDI0487 C6.2'),
-  unimplemented('TCANCEL (FEAT_TME)', '11010100 011 imm16:16 000 00', 'DDI0487 C6.2'),
+  trapped('DCPS1', '11010100 101 imm16:16 000 01', 'DDI0487 C6.2'),
+  trapped('DCPS2', '11010100 101 imm16:16 000 10', 'DDI0487 C6.2'),
+  trapped('DCPS3', '11010100 101 imm16:16 000 11', 'DDI0487 C6.2'),
+  notAdvertised('TCANCEL (FEAT_TME)', '11010100 011 imm16:16 000 00', 'DDI0487 C6.2'),
 ];

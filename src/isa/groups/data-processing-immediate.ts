@@ -18,7 +18,7 @@ import {
 import type { Int } from '../../wasm/expr.js';
 import { bitMask, isBitMask } from '../bit-masks.js';
 import { atWidth, immAtWidth } from '../operands.js';
-import { insn, unimplemented } from '../row.js';
+import { insn, notAdvertised } from '../row.js';
 import { immHex, reg, regSp, signed, target } from '../text.js';
 
 const LOGICAL_NAMES = ['and', 'orr', 'eor', 'ands'] as const;
@@ -104,8 +104,8 @@ export const DATA_PROCESSING_IMMEDIATE = [
       s.setR(Rd, (op === 1 ? sub : add)(a, b));
     },
   }),
-  unimplemented('ADDG, SUBG (FEAT_MTE)', '1 op 0 100011 0 uimm6:6 00 uimm4:4 Xn:5 Xd:5', 'DDI0487 C6.2'),
-  unimplemented(
+  notAdvertised('ADDG, SUBG (FEAT_MTE)', '1 op 0 100011 0 uimm6:6 00 uimm4:4 Xn:5 Xd:5', 'DDI0487 C6.2'),
+  notAdvertised(
     'SMAX, UMAX, SMIN, UMIN (immediate) (FEAT_CSSC)',
     'sf 0 0 1000111 00 op:2 imm8:8 Rn:5 Rd:5',
     'DDI0487 C6.2',

@@ -41,7 +41,7 @@ import {
   shifted,
   signBit,
 } from '../operands.js';
-import { insn, unimplemented } from '../row.js';
+import { insn, notAdvertised, unimplemented } from '../row.js';
 import type { ImmField, RegField } from '../row.js';
 import type { Condition, Stage } from '../stage.js';
 import { CONDITION_NAMES, immHex, reg, regSp } from '../text.js';
@@ -434,18 +434,18 @@ export const DATA_PROCESSING_REGISTER = [
       s.setW(Rd, crc(s, CRC_POLYNOMIALS[C] ?? 0, sz, extU(s.w(Rn)), s.x(Rm)));
     },
   }),
-  unimplemented('SUBP (FEAT_MTE)', '1 0 0 11010110 Xm:5 000000 Xn:5 Xd:5', 'DDI0487 C6.2'),
-  unimplemented('SUBPS (FEAT_MTE)', '1 0 1 11010110 Xm:5 000000 Xn:5 Xd:5', 'DDI0487 C6.2'),
-  unimplemented('IRG (FEAT_MTE)', '1 0 0 11010110 Xm:5 000100 Xn:5 Xd:5', 'DDI0487 C6.2'),
-  unimplemented('GMI (FEAT_MTE)', '1 0 0 11010110 Xm:5 000101 Xn:5 Xd:5', 'DDI0487 C6.2'),
-  unimplemented('PACGA (FEAT_PAuth)', '1 0 0 11010110 Xm:5 001100 Xn:5 Xd:5', 'DDI0487 C6.2'),
-  unimplemented(
+  notAdvertised('SUBP (FEAT_MTE)', '1 0 0 11010110 Xm:5 000000 Xn:5 Xd:5', 'DDI0487 C6.2'),
+  notAdvertised('SUBPS (FEAT_MTE)', '1 0 1 11010110 Xm:5 000000 Xn:5 Xd:5', 'DDI0487 C6.2'),
+  notAdvertised('IRG (FEAT_MTE)', '1 0 0 11010110 Xm:5 000100 Xn:5 Xd:5', 'DDI0487 C6.2'),
+  notAdvertised('GMI (FEAT_MTE)', '1 0 0 11010110 Xm:5 000101 Xn:5 Xd:5', 'DDI0487 C6.2'),
+  notAdvertised('PACGA (FEAT_PAuth)', '1 0 0 11010110 Xm:5 001100 Xn:5 Xd:5', 'DDI0487 C6.2'),
+  notAdvertised(
     'SMAX, UMAX, SMIN, UMIN (register) (FEAT_CSSC)',
     'sf 0 0 11010110 Rm:5 0110 op:2 Rn:5 Rd:5',
     'DDI0487 C6.2',
   ),
-  unimplemented('ABS (FEAT_CSSC)', 'sf 1 0 11010110 00000 001000 Rn:5 Rd:5', 'DDI0487 C6.2'),
-  unimplemented('CTZ, CNT (FEAT_CSSC)', 'sf 1 0 11010110 00000 00011 op Rn:5 Rd:5', 'DDI0487 C6.2'),
+  notAdvertised('ABS (FEAT_CSSC)', 'sf 1 0 11010110 00000 001000 Rn:5 Rd:5', 'DDI0487 C6.2'),
+  notAdvertised('CTZ, CNT (FEAT_CSSC)', 'sf 1 0 11010110 00000 00011 op Rn:5 Rd:5', 'DDI0487 C6.2'),
   insn('REV', {
     bits: 'sf 1 0 11010110 00000 00001 opc0 Rn:5 Rd:5',
     spec: 'DDI0487 C6.2',
@@ -476,15 +476,15 @@ export const DATA_PROCESSING_REGISTER = [
       if (operation) s.setR(Rd, operation.of(s, s.r(sf, Rn)));
     },
   }),
-  unimplemented(
+  notAdvertised(
     'PACIA, PACIB, PACDA, PACDB, AUTIA, AUTIB, AUTDA, AUTDB (FEAT_PAuth)',
     '1 1 0 11010110 00001 000 op:3 Xn:5 Xd:5',
     'DDI0487 C6.2',
   ),
-  unimplemented(
+  notAdvertised(
     'PACIZA, PACIZB, PACDZA, PACDZB, AUTIZA, AUTIZB, AUTDZA, AUTDZB (FEAT_PAuth)',
     '1 1 0 11010110 00001 001 op:3 11111 Xd:5',
     'DDI0487 C6.2',
   ),
-  unimplemented('XPACI, XPACD (FEAT_PAuth)', '1 1 0 11010110 00001 01000 D 11111 Xd:5', 'DDI0487 C6.2'),
+  notAdvertised('XPACI, XPACD (FEAT_PAuth)', '1 1 0 11010110 00001 01000 D 11111 Xd:5', 'DDI0487 C6.2'),
 ];

@@ -16,7 +16,7 @@ import { add, and, extU, i64, or, shl, shrU, wrap } from '../../wasm/expr.js';
 import type { I64 } from '../../wasm/expr.js';
 import { extractLane } from '../../wasm/simd.js';
 import { extended, EXTEND_NAMES, isExtendedFromX } from '../operands.js';
-import { insn, unimplemented } from '../row.js';
+import { insn, notAdvertised, unimplemented } from '../row.js';
 import type { ImmField, RegField } from '../row.js';
 import type { AccessOptions, SizeLog2, Stage } from '../stage.js';
 import { reg, regSp, signed, target } from '../text.js';
@@ -440,15 +440,15 @@ export const LOADS_STORES = [
     'size:2 111 0 00 1 0 1 xxxxx 1 100 00 Rn:5|sp Rt:5',
     'DDI0487 C6.2',
   ),
-  unimplemented('ST64B (FEAT_LS64)', '11 111 0 00 0 0 1 11111 1 001 00 Rn:5|sp Rt:5', 'DDI0487 C6.2'),
-  unimplemented('ST64BV (FEAT_LS64_V)', '11 111 0 00 0 0 1 Rs:5 1 011 00 Rn:5|sp Rt:5', 'DDI0487 C6.2'),
-  unimplemented(
+  notAdvertised('ST64B (FEAT_LS64)', '11 111 0 00 0 0 1 11111 1 001 00 Rn:5|sp Rt:5', 'DDI0487 C6.2'),
+  notAdvertised('ST64BV (FEAT_LS64_V)', '11 111 0 00 0 0 1 Rs:5 1 011 00 Rn:5|sp Rt:5', 'DDI0487 C6.2'),
+  notAdvertised(
     'ST64BV0 (FEAT_LS64_ACCDATA)',
     '11 111 0 00 0 0 1 Rs:5 1 010 00 Rn:5|sp Rt:5',
     'DDI0487 C6.2',
   ),
-  unimplemented('LD64B (FEAT_LS64)', '11 111 0 00 0 0 1 11111 1 101 00 Rn:5|sp Rt:5', 'DDI0487 C6.2'),
-  unimplemented('LDRAA, LDRAB (FEAT_PAuth)', '11 111 0 00 M S 1 imm9:9 W 1 Rn:5|sp Rt:5', 'DDI0487 C6.2'),
+  notAdvertised('LD64B (FEAT_LS64)', '11 111 0 00 0 0 1 11111 1 101 00 Rn:5|sp Rt:5', 'DDI0487 C6.2'),
+  notAdvertised('LDRAA, LDRAB (FEAT_PAuth)', '11 111 0 00 M S 1 imm9:9 W 1 Rn:5|sp Rt:5', 'DDI0487 C6.2'),
   unimplemented(
     'STLUR and its kind (FEAT_LRCPC2)',
     'size:2 011001 00 0 imm9:9 00 Rn:5|sp Rt:5',
@@ -465,35 +465,35 @@ export const LOADS_STORES = [
     'DDI0487 C6.2',
   ),
   unimplemented('LDAPURSW (FEAT_LRCPC2)', '10 011001 10 0 imm9:9 00 Rn:5|sp Rt:5', 'DDI0487 C6.2'),
-  unimplemented('STGP (post-index) (FEAT_MTE)', '01 101 0 0 01 0 imm7:7 Xt2:5 Xn:5 Xt:5', 'DDI0487 C6.2'),
-  unimplemented(
+  notAdvertised('STGP (post-index) (FEAT_MTE)', '01 101 0 0 01 0 imm7:7 Xt2:5 Xn:5 Xt:5', 'DDI0487 C6.2'),
+  notAdvertised(
     'STGP (offset and pre-index) (FEAT_MTE)',
     '01 101 0 0 1 isPre 0 imm7:7 Xt2:5 Xn:5 Xt:5',
     'DDI0487 C6.2',
   ),
   ...['STG', 'STZG', 'ST2G', 'STZ2G'].flatMap((name, opc) => [
-    unimplemented(
+    notAdvertised(
       `${name} (post-index) (FEAT_MTE)`,
       `11011001 ${opc.toString(2).padStart(2, '0')} 1 imm9:9 01 Xn:5 Xt:5`,
       'DDI0487 C6.2',
     ),
-    unimplemented(
+    notAdvertised(
       `${name} (offset and pre-index) (FEAT_MTE)`,
       `11011001 ${opc.toString(2).padStart(2, '0')} 1 imm9:9 1 isPre Xn:5 Xt:5`,
       'DDI0487 C6.2',
     ),
   ]),
-  unimplemented('STZGM (FEAT_MTE)', '11011001 00 1 000000000 00 Xn:5 Xt:5', 'DDI0487 C6.2'),
-  unimplemented('LDG (FEAT_MTE)', '11011001 01 1 imm9:9 00 Xn:5 Xt:5', 'DDI0487 C6.2'),
-  unimplemented('STGM (FEAT_MTE)', '11011001 10 1 000000000 00 Xn:5 Xt:5', 'DDI0487 C6.2'),
-  unimplemented('LDGM (FEAT_MTE)', '11011001 11 1 000000000 00 Xn:5 Xt:5', 'DDI0487 C6.2'),
+  notAdvertised('STZGM (FEAT_MTE)', '11011001 00 1 000000000 00 Xn:5 Xt:5', 'DDI0487 C6.2'),
+  notAdvertised('LDG (FEAT_MTE)', '11011001 01 1 imm9:9 00 Xn:5 Xt:5', 'DDI0487 C6.2'),
+  notAdvertised('STGM (FEAT_MTE)', '11011001 10 1 000000000 00 Xn:5 Xt:5', 'DDI0487 C6.2'),
+  notAdvertised('LDGM (FEAT_MTE)', '11011001 11 1 000000000 00 Xn:5 Xt:5', 'DDI0487 C6.2'),
   ...['P', 'M', 'E'].flatMap((stage, op1) => [
-    unimplemented(
+    notAdvertised(
       `CPYF${stage}, CPY${stage} and their kind (FEAT_MOPS)`,
       `00 011 o0 01 ${op1.toString(2).padStart(2, '0')} 0 Xs:5 op2:4 01 Xn:5 Xd:5`,
       'DDI0487 C6.2',
     ),
-    unimplemented(
+    notAdvertised(
       `SET${stage}, SETG${stage} and their kind (FEAT_MOPS)`,
       `00 011 o0 01 11 0 Xs:5 ${op1.toString(2).padStart(2, '0')} op2:2 01 Xn:5 Xd:5`,
       'DDI0487 C6.2',

@@ -1,5 +1,5 @@
 /** MRS, MSR (register), SYS and SYSL. DDI0487 C4.1.93, "System register move" and "System instructions". */
-import { insn, unimplemented } from '../row.js';
+import { insn, trapped } from '../row.js';
 import type { Split } from '../row.js';
 import {
   SYSTEM_OPERATIONS,
@@ -63,7 +63,8 @@ export const SYSTEM_REGISTER_MOVES = [
       s.systemOperation(SYSTEM_OPERATIONS[operation], Rt);
     },
   }),
-  unimplemented('SYSL', '1101010100 1 01 op1:3 CRn:4 CRm:4 op2:3 Rt:5', 'DDI0487 C6.2.434'),
+  // The operations with a result are IMPLEMENTATION DEFINED, and there are none.
+  trapped('SYSL', '1101010100 1 01 op1:3 CRn:4 CRm:4 op2:3 Rt:5', 'DDI0487 C6.2.434'),
 ];
 
 function nameOf(fields: Fields): string {

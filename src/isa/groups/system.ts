@@ -4,7 +4,7 @@
  *
  * Hints of later extensions (PACIASP, BTI, CSDB, ESB …) do nothing where the extension is absent, so they need no rows.
  */
-import { insn, unimplemented } from '../row.js';
+import { insn, notAdvertised, unimplemented } from '../row.js';
 import type { Hint } from '../stage.js';
 import { immHex } from '../text.js';
 
@@ -44,7 +44,7 @@ export const SYSTEM = [
       if (hint !== undefined) s.hint(hint);
     },
   }),
-  unimplemented('WFET, WFIT (FEAT_WFxT)', '1101010100 0 00 011 0001 0000 00 op2 Xd:5', 'DDI0487 C6.2'),
+  notAdvertised('WFET, WFIT (FEAT_WFxT)', '1101010100 0 00 011 0001 0000 00 op2 Xd:5', 'DDI0487 C6.2'),
   insn('CLREX', {
     bits: '1101010100 0 00 011 0011 CRm:4 010 11111',
     spec: 'DDI0487 C6.2',
@@ -77,8 +77,8 @@ export const SYSTEM = [
       s.isb();
     },
   }),
-  unimplemented('DSB (memory nXS) (FEAT_XS)', '1101010100 0 00 011 0011 imm2:2 10 001 11111', 'DDI0487 C6.2'),
-  unimplemented('TCOMMIT (FEAT_TME)', '1101010100 0 00 011 0011 0000 011 11111', 'DDI0487 C6.2'),
+  notAdvertised('DSB (memory nXS) (FEAT_XS)', '1101010100 0 00 011 0011 imm2:2 10 001 11111', 'DDI0487 C6.2'),
+  notAdvertised('TCOMMIT (FEAT_TME)', '1101010100 0 00 011 0011 0000 011 11111', 'DDI0487 C6.2'),
   unimplemented('SB (FEAT_SB)', '1101010100 0 00 011 0011 0000 111 11111', 'DDI0487 C6.2'),
   insn('MSR (immediate)', {
     bits: '1101010100 0 00 op1:3 0100 CRm:4 op2:3 11111',
@@ -94,9 +94,9 @@ export const SYSTEM = [
   unimplemented('XAFLAG (FEAT_FlagM2)', '1101010100 0 00 000 0100 xxxx 001 11111', 'DDI0487 C6.2'),
   unimplemented('AXFLAG (FEAT_FlagM2)', '1101010100 0 00 000 0100 xxxx 010 11111', 'DDI0487 C6.2'),
   unimplemented('MSR UAO (FEAT_UAO)', '1101010100 0 00 000 0100 imm4:4 011 11111', 'DDI0487 C6.2'),
-  unimplemented('MSR ALLINT (FEAT_NMI)', '1101010100 0 00 001 0100 000 imm1 000 11111', 'DDI0487 C6.2'),
+  notAdvertised('MSR ALLINT (FEAT_NMI)', '1101010100 0 00 001 0100 000 imm1 000 11111', 'DDI0487 C6.2'),
   unimplemented('MSR SSBS (FEAT_SSBS)', '1101010100 0 00 011 0100 imm4:4 001 11111', 'DDI0487 C6.2'),
   unimplemented('MSR DIT (FEAT_DIT)', '1101010100 0 00 011 0100 imm4:4 010 11111', 'DDI0487 C6.2'),
-  unimplemented('MSR SVCR (FEAT_SME)', '1101010100 0 00 011 0100 0 mask:2 imm1 011 11111', 'DDI0487 C6.2'),
-  unimplemented('MSR TCO (FEAT_MTE)', '1101010100 0 00 011 0100 imm4:4 100 11111', 'DDI0487 C6.2'),
+  notAdvertised('MSR SVCR (FEAT_SME)', '1101010100 0 00 011 0100 0 mask:2 imm1 011 11111', 'DDI0487 C6.2'),
+  notAdvertised('MSR TCO (FEAT_MTE)', '1101010100 0 00 011 0100 imm4:4 100 11111', 'DDI0487 C6.2'),
 ];
