@@ -307,6 +307,7 @@ function generate(
     model,
     helper: helperFunctions(mb, (fb) => ({
       fpcr: () => wrap(sysreg('FPCR')),
+      fpsr: () => wrap(sysreg('FPSR')),
       orFpsr: (bits) => {
         orSysreg(fb, 'FPSR', bits);
       },

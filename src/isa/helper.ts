@@ -12,8 +12,9 @@ import type { ModuleBuilder } from '../wasm/module-builder.js';
 /** What a helper's body sees: its function, and the state that it may touch. */
 export interface HelperBody {
   readonly fb: FunctionBuilder;
-  /** FPCR as it is when the helper runs. */
+  /** FPCR and FPSR as they are where the expression is evaluated. */
   fpcr(): I32;
+  fpsr(): I32;
   /** Sets the bits of FPSR that are one in `bits`. */
   orFpsr(bits: I32): void;
   /** Calls another helper (recursion included) and keeps its result. */
@@ -32,7 +33,7 @@ export interface Helper<R extends ValType = ValType> {
 /** Gives the function of `mb` for a helper, which is made when first asked for. `state` is the CPU's, as `fb` sees it. */
 export function helperFunctions(
   mb: ModuleBuilder,
-  state: (fb: FunctionBuilder) => Pick<HelperBody, 'fpcr' | 'orFpsr'>,
+  state: (fb: FunctionBuilder) => Pick<HelperBody, 'fpcr' | 'fpsr' | 'orFpsr'>,
 ): <R extends ValType>(helper: Helper<R>) => FunctionRef<R> {
   const known = new Map<string, { readonly helper: Helper; readonly f: FunctionRef<ValType> }>();
   const functionOf = <R extends ValType>(helper: Helper<R>): FunctionRef<R> => {

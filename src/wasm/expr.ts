@@ -266,6 +266,10 @@ export function clz<T extends Int>(a: T): T {
   return op(a.type, a.type === 'i32' ? 0x67 : 0x79, [a]) as T;
 }
 
+export function ctz<T extends Int>(a: T): T {
+  return op(a.type, a.type === 'i32' ? 0x68 : 0x7a, [a]) as T;
+}
+
 /** The low 32 bits. */
 export function wrap(a: I64): I32 {
   const value = constValue(a);

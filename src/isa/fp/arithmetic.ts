@@ -10,6 +10,7 @@ import type { Format } from './format.js';
 import {
   FPSR, LAYOUT, ROUNDING, hiddenBit, infinity, isNaN, isSignallingNaN, magnitude, narrow, negate, one, widen,
 } from './format.js'; // prettier-ignore
+import { HOST, returnHostResult } from './host.js';
 import {
   Variable, exponentField, flushOperands, invalid, isInfinite, isNegative, isSpecial, isZero, operation, perFormat,
   returnIfNaN, round, roundingMode, shiftRightSticky, signOf, signed, unpack,
@@ -28,6 +29,7 @@ function swap<T extends 'i32' | 'i64'>(fb: FunctionBuilder, a: Variable<T>, b: V
 
 export const addHelper = operation('add', 2, (body, format, [a, b], finish) => {
   const { fb } = body;
+  returnHostResult(body, format, HOST.add, a.value, b.value, finish);
   const { fractionBits, bias } = LAYOUT[format];
   flushOperands(body, format, a, b);
   const differ = fb.let(ne(signOf(format, a.value), signOf(format, b.value)));
@@ -81,6 +83,7 @@ function multiplyWide(fb: FunctionBuilder, a: I64, b: I64): { high: I64; low: I6
 function multiplication(isExtended: boolean): (format: Format) => Helper<'i32' | 'i64'> {
   return operation(isExtended ? 'mulx' : 'mul', 2, (body, format, [a, b], finish) => {
     const { fb } = body;
+    returnHostResult(body, format, HOST.mul, a.value, b.value, finish);
     flushOperands(body, format, a, b);
     const negative = fb.let(ne(signOf(format, a.value), signOf(format, b.value)));
     const isEitherZero = fb.let(or(isZero(format, a.value), isZero(format, b.value)));
@@ -139,6 +142,7 @@ function corrected(bits: I64, difference: I64): I64 {
 
 export const divHelper = operation('div', 2, (body, format, [a, b], finish) => {
   const { fb } = body;
+  returnHostResult(body, format, HOST.div, a.value, b.value, finish);
   flushOperands(body, format, a, b);
   const negative = fb.let(ne(signOf(format, a.value), signOf(format, b.value)));
   fb.if(or(isSpecial(format, a.value), isSpecial(format, b.value)), () => {
@@ -175,6 +179,7 @@ export const divHelper = operation('div', 2, (body, format, [a, b], finish) => {
 
 export const sqrtHelper = operation('sqrt', 1, (body, format, [a], finish) => {
   const { fb } = body;
+  returnHostResult(body, format, HOST.sqrt, a.value, a.value, finish);
   flushOperands(body, format, a);
   fb.if(isZero(format, a.value), () => {
     finish(a.value);

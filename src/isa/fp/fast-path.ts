@@ -13,17 +13,10 @@ import {
 } from '../../wasm/expr.js'; // prettier-ignore
 import type { Stage } from '../stage.js';
 import type { Format, Rounding } from './format.js';
-import { FPCR, FPSR, LAYOUT, constant, hiddenBit, infinity } from './format.js';
+import { FPCR, FPSR, LAYOUT } from './format.js';
+import { isOrdinary, toBits, toFloat } from './host.js';
 import type { Fixed } from './operations.js';
 import * as exact from './operations.js';
-
-function toFloat(bits: Int): Float {
-  return bits.type === 'i64' ? f64FromBits(bits) : f32FromBits(bits);
-}
-
-function toBits(value: Float): Int {
-  return value.type === 'f64' ? i64FromF64Bits(value) : i32FromF32Bits(value);
-}
 
 function floatLike<T extends Float>(like: T, value: number): T {
   return (like.type === 'f64' ? f64(value) : f32(value)) as T;
@@ -46,13 +39,6 @@ function isNearestWithoutFlushing(s: Stage): I32 {
 export function isPlain(s: Pick<Stage, 'fpcr' | 'fpsr'>): I32 {
   const modes = and(s.fpcr(), i32(FPCR.RMODE | FPCR.FZ));
   return eqz(or(modes, and(not(s.fpsr()), i32(FPSR.IXC))));
-}
-
-/** 1 for finite numbers above the least normal one: no NaN, no overflow, and never too small before rounding. */
-export function isOrdinary(format: Format, bits: Int): I32 {
-  const least = 2n * (hiddenBit(format) + 1n);
-  const sizes = minus(shl(bits, intLike(bits, 1)), constant(format, least));
-  return ltU(sizes, constant(format, 2n * infinity(format) - least));
 }
 
 /** `result` where `stands`, else what `otherwise` computes. */

@@ -12,9 +12,10 @@ import { ModuleBuilder } from '../../wasm/module-builder.js';
 import { helperFunctions } from '../helper.js';
 import { randomSource } from '../random-encoder.js';
 import type { Stage } from '../stage.js';
-import { isOrdinary, isPlain } from './fast-path.js';
+import { isPlain } from './fast-path.js';
 import type { Format, Rounding } from './format.js';
 import { FPCR, FPSR, LAYOUT, infinity, quietBit, signBit } from './format.js';
+import { isOrdinary } from './host.js';
 import * as fp from './operations.js';
 
 const FORMATS = ['half', 'single', 'double'] as const;
@@ -82,6 +83,7 @@ function instantiate(): { view: DataView; call: (name: Name, format: Format) => 
   const fpsr = (): I32 => load('i32', i32(0), FPSR_AT);
   const functionOf = helperFunctions(mb, (fb) => ({
     fpcr,
+    fpsr,
     orFpsr: (bits) => {
       fb.store('i32', i32(0), FPSR_AT, or(fpsr(), bits));
     },
