@@ -344,7 +344,7 @@ const ROWS: readonly SystemRegister[] = [
   register('NZCV', [3, 3, 4, 2, 0], PSTATE),
   register('DAIF', [3, 3, 4, 2, 1], PSTATE, { el0: UMA }),
   // AHP, DN, FZ, RMode, Stride, Len. Enables of trapped exceptions are RAZ/WI: there are none.
-  register('FPCR', [3, 3, 4, 4, 0], storage(0x07f7_0000n)),
+  register('FPCR', [3, 3, 4, 4, 0], storage(0x07f7_0000n, 0n, { featureBits: { FP16: 1n << 19n } })),
   register('FPSR', [3, 3, 4, 4, 1], storage(0xf800_009fn)),
 
   // Thread registers
