@@ -11,10 +11,11 @@ import { fileURLToPath } from 'node:url';
 
 import { hex } from '#v8a/base/index.js';
 import { VIRT } from '#v8a/boards/virt.js';
-import { CORTEX_A57 } from '#v8a/cpu/models.js';
+import { CPU_MODELS, hasFeature, implementsRow, withEl2 } from '#v8a/cpu/models.js';
 import { TIMER_REGISTERS } from '#v8a/devices/generic-timer.js';
 import { ICC_REGISTERS } from '#v8a/devices/gic/gicv3.js';
 import { A64_GROUPS } from '#v8a/isa/a64.js';
+import { FEATURES } from '#v8a/isa/features.js';
 import type { Row, Status } from '#v8a/isa/row.js';
 import { SYSTEM_OPERATIONS, SYSTEM_REGISTERS } from '#v8a/isa/system-registers.js';
 import type { SystemOperation, SystemRegister } from '#v8a/isa/system-registers.js';
@@ -33,6 +34,25 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 const code = (text: string): string => `\`${text}\``;
 const isDone = (row: Row): boolean => row.status === 'done';
 
+// ---- CPU models
+
+function models(): string {
+  return `## CPU models
+
+What \`--cpu\` selects. Instructions of a feature that a model lacks are undefined on it; the identification registers
+have the value of the model's features, and those of AArch32, which no model has, are zero.
+
+${table(
+  ['FEAT_', ...CPU_MODELS.map(({ name }) => name)],
+  FEATURES.map((feature) => [
+    feature,
+    ...CPU_MODELS.map((model) =>
+      hasFeature(model, feature) ? 'yes' : hasFeature(withEl2(model), feature) ? 'with `--nested`' : '',
+    ),
+  ]),
+)}`;
+}
+
 // ---- instructions
 
 /** What the statuses of rows are called here. */
@@ -44,6 +64,14 @@ const STATUS_TEXT: Readonly<Record<Status, string>> = {
 };
 const STATUSES = ['done', 'trapped', 'not advertised', 'unimplemented'] as const;
 
+/** Empty where every model has the instruction. */
+function statusText(row: Row): string {
+  if (!isDone(row)) return STATUS_TEXT[row.status];
+  const having = CPU_MODELS.filter((model) => implementsRow(model, row));
+  if (having.length === CPU_MODELS.length) return '';
+  return having.length === 0 ? 'on no model yet' : `${having.map(({ name }) => name).join(', ')} only`;
+}
+
 function instructions(): string {
   const all = A64_GROUPS.flatMap(({ rows }) => rows);
   const present = STATUSES.filter((status) => all.some((row) => row.status === status));
@@ -53,7 +81,7 @@ function instructions(): string {
     ({ title, rows }) =>
       `### ${title}\n\n${table(
         ['Instruction', 'Encoding', 'Clause', ''],
-        rows.map((row) => [row.name, code(row.bits), row.spec, STATUS_TEXT[row.status]]),
+        rows.map((row) => [row.name, code(row.bits), row.spec, statusText(row)]),
       )}`,
   );
   return `## Instructions
@@ -114,6 +142,19 @@ const VARIABLE_IDENTIFICATION: Readonly<Record<string, string>> = {
   CCSIDR_EL1: 'the cache that CSSELR_EL1 selects',
 };
 
+/** By model where they differ. */
+function identificationText(name: string): string {
+  const values = CPU_MODELS.map((model) => ({
+    model: model.name,
+    text: code(hex(model.identification[name] ?? 0n)),
+  }));
+  const isSame = new Set(values.map(({ text }) => text)).size === 1;
+  return values
+    .slice(0, isSame ? 1 : undefined)
+    .map(({ model, text }) => (isSame ? text : `${model} ${text}`))
+    .join(', ');
+}
+
 function behindText({ name, access, behind }: SystemRegister): string {
   switch (behind.kind) {
     case 'storage': {
@@ -127,7 +168,7 @@ function behindText({ name, access, behind }: SystemRegister): string {
         : `bits ${code(hex(behind.writable))}${more}${reset}`;
     }
     case 'identification':
-      return VARIABLE_IDENTIFICATION[name] ?? code(hex(CORTEX_A57.identification[name] ?? 0n));
+      return VARIABLE_IDENTIFICATION[name] ?? identificationText(name);
     case 'external':
       return EXTERNAL.get(name) ?? 'on no board: undefined';
     case 'pstate':
@@ -156,7 +197,7 @@ ${named.length} registers with a name; ${reserved} reserved encodings of the ide
 undefined. _With_: a feature that the CPU must have, otherwise the register is undefined. _EL0_ says whether EL0 has
 access: a bit is one that must be set for it, otherwise the access traps to EL1 (for a host's EL0: the bit of the
 register that the name means at EL2 with HCR_EL2.E2H, and the trap is to EL2). _Trapped to EL2_: by what, from EL1 and EL0.
-Identification registers have the values of the ${CORTEX_A57.name} model. _Behind it_: the bits that can be written, the
+_Behind it_: the bits that can be written, the
 value that is always read, or who serves the register.
 
 ${table(
@@ -283,6 +324,7 @@ const page = `<!-- Written by \`npm run docs\` (scripts/conformance.ts); changes
 
 From the tables that the machine is made of. DDI0487 is the Arm Architecture Reference Manual for A-profile.
 
+- [CPU models](#cpu-models) and their features.
 - [Instructions](#instructions): ${rows.filter(isDone).length} of ${rows.length} rows done; the others raise Undefined, as does every encoding that is not
   listed; \`v8a run --trace guest-errors\` names each that a guest executes.
 - [System registers](#system-registers) and [system operations](#system-operations): ${SYSTEM_REGISTERS.length} and ${SYSTEM_OPERATIONS.length}.
@@ -291,6 +333,8 @@ From the tables that the machine is made of. DDI0487 is the Arm Architecture Ref
 - [Address map](#address-map-of-the-virt-board) of the board.
 
 ${deviations(allDeviations)}
+
+${models()}
 
 ${instructions()}
 

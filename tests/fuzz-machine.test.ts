@@ -6,7 +6,7 @@ import { strict as assert } from 'node:assert';
 import { suite, test } from 'node:test';
 
 import { NO_TRACE } from '#v8a/base/index.js';
-import { CORTEX_A57 } from '#v8a/cpu/models.js';
+import { CPU_MODELS } from '#v8a/cpu/models.js';
 import { A64 } from '#v8a/isa/a64.js';
 import { randomSource, randomWord } from '#v8a/isa/random-encoder.js';
 import { buildVirt } from '#v8a/vm/build-virt.js';
@@ -14,7 +14,7 @@ import { VirtualClock } from '#v8a/vm/clock.js';
 import { coreImage } from '#v8a/vm/core-image.js';
 import { PowerLatch } from '#v8a/vm/machine.js';
 
-const core = coreImage(CORTEX_A57);
+const cores = CPU_MODELS.map((cpu) => ({ cpu, core: coreImage(cpu) }));
 
 const FIRMWARE_WORDS = 0x4000;
 const INSTRUCTIONS = 60_000;
@@ -71,8 +71,7 @@ function run(seed: number, gicVersion: 2 | 3): string {
   const hardware = buildVirt({
     firmware: randomFirmware(seed),
     flashCommit: 'quiet',
-    cpu: CORTEX_A57,
-    core,
+    ...cores[(seed >> 1) % cores.length]!,
     cpuCount: 1 + (seed % 3),
     memoryBytes: 16 * 1024 * 1024,
     gicVersion,

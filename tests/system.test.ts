@@ -14,6 +14,9 @@ import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { DEFAULT_CPU_MODEL } from '#v8a/cpu/models.js';
+import type { CpuModelName } from '#v8a/cpu/models.js';
+
 import { endWithTests } from './support/child.js';
 import { finished, v8a } from './support/cli.js';
 import { scratch } from './support/guests.js';
@@ -30,8 +33,10 @@ interface Guest {
   readonly requirement: string;
   readonly source: string;
   readonly defines?: readonly string[];
-  /** QEMU's, where the Cortex-A57 lacks what we have. */
-  readonly cpu?: string;
+  /** CPU model, cortex-a57 when left out. */
+  readonly cpu?: CpuModelName;
+  /** QEMU's, where its model of that name lacks what ours has. */
+  readonly qemuCpu?: string;
   readonly irqchip?: 'gicv2' | 'gicv3';
   readonly cpus?: number;
 }
@@ -41,14 +46,14 @@ const GUESTS: readonly Guest[] = [
     name: 'walks',
     requirement: 'stage 1 translation, 4K and 64K granules: faults, permissions, AT (DDI0487 D8)',
     source: 'walks.c',
-    cpu: 'neoverse-n1',
+    qemuCpu: 'neoverse-n1',
   },
   {
     name: 'walks-16k',
     requirement: 'stage 1 translation, 16K granule (DDI0487 D8.2)',
     source: 'walks.c',
     defines: ['GRANULE_16K=1'],
-    cpu: 'neoverse-n1',
+    qemuCpu: 'neoverse-n1',
   },
   {
     name: 'exceptions',
@@ -109,7 +114,7 @@ function build({ source, defines = [] }: Guest, image: string): void {
 }
 
 async function onQemu(
-  { cpu = 'cortex-a57', irqchip = 'gicv3', cpus = 1 }: Guest,
+  { cpu = DEFAULT_CPU_MODEL, qemuCpu = cpu, irqchip = 'gicv3', cpus = 1 }: Guest,
   image: string,
 ): Promise<string> {
   const child = endWithTests(
@@ -120,7 +125,7 @@ async function onQemu(
           '-M',
           `virt,gic-version=${irqchip.slice(-1)}`,
           '-cpu',
-          cpu,
+          qemuCpu,
           '-smp',
           `${cpus}`,
           '-m',
@@ -150,6 +155,7 @@ suite('system level', { skip: !hasCompiler && `${COMPILER} is missing` }, () => 
       build(guest, image);
       const result = await v8a([
         ...['run', '--firmware', image, '-m', '512M', '--clock', 'virtual', '--timeout', '60s'],
+        ...['--cpu', guest.cpu ?? DEFAULT_CPU_MODEL],
         ...['--irqchip', guest.irqchip ?? 'gicv3', '--cpus', `${guest.cpus ?? 1}`],
       ]);
       const ours = result.stdout.replaceAll('\r', '');

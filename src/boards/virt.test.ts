@@ -10,7 +10,7 @@ import { SYSTEM_REGISTERS } from '../isa/system-registers.js';
 import { decodeFdt } from '../tables/fdt-decoder.js';
 import { encodeFdt } from '../tables/fdt.js';
 import type { BoardPorts } from './ports.js';
-import { CORTEX_A57, withEl2 } from '../cpu/models.js';
+import { CORTEX_A57, MAX, withEl2 } from '../cpu/models.js';
 import { buildVirt, VIRT, type VirtConfig } from './virt.js';
 
 const GIC_VERSIONS = [2, 3] as const;
@@ -356,6 +356,15 @@ const DIFFERENCES: readonly [path: RegExp, reason: string][] = [
   [/^\/intc@8000000:interrupts$/, 'no virtual CPU interface'],
   [/^\/intc@8000000:reg$/, 'sizes of the parts, not of the room the board leaves them'],
 ];
+
+test('the device tree names the CPU model', () => {
+  const tree = decodeFdt(encodeFdt(rig({ cpu: MAX, cpuCount: 2 }).board.deviceTree)).root;
+  const compatible = [...flatten(tree)].filter(([key]) => /^\/cpus\/cpu@\d:compatible$/.test(key));
+  assert.deepEqual(
+    compatible.map(([, value]) => value),
+    ['arm,armv8\0', 'arm,armv8\0'],
+  );
+});
 
 for (const gicVersion of GIC_VERSIONS) {
   for (const [cpuCount, hasEl2] of [

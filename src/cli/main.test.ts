@@ -57,6 +57,11 @@ describe('a mistake is one line and status 2', () => {
     ['a number of CPUs', [...firmware, '-c', '9'], /: --cpus 9: is no number of CPUs; accepted: 1 to 8$/m],
     ['a board', [...firmware, '--machine', 'toaster'], /: --machine toaster: .*; accepted: virt/],
     ['a clock', [...firmware, '--clock', 'sundial'], /: --clock sundial: .*; accepted: real, virtual/],
+    [
+      'a CPU model',
+      [...firmware, '--cpu', 'z80'],
+      /: --cpu z80: is not supported; accepted: cortex-a57, max$/m,
+    ],
     ['an interrupt controller', [...firmware, '--irqchip', 'gicv9'], /: --irqchip gicv9: .*: gicv2, gicv3/],
     ['a commit policy', [...firmware, '--flash-commit', 'never'], /: --flash-commit never: .*: quiet, imm/],
     ['a duration', [...firmware, '--timeout', 'soon'], /: --timeout soon: is no duration; accepted: 60s/],

@@ -6,7 +6,8 @@ import { EXIT_STATUS_HELP } from './exit-status.js';
 import {
   formatSize, listOf, oneOf, parseCpus, parseDuration, parseEscapes, parseMemory, parsePath, quoteIfNeeded, UnacceptableValue,
 } from './parse.js'; // prettier-ignore
-import { DEFAULT_MEMORY_BYTES, MAX_CPUS } from '../vm/limits.js';
+import type { CpuModelName } from '../vm/limits.js';
+import { CPU_MODEL_NAMES, DEFAULT_CPU_MODEL, DEFAULT_MEMORY_BYTES, MAX_CPUS } from '../vm/limits.js';
 
 /** One `--expect` or `--send`, in the order of the command line. */
 export type ScriptStep =
@@ -20,6 +21,7 @@ export interface RunOptions {
   readonly flashCommit: 'quiet' | 'immediate';
   /** Bytes. */
   readonly mem: number;
+  readonly cpu: CpuModelName;
   readonly cpus: number;
   readonly nested?: true;
   readonly irqchip: 'gicv2' | 'gicv3';
@@ -114,6 +116,13 @@ export function buildProgram(
         DEFAULT_MEMORY_BYTES,
         formatSize(DEFAULT_MEMORY_BYTES),
       ),
+    )
+    .addOption(
+      option(
+        '--cpu <model>',
+        'CPU: cortex-a57, or max: all that is implemented',
+        oneOf(...CPU_MODEL_NAMES),
+      ).default(DEFAULT_CPU_MODEL, DEFAULT_CPU_MODEL),
     )
     .addOption(option('-c, --cpus <count>', `number of CPUs, 1 to ${MAX_CPUS}`, parseCpus).default(1, '1'))
     .option('--nested', 'CPUs have EL2 and start there, without stage 2; firmware calls are by SMC')

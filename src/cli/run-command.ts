@@ -38,6 +38,7 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
     ...(options.flash === undefined ? {} : { flash: options.flash }),
     flashCommit: options.flashCommit,
     memoryBytes: options.mem,
+    cpu: options.cpu,
     cpus: options.cpus,
     el2: options.nested ?? false,
     irqchip: options.irqchip,

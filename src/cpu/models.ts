@@ -1,12 +1,16 @@
-/** What the identification registers of a CPU say: exactly what is implemented. */
+/** The CPUs that a machine can have. What their identification registers say is exactly what is implemented. */
+import { invariant } from '../base/index.js';
 import type { Feature } from '../isa/features.js';
 import { withFeatures } from '../isa/features.js';
 import type { Row } from '../isa/row.js';
 import type { SystemRegisterKind } from '../isa/system-registers.js';
 import { ZVA_LOG2_WORDS } from './mmu.js';
 
+export type CpuModelName = 'cortex-a57' | 'max';
+
 export interface CpuModel {
-  readonly name: string;
+  /** As users write it. */
+  readonly name: CpuModelName;
   /** `compatible` of the device tree's CPU node. */
   readonly compatible: string;
   /** Values of registers of kind `identification`; those not listed read as zero. */
@@ -61,6 +65,27 @@ export function implementsRow(model: CpuModel, row: Row): boolean {
   return row.status === 'done' && (row.feature === undefined || hasFeature(model, row.feature));
 }
 
+/** What all models have. */
+const COMMON_IDENTIFICATION = {
+  // EL0 and EL1 (and EL2, where it is) AArch64 only; FP and Advanced SIMD without half precision (0).
+  ID_AA64PFR0_EL1: 0x11n,
+  // Armv8 debug; 6 breakpoints, 4 watchpoints, 2 context-aware; no PMU.
+  ID_AA64DFR0_EL1: 0x1030_5006n,
+  // 44-bit physical addresses, 16-bit ASIDs, all granules.
+  ID_AA64MMFR0_EL1: 0x0010_0024n,
+  DCZID_EL0: BigInt(ZVA_LOG2_WORDS),
+  // Two levels: separate, unified.
+  CLIDR_EL1: 0x0a20_0023n,
+} as const;
+
+/** CTR_EL0: level 1 instruction PIPT, 64-byte lines, DC ZVA and exclusives granule as the part's. */
+const CORTEX_A57_CTR = 0x8444_c004n;
+/** CTR_EL0.DIC and IDC: no cache maintenance makes stores visible to instruction fetch, as caches are not modelled. */
+const CTR_NO_MAINTENANCE = 0x3000_0000n;
+
+/** CCSIDR_EL1 of the Cortex-A57's caches. */
+const CCSIDR = [0x701f_e00an, 0x201f_e012n, 0x70ff_e07an] as const;
+
 const CORTEX_A57_FEATURES = ['CRC32'] as const;
 
 /**
@@ -73,23 +98,46 @@ export const CORTEX_A57: CpuModel = {
   name: 'cortex-a57',
   compatible: 'arm,cortex-a57',
   identification: withFeatures(
-    {
-      MIDR_EL1: 0x411f_d070n,
-      // EL0 and EL1 (and EL2, where it is) AArch64 only; FP and Advanced SIMD without half precision (0).
-      ID_AA64PFR0_EL1: 0x11n,
-      // Armv8 debug; 6 breakpoints, 4 watchpoints, 2 context-aware; no PMU.
-      ID_AA64DFR0_EL1: 0x1030_5006n,
-      // 44-bit physical addresses, 16-bit ASIDs, all granules.
-      ID_AA64MMFR0_EL1: 0x0010_0024n,
-      // Level 1 instruction PIPT, 64-byte lines, DC ZVA and exclusives granule as the part's.
-      CTR_EL0: 0x8444_c004n,
-      DCZID_EL0: BigInt(ZVA_LOG2_WORDS),
-      // Two levels: separate, unified.
-      CLIDR_EL1: 0x0a20_0023n,
-    },
+    { ...COMMON_IDENTIFICATION, MIDR_EL1: 0x411f_d070n, CTR_EL0: CORTEX_A57_CTR },
     CORTEX_A57_FEATURES,
   ),
-  ccsidr: [0x701f_e00an, 0x201f_e012n, 0x70ff_e07an],
+  ccsidr: CCSIDR,
   features: CORTEX_A57_FEATURES,
   featuresOfEl2: [],
 };
+
+const MAX_FEATURES = [...CORTEX_A57_FEATURES] as const;
+
+/**
+ * All that is implemented, with the caches of a Cortex-A57.
+ *
+ * Implementer 0 is reserved for software: no guest takes it for a part whose errata it works around. Architecture 15
+ * sends it to the other identification registers; the part number is ours. DDI0487 D19.2 (MIDR_EL1).
+ */
+export const MAX: CpuModel = {
+  name: 'max',
+  compatible: 'arm,armv8',
+  identification: withFeatures(
+    {
+      ...COMMON_IDENTIFICATION,
+      MIDR_EL1: 0x000f_0760n,
+      CTR_EL0: CORTEX_A57_CTR | CTR_NO_MAINTENANCE,
+    },
+    MAX_FEATURES,
+  ),
+  ccsidr: CCSIDR,
+  features: MAX_FEATURES,
+  featuresOfEl2: [],
+};
+
+export const CPU_MODELS: readonly CpuModel[] = [CORTEX_A57, MAX];
+
+export const CPU_MODEL_NAMES: readonly CpuModelName[] = CPU_MODELS.map(({ name }) => name);
+
+export const DEFAULT_CPU_MODEL: CpuModelName = 'cortex-a57';
+
+export function cpuModel(name: CpuModelName): CpuModel {
+  const model = CPU_MODELS.find((candidate) => candidate.name === name);
+  invariant(model !== undefined, `no CPU model ${name}`);
+  return model;
+}

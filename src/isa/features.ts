@@ -27,6 +27,8 @@ const TABLE = {
 /** Name without `FEAT_`; EL2 is the exception level. */
 export type Feature = keyof typeof TABLE;
 
+export const FEATURES = Object.keys(TABLE) as readonly Feature[];
+
 /** Sets in `registers` the fields of `features`; where several claim one field, the largest value stands. */
 export function withFeatures(
   registers: Readonly<Record<string, bigint>>,

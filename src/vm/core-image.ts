@@ -1,5 +1,5 @@
 /**
- * The core module, generated when v8a is built (`scripts/build-core.ts`) and read when a machine is made: generating it
+ * The core module of a CPU model, generated when v8a is built (`scripts/build-core.ts`) and read when a machine is made: generating it
  * takes several hundred milliseconds. Where the file is missing or older than the code that makes it, it is generated.
  */
 import { readFileSync, readdirSync, statSync } from 'node:fs';
@@ -33,9 +33,15 @@ function newestSource(): number {
   return newest;
 }
 
-export function coreImage(model: CpuModel): CoreImage {
+/** The files are there, and not older than what makes them. */
+export function isBuilt(model: CpuModel): boolean {
   const { module, handlers } = coreImagePaths(model);
-  if (Math.min(modified(module), modified(handlers)) < newestSource()) return generateCore(A64, model);
+  return Math.min(modified(module), modified(handlers)) >= newestSource();
+}
+
+export function coreImage(model: CpuModel): CoreImage {
+  if (!isBuilt(model)) return generateCore(A64, model);
+  const { module, handlers } = coreImagePaths(model);
   return {
     bytes: new Uint8Array(readFileSync(module)),
     handlers: JSON.parse(readFileSync(handlers, 'utf8')) as HandlerIndex,

@@ -1,7 +1,7 @@
 import { MIB, NO_TRACE, UserError } from '../base/index.js';
 import type { CoreImage } from '../cpu/interpreter.js';
-import type { CpuModel } from '../cpu/models.js';
-import { CORTEX_A57, withEl2 } from '../cpu/models.js';
+import type { CpuModel, CpuModelName } from '../cpu/models.js';
+import { CPU_MODEL_NAMES, cpuModel, DEFAULT_CPU_MODEL, withEl2 } from '../cpu/models.js';
 import { nodeLoop } from '../host/node/event-loop.js';
 import type { VirtHardware } from './build-virt.js';
 import { buildVirt } from './build-virt.js';
@@ -38,6 +38,8 @@ export interface MachineOptions {
   readonly flashCommit?: 'quiet' | 'immediate';
   /** Size of RAM in bytes, whole MiB up to 3 GiB; 512 MiB when left out. */
   readonly memoryBytes?: number;
+  /** What the CPUs are: `cortex-a57`, the default, or `max`, with everything that is implemented. */
+  readonly cpu?: CpuModelName;
   /** Number of CPUs, 1 to 8; 1 when left out. They take turns on one thread of the host. */
   readonly cpus?: number;
   /**
@@ -91,21 +93,17 @@ export interface MachineOptions {
  */
 // eslint-disable-next-line @typescript-eslint/require-await -- Building will wait for compilation and for workers.
 export async function createMachine(options: MachineOptions): Promise<Machine> {
-  return assembleMachine(options, coreImage(cpuModelOf(options))).machine;
+  return assembleMachine(options).machine;
 }
 
-/** The CPU that `options` ask for. */
-function cpuModelOf({ el2 = false }: MachineOptions): CpuModel {
-  return el2 ? withEl2(CORTEX_A57) : CORTEX_A57;
-}
-
-/** `createMachine` with a core module of one's choice and a look inside, for tools. */
+/** `createMachine` with a look inside and, for tools, other core modules. */
 export function assembleMachine(
   options: MachineOptions,
-  core: CoreImage,
+  coreOf: (model: CpuModel) => CoreImage = coreImage,
 ): { readonly machine: Machine; readonly hardware: VirtHardware } {
   checkWord('machine', options.machine, ['virt']);
   checkWord('flashCommit', options.flashCommit, ['quiet', 'immediate']);
+  checkWord('cpu', options.cpu, CPU_MODEL_NAMES);
   checkWord('irqchip', options.irqchip, ['gicv2', 'gicv3']);
   checkWord('clock', options.clock, ['real', 'virtual']);
   checkWord('onReset', options.onReset, ['restart', 'stop']);
@@ -126,6 +124,8 @@ export function assembleMachine(
     throw new UserError('option', `cpus ${cpuCount}: accepted: a whole number from 1 to ${MAX_CPUS}`);
   }
 
+  const plain = cpuModel(options.cpu ?? DEFAULT_CPU_MODEL);
+  const model = options.el2 === true ? withEl2(plain) : plain;
   const isVirtual = options.clock === 'virtual';
   const clock = isVirtual ? new VirtualClock(nsPerInstruction) : new RealClock(nodeLoop);
   const startTime = options.startTime ?? (isVirtual ? VIRTUAL_START_TIME : new Date());
@@ -137,8 +137,8 @@ export function assembleMachine(
     flashCommit: options.flashCommit ?? 'quiet',
     memoryBytes,
     cpuCount,
-    cpu: cpuModelOf(options),
-    core,
+    cpu: model,
+    core: coreOf(model),
     gicVersion: options.irqchip === 'gicv2' ? 2 : 3,
     epochSeconds: Math.floor(startTime.getTime() / 1000),
     clock,

@@ -1,5 +1,7 @@
 import { GIB, MIB } from '../base/index.js';
 export { MAX_CPUS } from '../cpu/layout.js';
+export { CPU_MODEL_NAMES, DEFAULT_CPU_MODEL } from '../cpu/models.js';
+export type { CpuModelName } from '../cpu/models.js';
 
 /** Smallest RAM that a board takes. */
 export const MIN_MEMORY_BYTES = MIB;

@@ -1,6 +1,6 @@
 /** Compares a part of a subject's cases. */
 import type { CpuModel } from '#v8a/cpu/models.js';
-import { CORTEX_A57 } from '#v8a/cpu/models.js';
+import { CPU_MODELS } from '#v8a/cpu/models.js';
 import { compareResults } from './compare.js';
 import { departureOf } from './departures.js';
 import { runOf } from './format.js';
@@ -12,7 +12,7 @@ import { programText, reduceRun } from './reduce.js';
 import { V8a } from './v8a.js';
 
 /** The CPU models that are compared; QEMU has them under the same names. */
-export const MODELS: readonly CpuModel[] = [CORTEX_A57];
+export { CPU_MODELS as MODELS };
 
 export interface Outcome {
   readonly cases: number;
