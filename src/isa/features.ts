@@ -20,6 +20,7 @@ const TABLE = {
   FP16: [field('ID_AA64PFR0_EL1', 16, 1), field('ID_AA64PFR0_EL1', 20, 1)],
   HAFDBS: [field('ID_AA64MMFR1_EL1', 0, 2)],
   HPDS: [field('ID_AA64MMFR1_EL1', 12, 1)],
+  LOR: [field('ID_AA64MMFR1_EL1', 16, 1)],
   PAN: [field('ID_AA64MMFR1_EL1', 20, 1)],
   VHE: [field('ID_AA64MMFR1_EL1', 8, 1)],
 } as const satisfies Record<string, readonly IdField[]>;

@@ -36,7 +36,7 @@ const NOT_ALONE = 'different only after the runs before it: something was left b
 const EXAMPLES = 3;
 
 export function openPair(model: CpuModel): Pair {
-  return { v8a: new V8a(model), qemu: new QemuUser(model) };
+  return { model, v8a: new V8a(model), qemu: new QemuUser(model) };
 }
 
 /** `runs` cases; `chunk` numbers the parts of a subject. */

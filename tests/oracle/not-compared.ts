@@ -25,11 +25,6 @@ const EXEMPTIONS: readonly Exemption[] = [
     instead: 'tests/system',
   },
   { names: /^(YIELD|HINT)\b/, why: 'may wait or give way', instead: 'tests/system: interrupts' },
-  {
-    names: /FEAT_LOR/,
-    why: 'the oracle has no FEAT_LOR as Cortex-A57',
-    instead: 'LDAR and STLR, which the rows are made with',
-  },
 ];
 
 /** Why a row isn't compared, or undefined where it is. */

@@ -1,4 +1,5 @@
 /** Makes of a run with a difference the smallest one that still shows it: a line for `cases.ts`. */
+import type { CpuModel } from '#v8a/cpu/models.js';
 import { disassemble } from '#v8a/isa/disassemble.js';
 import { compareResults } from './compare.js';
 import type { Batch, Word } from './format.js';
@@ -9,6 +10,7 @@ import type { V8a } from './v8a.js';
 
 /** Both runners, for the same CPU model. */
 export interface Pair {
+  readonly model: CpuModel;
   readonly v8a: V8a;
   readonly qemu: QemuUser;
 }

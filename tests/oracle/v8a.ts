@@ -43,6 +43,7 @@ function pageAddress(page: number): number {
 const TABLE = 0b11n;
 const ACCESSED_SHAREABLE_PAGE = (1n << 10n) | (0b11n << 8n) | 0b11n;
 const EL0 = 1n << 6n;
+const UXN = 1n << 54n;
 
 const ERET = 0xd69f_03e0;
 const HVC = 0xd400_0002;
@@ -76,7 +77,7 @@ function pageTables(): Uint8Array {
         [TRAMPOLINE, PAGES.trampoline, 1],
       ],
     },
-    { attributes: EL0, mappings: [[DATA_PAGE, PAGES.data, 1]] },
+    { attributes: EL0 | UXN, mappings: [[DATA_PAGE, PAGES.data, 1]] },
   ];
   ranges.forEach(({ attributes, mappings }, i) => {
     const level2 = PAGES.tables + 2 * i;
@@ -100,6 +101,8 @@ function endingOf(esr: number): number {
   const ALIGNMENT_FAULT = 0x21;
   switch ((esr >>> 26) & 0x3f) {
     case 0x00:
+    // MSR and MRS trapped from EL0, which Linux makes the same signal of.
+    case 0x18:
       return ENDING.undefined;
     case 0x20:
     case 0x24:

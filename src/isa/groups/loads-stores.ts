@@ -385,6 +385,7 @@ export const LOADS_STORES = [
     insn(name, {
       bits: `size:2 001000 1 1 0 xxxxx ${o0 === 1 ? '1' : '0'} xxxxx Rn:5|sp Rt:5`,
       spec: 'DDI0487 C6.2',
+      ...(o0 === 0 ? { feature: 'LOR' } : {}),
       static: ['size'],
       text: ({ size, Rn, Rt }) =>
         `${mnemonic}${UNSIGNED_SUFFIXES[size]}\t${reg(wide(size), Rt)}, [${regSp(1, Rn)}]`,
@@ -401,6 +402,7 @@ export const LOADS_STORES = [
     insn(name, {
       bits: `size:2 001000 1 0 0 xxxxx ${o0 === 1 ? '1' : '0'} xxxxx Rn:5|sp Rt:5`,
       spec: 'DDI0487 C6.2',
+      ...(o0 === 0 ? { feature: 'LOR' } : {}),
       static: ['size'],
       text: ({ size, Rn, Rt }) =>
         `${mnemonic}${UNSIGNED_SUFFIXES[size]}\t${reg(wide(size), Rt)}, [${regSp(1, Rn)}]`,
