@@ -8,12 +8,12 @@
 import { invariant } from '../base/index.js';
 import type { Helper } from '../isa/helper.js';
 import type { DynamicField, FieldLayout, ImmField, LabelField, RegField, Row, VecField } from '../isa/row.js';
-import type { AccessOptions, Hint, SizeLog2, Stage } from '../isa/stage.js';
+import type { AccessOptions, AtomicOperation, Hint, SizeLog2, Stage } from '../isa/stage.js';
 import type { El2Trap, SystemOperation, SystemRegister } from '../isa/system-registers.js';
 import { SYSTEM_REGISTERS, systemRegister } from '../isa/system-registers.js';
 import type { Expr, Freshness, I32, I64, Int, LoadKind, StoreKind, V128, ValType } from '../wasm/expr.js';
 import {
-  add, and, eq, eqz, extS, extU, i32, i64, load, leS, ltU, ne, not, or, select, shl, shrS, shrU, signExtend, wrap, xor,
+  add, and, eq, eqz, extS, extU, gtS, gtU, i32, i64, load, leS, ltS, ltU, ne, not, or, rotr, select, shl, shrS, shrU, signExtend, wrap, xor,
 } from '../wasm/expr.js'; // prettier-ignore
 import type { FunctionBuilder, Label, Local } from '../wasm/function-builder.js';
 import type { FunctionRef } from '../wasm/function-ref.js';
@@ -104,6 +104,45 @@ export interface Variant {
 const LOADS_U: readonly LoadKind[] = ['i64_8u', 'i64_16u', 'i64_32u', 'i64'];
 const LOADS_S: readonly LoadKind[] = ['i64_8s', 'i64_16s', 'i64_32s', 'i64'];
 const STORES: readonly StoreKind[] = ['i64_8', 'i64_16', 'i64_32', 'i64'];
+
+/** What is in memory: one element, or two halves. */
+type Content<Size extends SizeLog2 | 4> = Size extends 4 ? readonly [I64, I64] : readonly [I64];
+
+/** What an access that reads and writes does with what it has read. */
+interface Modification<Size extends SizeLog2 | 4> {
+  /** Always where absent. */
+  readonly isWanted?: (old: Content<Size>) => I32;
+  readonly replacement: (old: Content<Size>) => Content<Size>;
+}
+
+function zeroExtend(value: I64, size: SizeLog2): I64 {
+  return size === 3 ? value : and(value, i64(2n ** BigInt(8 << size) - 1n));
+}
+
+/** `element` is zero-extended; of the result the low bits count. */
+function atomicResult(operation: AtomicOperation, size: SizeLog2, element: I64, operand: I64): I64 {
+  const asSigned = (value: I64): I64 => (size === 3 ? value : signExtend(value, (8 << size) as 8 | 16 | 32));
+  switch (operation) {
+    case 'add':
+      return add(element, operand);
+    case 'clear':
+      return and(element, not(operand));
+    case 'xor':
+      return xor(element, operand);
+    case 'or':
+      return or(element, operand);
+    case 'signed maximum':
+      return select(gtS(asSigned(element), asSigned(operand)), element, operand);
+    case 'signed minimum':
+      return select(ltS(asSigned(element), asSigned(operand)), element, operand);
+    case 'unsigned maximum':
+      return select(gtU(element, zeroExtend(operand, size)), element, operand);
+    case 'unsigned minimum':
+      return select(ltU(element, zeroExtend(operand, size)), element, operand);
+    case 'swap':
+      return operand;
+  }
+}
 
 export class InterpreterStage implements Stage {
   readonly #fb: FunctionBuilder;
@@ -323,6 +362,18 @@ export class InterpreterStage implements Stage {
     this.#registerWritten();
   }
 
+  xAt(register: RegField, offset: number): I64 {
+    const [slot, at] = this.#slot(register);
+    return load('i64', slot, at + 8 * offset, this.#freshness);
+  }
+
+  setXAt(register: RegField, offset: number, value: I64): void {
+    const [slot, at] = this.#slot(register);
+    this.#fb.store('i64', slot, at + 8 * offset, value);
+    setField64(this.#fb, 'X', i64(0), 31);
+    this.#registerWritten();
+  }
+
   setW(register: RegField, value: I32): void {
     this.setX(register, extU(value));
   }
@@ -534,13 +585,15 @@ export class InterpreterStage implements Stage {
 
   // ---- memory
 
-  /** The fast path's test for `bytes` at `va`: the condition, and the host address where it holds. */
+  /**
+   * The fast path to `va`: the offset in the page, which is beyond it where the tag is another one, and the host address
+   * where it is within.
+   */
   #fastPath(
     va: I64,
-    bytes: number,
     tag: number,
     options: AccessOptions | undefined,
-  ): { isFast: I32; host: () => I32 } {
+  ): { readonly offset: I64; readonly host: () => I32 } {
     const base = options?.unprivileged
       ? field32('TLB_UNPRIVILEGED')
       : this.#hot
@@ -548,10 +601,12 @@ export class InterpreterStage implements Stage {
         : field32('TLB');
     const entry = this.#fb.let(add(base, tlbEntryOffset(va)));
     const offset = this.#fb.let(xor(va, load('i64', entry, tag)));
-    return {
-      isFast: ltU(offset, i64(PAGE_SIZE + 1 - bytes)),
-      host: () => add(load('i32', entry, TLB.host), wrap(offset)),
-    };
+    return { offset, host: () => add(load('i32', entry, TLB.host), wrap(offset)) };
+  }
+
+  /** Whether `bytes` end within the page. */
+  #fits(offset: I64, bytes: number): I32 {
+    return ltU(offset, i64(PAGE_SIZE + 1 - bytes));
   }
 
   #request(size: number, options: AccessOptions | undefined): I32 {
@@ -581,7 +636,8 @@ export class InterpreterStage implements Stage {
     };
     // What must be aligned can't take the fast path, which doesn't look.
     if (options?.aligned) return this.let(slow());
-    const { isFast, host } = this.#fastPath(va, 1 << size, TLB.read, options);
+    const { offset, host } = this.#fastPath(va, TLB.read, options);
+    const isFast = this.#fits(offset, 1 << size);
     const kind = (signed ? LOADS_S : LOADS_U)[size] ?? 'i64';
     return this.ifValue(isFast, () => load(kind, host()) as I64, slow, 'i64');
   }
@@ -596,7 +652,8 @@ export class InterpreterStage implements Stage {
       slow();
       return;
     }
-    const { isFast, host } = this.#fastPath(va, 1 << size, TLB.write, options);
+    const { offset, host } = this.#fastPath(va, TLB.write, options);
+    const isFast = this.#fits(offset, 1 << size);
     this.if(
       isFast,
       () => {
@@ -618,7 +675,8 @@ export class InterpreterStage implements Stage {
       this.#fb.set(second, load('i64', i32(0), STATE.EXCHANGE.at + 8));
       return [this.#fb.get(first), this.#fb.get(second)];
     }
-    const { isFast, host } = this.#fastPath(va, 2 * bytes, TLB.read, options);
+    const { offset, host } = this.#fastPath(va, TLB.read, options);
+    const isFast = this.#fits(offset, 2 * bytes);
     const kind = (signed ? LOADS_S : LOADS_U)[size] ?? 'i64';
     const extend = (value: I64): I64 => (signed && size < 3 ? signExtend(value, 32) : value);
     this.if(
@@ -641,7 +699,8 @@ export class InterpreterStage implements Stage {
     const a = this.let(first);
     const b = this.let(second);
     const bytes = 1 << size;
-    const { isFast, host } = this.#fastPath(va, 2 * bytes, TLB.write, options);
+    const { offset, host } = this.#fastPath(va, TLB.write, options);
+    const isFast = this.#fits(offset, 2 * bytes);
     this.if(
       isFast,
       () => {
@@ -669,7 +728,8 @@ export class InterpreterStage implements Stage {
   loadV(address: I64, options?: AccessOptions): V128 {
     const va = this.let(address);
     if (options?.aligned) return this.let(this.#slowLoadV(va, options));
-    const { isFast, host } = this.#fastPath(va, 16, TLB.read, undefined);
+    const { offset, host } = this.#fastPath(va, TLB.read, undefined);
+    const isFast = this.#fits(offset, 16);
     return this.ifValue(
       isFast,
       () => load('v128', host()),
@@ -681,7 +741,8 @@ export class InterpreterStage implements Stage {
   storeV(address: I64, value: V128, options?: AccessOptions): void {
     const va = this.let(address);
     const data = this.let(value);
-    const { isFast, host } = this.#fastPath(va, 16, TLB.write, undefined);
+    const { offset, host } = this.#fastPath(va, TLB.write, undefined);
+    const isFast = this.#fits(offset, 16);
     this.if(
       isFast,
       () => {
@@ -720,6 +781,89 @@ export class InterpreterStage implements Stage {
         this.#raise(EC.spAlignment);
       });
     });
+  }
+
+  atomic(operation: AtomicOperation, address: I64, size: SizeLog2, operand: I64): I64 {
+    const value = this.let(operand);
+    const [old] = this.#readModifyWrite(address, size, {
+      replacement: ([element]) => [atomicResult(operation, size, element, value)],
+    });
+    return old;
+  }
+
+  compareAndSwap(address: I64, size: SizeLog2, expected: I64, value: I64): I64 {
+    const wanted = this.let(zeroExtend(expected, size));
+    const replacement = this.let(value);
+    const [old] = this.#readModifyWrite(address, size, {
+      isWanted: ([element]) => eq(element, wanted),
+      replacement: () => [replacement],
+    });
+    return old;
+  }
+
+  compareAndSwapPair(
+    address: I64,
+    expected: readonly [I64, I64],
+    value: readonly [I64, I64],
+  ): readonly [I64, I64] {
+    const [low, high] = expected.map((half) => this.let(half)) as [I64, I64];
+    const replacement = value.map((half) => this.let(half)) as [I64, I64];
+    return this.#readModifyWrite(address, 4, {
+      isWanted: ([first, second]) => and(eq(first, low), eq(second, high)),
+      replacement: () => replacement,
+    });
+  }
+
+  /**
+   * One aligned access that reads and writes; what was there, in halves where it has 16 bytes. `replacement` is stored if
+   * `isWanted`.
+   */
+  #readModifyWrite<Size extends SizeLog2 | 4>(
+    address: I64,
+    size: Size,
+    { isWanted, replacement }: Modification<Size>,
+  ): Content<Size> {
+    const fb = this.#fb;
+    const va = this.let(address);
+    const kind = LOADS_U[size] ?? 'i64';
+    const halves = size === 4 ? [fb.temp('i64'), fb.temp('i64')] : [fb.temp('i64')];
+    const old = halves.map((half) => fb.get(half)) as unknown as Content<Size>;
+    const replace = (store: (value: readonly I64[]) => void): void => {
+      const put = (): void => {
+        store(replacement(old));
+      };
+      if (isWanted) this.if(isWanted(old), put);
+      else put();
+    };
+    // What can be written can be read: one tag is enough. A misaligned address becomes an offset beyond the page.
+    const { offset, host } = this.#fastPath(va, TLB.write, undefined);
+    this.if(
+      ltU(rotr(offset, i64(size)), i64(PAGE_SIZE >> size)),
+      () => {
+        const at = this.let(host());
+        halves.forEach((half, i) => {
+          fb.set(half, load(kind, at, 8 * i) as I64);
+        });
+        replace((value) => {
+          value.forEach((half, i) => {
+            fb.store(STORES[size] ?? 'i64', at, 8 * i, half);
+          });
+        });
+      },
+      () => {
+        const options: AccessOptions = { aligned: true };
+        this.#spill();
+        fb.call(this.#core.mmu.checkAtomic, va, this.#request(size, options), this.pc());
+        this.#afterSlowPath();
+        fb.set(halves[0]!, this.#slowLoad(va, size, options));
+        if (halves[1]) fb.set(halves[1], load('i64', i32(0), STATE.EXCHANGE.at + 8));
+        replace(([low, high]) => {
+          if (high) setField64(fb, 'EXCHANGE', high, 1);
+          this.#slowStore(va, size, low!, options);
+        });
+      },
+    );
+    return old;
   }
 
   markExclusive(address: I64, size: SizeLog2 | 4, low: I64, high?: I64): void {

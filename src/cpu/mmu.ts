@@ -90,6 +90,8 @@ export interface MmuFunctions {
   readonly slowLoad: FunctionRef<'i64'>;
   /** `(va, request, value, pc)`; 16 bytes are taken from EXCHANGE. */
   readonly slowStore: FunctionRef<'none'>;
+  /** `(va, request, pc)`: faults where an atomic access may not reach the address, before anything is accessed. */
+  readonly checkAtomic: FunctionRef<'none'>;
   /** `(va, pc)`: DC ZVA. */
   readonly zeroBlock: FunctionRef<'none'>;
   /** `(target)`: fills the code TLB for the address, without its tag in PC; 0 where an exception was raised instead. */
@@ -753,6 +755,19 @@ export function defineMmu(
     fb.call(storePiece, va, size, value, entry, pc, request);
   });
 
+  const checkAtomic = mb.function('checkAtomic', ['i64', 'i32', 'i64'], 'none', (fb) => {
+    const va = fb.get(fb.param(0, 'i64'));
+    const request = fb.get(fb.param(1, 'i32'));
+    const pc = fb.get(fb.param(2, 'i64'));
+    const leave = (): void => {
+      fb.return();
+    };
+    // ISS.WnR is set only where reading would have been allowed. DDI0487 D19.2.37 (ISS for Data Aborts).
+    checkAlignment(fb, va, request, ACCESS.read, pc, leave);
+    for (const access of [ACCESS.read, ACCESS.write])
+      fb.if(eqz(call(probe, va, i32(access), request, pc)), leave);
+  });
+
   const zeroBlock = mb.function('zeroBlock', ['i64', 'i64'], 'none', (fb) => {
     const va = fb.get(fb.param(0, 'i64'));
     const pc = fb.get(fb.param(1, 'i64'));
@@ -928,6 +943,7 @@ export function defineMmu(
   return {
     slowLoad,
     slowStore,
+    checkAtomic,
     zeroBlock,
     fetch,
     flushAll,

@@ -106,7 +106,7 @@ export const CORTEX_A57: CpuModel = {
   featuresOfEl2: [],
 };
 
-const MAX_FEATURES = [...CORTEX_A57_FEATURES] as const;
+const MAX_FEATURES = [...CORTEX_A57_FEATURES, 'LOR', 'LRCPC', 'LRCPC2', 'LSE'] as const;
 
 /**
  * All that is implemented, with the caches of a Cortex-A57.

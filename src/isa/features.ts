@@ -21,6 +21,9 @@ const TABLE = {
   HAFDBS: [field('ID_AA64MMFR1_EL1', 0, 2)],
   HPDS: [field('ID_AA64MMFR1_EL1', 12, 1)],
   LOR: [field('ID_AA64MMFR1_EL1', 16, 1)],
+  LRCPC: [field('ID_AA64ISAR1_EL1', 20, 1)],
+  LRCPC2: [field('ID_AA64ISAR1_EL1', 20, 2)],
+  LSE: [field('ID_AA64ISAR0_EL1', 20, 2)],
   PAN: [field('ID_AA64MMFR1_EL1', 20, 1)],
   VHE: [field('ID_AA64MMFR1_EL1', 8, 1)],
 } as const satisfies Record<string, readonly IdField[]>;

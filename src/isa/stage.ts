@@ -32,6 +32,18 @@ export interface AccessOptions {
   readonly element?: I32;
 }
 
+/** What an atomic access makes of an element and an operand; maximum and minimum are of the element's size. */
+export type AtomicOperation =
+  | 'add'
+  | 'clear'
+  | 'xor'
+  | 'or'
+  | 'signed maximum'
+  | 'signed minimum'
+  | 'unsigned maximum'
+  | 'unsigned minimum'
+  | 'swap';
+
 /** Conditions of the architecture by number: 0 EQ, 1 NE, 2 CS … 14 AL, 15 NV. */
 export type Condition = number;
 
@@ -66,6 +78,9 @@ export interface Stage {
   setW(register: RegField, value: I32): void;
   /** `setX` or `setW`, by the type of `value`. */
   setR(register: RegField, value: Int): void;
+  /** 64-bit value of register `register + offset`, which is at most 31. */
+  xAt(register: RegField, offset: number): I64;
+  setXAt(register: RegField, offset: number, value: I64): void;
   /** X30. */
   setLinkRegister(value: I64): void;
 
@@ -146,6 +161,21 @@ export interface Stage {
   storePairV(address: I64, first: V128, second: V128): void;
   /** Checks the alignment of SP, if `register` is the stack pointer and SCTLR_EL1 asks for it. Before the access. */
   checkStackAlignment(register: RegField): void;
+
+  /**
+   * Replaces one element by what `operation` makes of it and of `operand`, in one access; what it was, zero-extended.
+   * Every access that reads and writes is an acquire and a release, must be aligned, and needs permission to write
+   * even where it turns out not to. On a fault nothing has changed.
+   */
+  atomic(operation: AtomicOperation, address: I64, size: SizeLog2, operand: I64): I64;
+  /** Replaces one element by `value` if it is `expected`; of both the low bits count. What it was, zero-extended. */
+  compareAndSwap(address: I64, size: SizeLog2, expected: I64, value: I64): I64;
+  /** The same with 16 bytes, the lower half first. */
+  compareAndSwapPair(
+    address: I64,
+    expected: readonly [I64, I64],
+    value: readonly [I64, I64],
+  ): readonly [I64, I64];
 
   /** Marks the address for the exclusive monitor with the value just loaded (`high` for pairs). */
   markExclusive(address: I64, size: SizeLog2 | 4, low: I64, high?: I64): void;

@@ -2,7 +2,7 @@
 import { A64 } from '#v8a/isa/a64.js';
 import type { Mismatch } from './compare.js';
 import type { Batch } from './format.js';
-import { AT, programAddress, runOf, startOf } from './format.js';
+import { AT, ENDING, programAddress, runOf, startOf } from './format.js';
 
 export interface Departure {
   readonly title: string;
@@ -51,6 +51,12 @@ export const DEPARTURES: readonly Departure[] = [
         startOf(batch, { program, ...rest })[AT.x + Rn];
       return isExclusive(word) && !isLoadExclusive(word) && value === BigInt.asUintN(64, -1n);
     },
+  },
+  {
+    title: 'LDAPR, LDAPRH of an address that is not aligned is an alignment fault; QEMU loads.',
+    clause: 'DDI0487 B2.5.2',
+    rows: /^LDAPR/,
+    applies: (_batch, { ours, theirs }) => ours.ending === ENDING.alignment && theirs.ending === ENDING.end,
   },
 ];
 

@@ -194,10 +194,28 @@ function aimRegisters(row: Row, word: number, slot: number, random: Random, put:
   const imm12 = value('imm12') ?? 0;
   const is128 = (word & 0x0480_0000) === 0x0480_0000 && word >>> 30 === 0;
   const scale = is128 ? 4 : word >>> 30;
-  put(AT.x + Rn, BigInt.asUintN(64, dataAddress(random) - (BigInt(imm12) << BigInt(scale))));
+  const address = dataAddress(random);
+  put(AT.x + Rn, BigInt.asUintN(64, address - (BigInt(imm12) << BigInt(scale))));
+  meetExpectation(row, word, address, random, put);
 }
 
 type Put = (at: number, value: bigint) => void;
+
+/** Half of the compare-and-swaps find what they expect: bytes that are all the same, at whatever address. */
+function meetExpectation(row: Row, word: number, address: bigint, random: Random, put: Put): void {
+  if (!row.name.startsWith('CAS') || random() % 2 === 0) return;
+  const [Rn, Rs] = ['Rn', 'Rs'].map((name) => {
+    const layout = field(row, name);
+    return layout && fieldValue(word, layout);
+  });
+  if (Rs === undefined || Rn === Rs || Rn === Rs + 1) return;
+  const bytes = 0x0101_0101_0101_0101n * BigInt(random() & 0xff);
+  const isWord = word >>> 30 !== 3 && field(row, 'sz') === undefined;
+  const registers = row.name.startsWith('CASP') ? [Rs, Rs + 1] : [Rs];
+  for (const n of registers) if (n !== 31) put(AT.x + n, isWord ? bytes ^ (BigInt(random()) << 32n) : bytes);
+  const at = AT.memory + Number((address - DATA_PAGE) >> 3n);
+  for (const word64 of [at, at + 1]) put(word64, bytes);
+}
 
 const scratch = new BigUint64Array(2);
 

@@ -16,9 +16,9 @@ import { add, and, extU, i64, or, shl, shrU, wrap } from '../../wasm/expr.js';
 import type { I64 } from '../../wasm/expr.js';
 import { extractLane } from '../../wasm/simd.js';
 import { extended, EXTEND_NAMES, isExtendedFromX } from '../operands.js';
-import { insn, notAdvertised, unimplemented } from '../row.js';
+import { insn, notAdvertised } from '../row.js';
 import type { ImmField, RegField } from '../row.js';
-import type { AccessOptions, SizeLog2, Stage } from '../stage.js';
+import type { AccessOptions, AtomicOperation, SizeLog2, Stage } from '../stage.js';
 import { reg, regSp, signed, target } from '../text.js';
 
 /** What `opc` of a single-register access means. */
@@ -158,6 +158,29 @@ function wide(size: number): number {
 }
 
 const ALIGNED: AccessOptions = { aligned: true };
+
+// ---- atomic accesses
+
+function orderSuffix({ acquire, release }: Readonly<Record<'acquire' | 'release', number>>): string {
+  return `${acquire === 1 ? 'a' : ''}${release === 1 ? 'l' : ''}`;
+}
+
+/** Bits 15 to 12 by instruction. */
+const ATOMICS: readonly {
+  readonly name: string;
+  readonly code: `${'0' | '1'}${string}`;
+  readonly operation: AtomicOperation;
+}[] = [
+  { name: 'LDADD', code: '0000', operation: 'add' },
+  { name: 'LDCLR', code: '0001', operation: 'clear' },
+  { name: 'LDEOR', code: '0010', operation: 'xor' },
+  { name: 'LDSET', code: '0011', operation: 'or' },
+  { name: 'LDSMAX', code: '0100', operation: 'signed maximum' },
+  { name: 'LDSMIN', code: '0101', operation: 'signed minimum' },
+  { name: 'LDUMAX', code: '0110', operation: 'unsigned maximum' },
+  { name: 'LDUMIN', code: '0111', operation: 'unsigned minimum' },
+  { name: 'SWP', code: '1000', operation: 'swap' },
+];
 
 export const LOADS_STORES = [
   // ---- unsigned offset, unscaled, post, unprivileged, pre
@@ -413,35 +436,88 @@ export const LOADS_STORES = [
     }),
   ),
 
+  // ---- atomic
+
+  insn('CAS, CASA, CASL, CASAL and their kind', {
+    bits: 'size:2 001000 1 acquire 1 Rs:5 release 11111 Rn:5|sp Rt:5',
+    spec: 'DDI0487 C6.2',
+    feature: 'LSE',
+    static: ['size'],
+    text: ({ size, Rs, Rn, Rt, ...order }) =>
+      `cas${orderSuffix(order)}${UNSIGNED_SUFFIXES[size]}\t${reg(wide(size), Rs)}, ${reg(wide(size), Rt)}, [${regSp(1, Rn)}]`,
+    exec(s, { size, Rs, Rn, Rt }) {
+      s.checkStackAlignment(Rn);
+      s.setX(Rs, s.compareAndSwap(s.x(Rn), size as SizeLog2, s.x(Rs), s.x(Rt)));
+    },
+  }),
+  insn('CASP, CASPA, CASPL, CASPAL', {
+    bits: '0 sz 001000 0 acquire 1 Rs:5 release 11111 Rn:5|sp Rt:5',
+    spec: 'DDI0487 C6.2',
+    feature: 'LSE',
+    static: ['sz'],
+    constraint: ({ Rs, Rt }) => Rs % 2 === 0 && Rt % 2 === 0,
+    text: ({ sz, Rs, Rn, Rt, ...order }) =>
+      `casp${orderSuffix(order)}\t${[Rs, Rs + 1, Rt, Rt + 1].map((n) => reg(sz, n)).join(', ')}, [${regSp(1, Rn)}]`,
+    exec(s, { sz, Rs, Rn, Rt }) {
+      s.checkStackAlignment(Rn);
+      if (sz === 1) {
+        const [low, high] = s.compareAndSwapPair(s.x(Rn), [s.x(Rs), s.xAt(Rs, 1)], [s.x(Rt), s.xAt(Rt, 1)]);
+        s.setX(Rs, low);
+        s.setXAt(Rs, 1, high);
+      } else {
+        const pair = (register: RegField): I64 => or(extU(s.w(register)), shl(s.xAt(register, 1), i64(32)));
+        const both = s.compareAndSwap(s.x(Rn), 3, pair(Rs), pair(Rt));
+        s.setX(Rs, and(both, i64(0xffff_ffffn)));
+        s.setXAt(Rs, 1, shrU(both, i64(32)));
+      }
+    },
+  }),
+  ...ATOMICS.map(({ name, code, operation }) =>
+    insn(`${name} and its kind`, {
+      bits: `size:2 111 0 00 acquire release 1 Rs:5 ${code} 00 Rn:5|sp Rt:5`,
+      spec: 'DDI0487 C6.2',
+      feature: 'LSE',
+      static: ['size'],
+      text: ({ size, Rs, Rn, Rt, ...order }) =>
+        `${name.toLowerCase()}${orderSuffix(order)}${UNSIGNED_SUFFIXES[size]}\t${reg(wide(size), Rs)}, ${reg(wide(size), Rt)}, [${regSp(1, Rn)}]`,
+      exec(s, { size, Rs, Rn, Rt }) {
+        s.checkStackAlignment(Rn);
+        s.setX(Rt, s.atomic(operation, s.x(Rn), size as SizeLog2, s.x(Rs)));
+      },
+    }),
+  ),
+
+  // ---- load-acquire RCpc
+
+  insn('LDAPR, LDAPRB, LDAPRH', {
+    bits: 'size:2 111 0 00 1 0 1 xxxxx 1 100 00 Rn:5|sp Rt:5',
+    spec: 'DDI0487 C6.2',
+    feature: 'LRCPC',
+    static: ['size'],
+    text: ({ size, Rn, Rt }) => `ldapr${UNSIGNED_SUFFIXES[size]}\t${reg(wide(size), Rt)}, [${regSp(1, Rn)}]`,
+    exec(s, { size, Rn, Rt }) {
+      s.checkStackAlignment(Rn);
+      s.setX(Rt, s.load(s.x(Rn), size as SizeLog2, false, ALIGNED));
+    },
+  }),
+  insn('LDAPUR, STLUR and their kind', {
+    bits: 'size:2 011001 opc:2 0 imm9:9 00 Rn:5|sp Rt:5',
+    spec: 'DDI0487 C6.2',
+    feature: 'LRCPC2',
+    static: ['size', 'opc'],
+    allocated: isAccess,
+    text: (fields) => {
+      const name = accessName(fields, 'ur').replace(/^ld/, 'ldap').replace(/^st/, 'stl');
+      return `${name}\t${transferred(fields, fields.Rt)}, ${offsetAddress(fields.Rn, signed(fields.imm9, 9))}`;
+    },
+    exec(s, { size, opc, imm9, Rn, Rt }) {
+      s.checkStackAlignment(Rn);
+      access(s, { size, opc }, Rt, add(s.x(Rn), s.simm64(imm9)), ALIGNED);
+    },
+  }),
+
   // ---- later extensions
 
-  unimplemented(
-    'CAS, CASA, CASL, CASAL and their kind (FEAT_LSE)',
-    'size:2 001000 1 L 1 Rs:5 o0 11111 Rn:5|sp Rt:5',
-    'DDI0487 C6.2',
-  ),
-  unimplemented(
-    'CASP, CASPA, CASPL, CASPAL (FEAT_LSE)',
-    '0 sz 001000 0 L 1 Rs:4 0 o0 11111 Rn:5|sp Rt:4 0',
-    'DDI0487 C6.2',
-  ),
-  ...['LDADD', 'LDCLR', 'LDEOR', 'LDSET', 'LDSMAX', 'LDSMIN', 'LDUMAX', 'LDUMIN'].map((name, opc) =>
-    unimplemented(
-      `${name} and its kind (FEAT_LSE)`,
-      `size:2 111 0 00 acquire release 1 Rs:5 0 ${opc.toString(2).padStart(3, '0')} 00 Rn:5|sp Rt:5`,
-      'DDI0487 C6.2',
-    ),
-  ),
-  unimplemented(
-    'SWP and its kind (FEAT_LSE)',
-    'size:2 111 0 00 acquire release 1 Rs:5 1 000 00 Rn:5|sp Rt:5',
-    'DDI0487 C6.2',
-  ),
-  unimplemented(
-    'LDAPR, LDAPRB, LDAPRH (FEAT_LRCPC)',
-    'size:2 111 0 00 1 0 1 xxxxx 1 100 00 Rn:5|sp Rt:5',
-    'DDI0487 C6.2',
-  ),
   notAdvertised('ST64B (FEAT_LS64)', '11 111 0 00 0 0 1 11111 1 001 00 Rn:5|sp Rt:5', 'DDI0487 C6.2'),
   notAdvertised('ST64BV (FEAT_LS64_V)', '11 111 0 00 0 0 1 Rs:5 1 011 00 Rn:5|sp Rt:5', 'DDI0487 C6.2'),
   notAdvertised(
@@ -451,22 +527,6 @@ export const LOADS_STORES = [
   ),
   notAdvertised('LD64B (FEAT_LS64)', '11 111 0 00 0 0 1 11111 1 101 00 Rn:5|sp Rt:5', 'DDI0487 C6.2'),
   notAdvertised('LDRAA, LDRAB (FEAT_PAuth)', '11 111 0 00 M S 1 imm9:9 W 1 Rn:5|sp Rt:5', 'DDI0487 C6.2'),
-  unimplemented(
-    'STLUR and its kind (FEAT_LRCPC2)',
-    'size:2 011001 00 0 imm9:9 00 Rn:5|sp Rt:5',
-    'DDI0487 C6.2',
-  ),
-  unimplemented(
-    'LDAPUR and its kind (FEAT_LRCPC2)',
-    'size:2 011001 01 0 imm9:9 00 Rn:5|sp Rt:5',
-    'DDI0487 C6.2',
-  ),
-  unimplemented(
-    'LDAPURSB, LDAPURSH (FEAT_LRCPC2)',
-    '0 size0 011001 1 opc0 0 imm9:9 00 Rn:5|sp Rt:5',
-    'DDI0487 C6.2',
-  ),
-  unimplemented('LDAPURSW (FEAT_LRCPC2)', '10 011001 10 0 imm9:9 00 Rn:5|sp Rt:5', 'DDI0487 C6.2'),
   notAdvertised('STGP (post-index) (FEAT_MTE)', '01 101 0 0 01 0 imm7:7 Xt2:5 Xn:5 Xt:5', 'DDI0487 C6.2'),
   notAdvertised(
     'STGP (offset and pre-index) (FEAT_MTE)',
