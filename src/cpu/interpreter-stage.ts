@@ -1098,8 +1098,14 @@ export class InterpreterStage implements Stage {
 
   /** Whether EL2 has set the trap. */
   #isTrapped({ register, bits, bitsWithE2h, allows }: El2Trap): I32 {
-    const maskOf = (places: readonly number[]): number => places.reduce((all, bit) => all | (1 << bit), 0);
-    const value = register === 'HCR_EL2' ? field32('HCR') : wrap(sysreg(register));
+    const isInHighHalf = bits.some((bit) => bit >= 32);
+    const maskOf = (places: readonly number[]): number =>
+      places.reduce((all, bit) => all | (1 << (bit & 31)), 0);
+    const value = isInHighHalf
+      ? wrap(shrU(sysreg(register), i64(32)))
+      : register === 'HCR_EL2'
+        ? field32('HCR')
+        : wrap(sysreg(register));
     const isRelocated = bitsWithE2h !== undefined && hasFeature(this.#core.model, 'VHE');
     const mask = isRelocated
       ? select(field32('E2H'), i32(maskOf(bitsWithE2h)), i32(maskOf(bits)))

@@ -56,6 +56,7 @@ interface El0Trap {
 /** Accesses by EL1, and by EL0 where it has access, trap to EL2 if one of these bits is set. DDI0487 D19.2. */
 export interface El2Trap {
   readonly register: 'HCR_EL2' | 'CPTR_EL2' | 'MDCR_EL2' | 'CNTHCTL_EL2';
+  /** In one half of the register. */
   readonly bits: readonly number[];
   /** The bits' places while HCR_EL2.E2H is set, where they have others. They concern guests then, and no host's EL0. */
   readonly bitsWithE2h?: readonly number[];
@@ -232,6 +233,7 @@ const TPCP = hcr(23);
 const TPU = hcr(24);
 const TTLB = hcr(25);
 const TDZ = hcr(28);
+const TLOR = hcr(35);
 const TCPAC: El2Trap = { register: 'CPTR_EL2', bits: [31] };
 const EL1PCTEN: El2Trap = { register: 'CNTHCTL_EL2', bits: [0], bitsWithE2h: [10], allows: true };
 const EL1PCEN: El2Trap = { register: 'CNTHCTL_EL2', bits: [1], bitsWithE2h: [11], allows: true };
@@ -319,6 +321,16 @@ const ROWS: readonly SystemRegister[] = [
     el2Traps: VIRTUAL_MEMORY,
   }),
   register('MAIR_EL1', [3, 0, 10, 2, 0], translation(), { host: 'MAIR_EL2', el2Traps: VIRTUAL_MEMORY }),
+  // Without a LORegion: the registers are RES0. DDI0487 D19.2 (LORID_EL1).
+  ...(
+    [
+      ['LORSA_EL1', 0],
+      ['LOREA_EL1', 1],
+      ['LORN_EL1', 2],
+      ['LORC_EL1', 3],
+    ] as const
+  ).map(([name, op2]) => register(name, [3, 0, 10, 4, op2], ZERO, { feature: 'LOR', el2Traps: [TLOR] })),
+  register('LORID_EL1', [3, 0, 10, 4, 7], ZERO, { access: 'ro', feature: 'LOR', el2Traps: [TLOR] }),
   register('AMAIR_EL1', [3, 0, 10, 3, 0], storage(0n), { host: 'AMAIR_EL2', el2Traps: VIRTUAL_MEMORY }),
   register('CONTEXTIDR_EL1', [3, 0, 13, 0, 1], storage(LOW32), {
     host: 'CONTEXTIDR_EL2',
@@ -414,7 +426,7 @@ const ROWS: readonly SystemRegister[] = [
     'HCR_EL2',
     [3, 4, 1, 1, 0],
     storage(HCR_EL2_WRITABLE, 1n << 31n, {
-      featureBits: { VHE: 1n << 34n },
+      featureBits: { VHE: 1n << 34n, LOR: 1n << 35n },
       invalidates: 'all translations',
       isDerivedFrom: true,
     }),

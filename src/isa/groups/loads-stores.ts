@@ -490,7 +490,7 @@ export const LOADS_STORES = [
   // ---- load-acquire RCpc
 
   insn('LDAPR, LDAPRB, LDAPRH', {
-    bits: 'size:2 111 0 00 1 0 1 xxxxx 1 100 00 Rn:5|sp Rt:5',
+    bits: 'size:2 111 0 00 1 0 1 11111 1 100 00 Rn:5|sp Rt:5',
     spec: 'DDI0487 C6.2',
     feature: 'LRCPC',
     static: ['size'],
