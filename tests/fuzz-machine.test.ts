@@ -75,6 +75,7 @@ function run(seed: number, gicVersion: 2 | 3): string {
     cpuCount: 1 + (seed % 3),
     memoryBytes: 16 * 1024 * 1024,
     gicVersion,
+    hasAcpi: true,
     epochSeconds: 0,
     clock,
     trace: NO_TRACE,

@@ -5,74 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { MIB, NO_TRACE, UserError } from '../base/index.js';
-import { AddressSpace, ManualClock, type DmaPort, type MmioDevice } from '../bus/index.js';
+import { AddressSpace } from '../bus/index.js';
 import { SYSTEM_REGISTERS } from '../isa/system-registers.js';
 import { decodeFdt } from '../tables/fdt-decoder.js';
 import { encodeFdt } from '../tables/fdt.js';
-import type { BoardPorts } from './ports.js';
 import { CORTEX_A57, MAX, withEl2 } from '../cpu/models.js';
-import { buildVirt, VIRT, type VirtConfig } from './virt.js';
+import { rig } from './virt-suite.js';
+import { VIRT } from './virt.js';
 
 const GIC_VERSIONS = [2, 3] as const;
-
-function rig(changes: Partial<VirtConfig> = {}) {
-  const clock = new ManualClock();
-  const irq = Array.from({ length: 8 }, () => false);
-  const calls: string[] = [];
-  const serial: number[] = [];
-  const mapped: [base: number, sizeBytes: number, isMapped: boolean][] = [];
-  const noMemory: DmaPort = { read: () => false, write: () => false };
-  const ports: BoardPorts = {
-    clock,
-    trace: NO_TRACE,
-    currentCpu: () => 0,
-    cpuLines: (cpu) => ({ irq: { set: (level) => void (irq[cpu] = level) }, fiq: { set: () => undefined } }),
-    cpuPower: {
-      state: (cpu) => (cpu === 0 ? 'on' : 'off'),
-      on: (cpu, entry) => calls.push(`on ${cpu} ${entry}`),
-      off: (cpu) => calls.push(`off ${cpu}`),
-    },
-    dma: noMemory,
-    directMap: (base, sizeBytes) => ({
-      sizeBytes,
-      bytes: (_offset, length) => new Uint8Array(length).fill(0xff),
-      load: () => undefined,
-      setMapped: (isMapped) => mapped.push([base, sizeBytes, isMapped]),
-      changed: () => undefined,
-    }),
-    serialOutput: { write: (byte) => serial.push(byte) },
-    epochSeconds: 1_700_000_000,
-    powerPort: { powerOff: () => calls.push('powerOff'), reset: () => calls.push('reset') },
-    flashStorage: [],
-    onStorageError: () => calls.push('storage error'),
-  };
-  const config: VirtConfig = {
-    ramBytes: 512 * MIB,
-    gicVersion: 2,
-    cpuCount: 1,
-    cpu: CORTEX_A57,
-    flash: [
-      { writableBytes: 0, commitPolicy: 'quiet' },
-      { writableBytes: 64 * MIB, commitPolicy: 'quiet' },
-    ],
-    ...changes,
-  };
-  const board = buildVirt(config, ports);
-  const at = (address: number): [MmioDevice, number] => {
-    const entry = board.map.find(({ base, device }) => address >= base && address < base + device.sizeBytes);
-    assert.ok(entry, `nothing at ${address.toString(16)}`);
-    return [entry.device, address - entry.base];
-  };
-  const read = (address: number): number => {
-    const [device, offset] = at(address);
-    return device.read(offset, 4);
-  };
-  const write = (address: number, value: number): void => {
-    const [device, offset] = at(address);
-    device.write(offset, 4, value);
-  };
-  return { board, clock, irq, calls, serial, mapped, read, write };
-}
 
 test('the table: no two rows share an address or an interrupt', () => {
   const rows = Object.entries(VIRT).map(([name, row]) => ({ name, count: 1, ...row }));
@@ -103,6 +44,7 @@ test('the map is that of QEMU 7.2 (info mtree)', () => {
     '9010000 rtc',
     '9020000 fw-cfg',
     '9030000 gpio',
+    '9080000 ged',
     'a000000 virtio-mmio0',
     'a003e00 virtio-mmio31',
     '10000000 pcie-memory32',

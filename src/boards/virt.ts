@@ -13,6 +13,8 @@
 import { GIB, hex, invariant, MIB, physAddr, UserError } from '../base/index.js';
 import {
   cells64,
+  type AcpiInterruptController,
+  type AcpiProcessor,
   type DtNode,
   type IrqLine,
   type MmioDevice,
@@ -21,6 +23,7 @@ import {
 import { MAX_CPUS } from '../cpu/layout.js';
 import type { CpuModel } from '../cpu/models.js';
 import { hasFeature } from '../cpu/models.js';
+import { AcpiGed } from '../devices/acpi-ged.js';
 import {
   CfiFlash,
   cfiFlashNode,
@@ -33,14 +36,22 @@ import { GenericTimers, TIMER_REGISTERS } from '../devices/generic-timer.js';
 import { Gicv2 } from '../devices/gic/gicv2.js';
 import { Gicv2m } from '../devices/gic/gicv2m.js';
 import { Gicv3, ICC_REGISTERS } from '../devices/gic/gicv3.js';
-import { spiInterrupt } from '../devices/interrupt-spec.js';
-import { PcieEcam, PcieHostBridge, PcieWindow, describePcieHost } from '../devices/pcie-ecam.js';
+import {
+  describePcieHost,
+  describePcieHostAcpi,
+  PcieEcam,
+  PcieHostBridge,
+  PcieWindow,
+  type PcieHostPlacement,
+} from '../devices/pcie-ecam.js';
 import { Pl011 } from '../devices/pl011.js';
 import { Pl031 } from '../devices/pl031.js';
 import { gpioPowerKeyNode, Pl061 } from '../devices/pl061.js';
-import { apbClockNode } from '../devices/primecell.js';
+import { apbClockNode, type PeripheralPlace } from '../devices/primecell.js';
 import { VirtioMmioEmpty } from '../devices/virtio/virtio-mmio-empty.js';
 import { describePsci, Psci, type PsciConduit } from '../firmware/psci.js';
+import { encodeAcpi, type AcpiDescription } from '../tables/acpi/index.js';
+import { encodeSmbios, type SmbiosDescription } from '../tables/smbios.js';
 import type { Board, BoardDevice, BoardPorts, FlashBank, MapEntry } from './ports.js';
 
 interface BoardRow {
@@ -67,6 +78,7 @@ export const VIRT = {
   rtc: { base: 0x0901_0000, sizeBytes: 0x1000, spi: 2, device: 'PL031' },
   fwCfg: { base: 0x0902_0000, sizeBytes: 0x18, device: 'fw_cfg' },
   gpio: { base: 0x0903_0000, sizeBytes: 0x1000, spi: 7, device: 'PL061, power key' },
+  ged: { base: 0x0908_0000, sizeBytes: 0x1000, spi: 9, device: 'ACPI generic event device' },
   virtioMmio: {
     base: 0x0a00_0000,
     sizeBytes: 0x200,
@@ -125,6 +137,8 @@ export interface VirtConfig {
   /** 1 to 8. */
   readonly cpuCount: number;
   readonly cpu: CpuModel;
+  /** Whether firmware gets ACPI tables, and the board the event device that they need. */
+  readonly hasAcpi: boolean;
   /** Firmware bank, variables bank. */
   readonly flash: readonly [VirtFlashConfig, VirtFlashConfig];
 }
@@ -142,9 +156,13 @@ interface VirtDevices {
   readonly uart0: Pl011;
   readonly rtc: Pl031;
   readonly gpio: Pl061;
+  readonly ged: AcpiGed | undefined;
   readonly fwCfg: FwCfg;
   readonly virtioMmio: readonly VirtioMmioEmpty[];
 }
+
+/** Calls INTID 16 + n what the device tree calls PPI n. */
+const intidOfPpi = (ppi: number): number => 16 + ppi;
 
 /** What the two generations of GIC have in common for the board. */
 interface InterruptController {
@@ -152,6 +170,7 @@ interface InterruptController {
   readonly entries: readonly MapEntry[];
   readonly systemRegisters: readonly (readonly [string, SystemRegisterPort])[];
   readonly node: DtNode;
+  readonly acpi: readonly AcpiInterruptController[];
   /** Cells that a PPI specifier has above its trigger: a GICv2 wants to know the CPUs (arm,gic.yaml). */
   readonly ppiCpuMask: number;
   readonly msiLabel: string | undefined;
@@ -189,6 +208,7 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
   });
   const rtc = new Pl031('rtc', ports.epochSeconds, { irq: intc.spi(VIRT.rtc.spi), clock, trace });
   const gpio = new Pl061('gpio', { irq: intc.spi(VIRT.gpio.spi), trace });
+  const ged = config.hasAcpi ? new AcpiGed({ irq: intc.spi(VIRT.ged.spi), trace }) : undefined;
   const fwCfg = new FwCfg({ trace, dma }, { cpuCount: config.cpuCount });
   const virtioMmio = Array.from(
     { length: VIRT.virtioMmio.count },
@@ -208,9 +228,17 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
     ['rtc', rtc],
     ['gpio', gpio],
     ['fw-cfg', fwCfg],
+    ...(ged ? [['ged', ged] as const] : []),
     ...virtioMmio.map((device) => [device.name, device] as const),
     ['pcie', pcie],
   ]);
+
+  const parts: VirtDevices = { intc, timers, uart0, rtc, gpio, ged, fwCfg, virtioMmio };
+  const files = [
+    encodeSmbios(smbiosDescription(config)),
+    ...(config.hasAcpi ? [encodeAcpi(acpiDescription(config, parts))] : []),
+  ];
+  for (const file of files) for (const [name, bytes] of file) fwCfg.addFile(name, bytes);
 
   return {
     name: 'virt',
@@ -222,6 +250,7 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
       place(VIRT.rtc, rtc),
       place(VIRT.fwCfg, fwCfg),
       place(VIRT.gpio, gpio),
+      ...(ged ? [place(VIRT.ged, ged)] : []),
       ...virtioMmio.map((device, slot) => place(VIRT.virtioMmio, device, slot)),
       place(VIRT.pcieMemory32, new PcieWindow('pcie-memory32', VIRT.pcieMemory32.sizeBytes, { trace })),
       place(VIRT.pcieIo, new PcieWindow('pcie-io', VIRT.pcieIo.sizeBytes, { trace })),
@@ -238,11 +267,13 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
     psciConduit: psciConduitOf(config.cpu),
     serialInput: uart0,
     flash,
-    deviceTree: virtDeviceTree(config, { intc, timers, uart0, rtc, gpio, fwCfg, virtioMmio }),
+    deviceTree: virtDeviceTree(config, parts),
     // Firmware in flash starts at the bottom of the map and looks for the tree at the bottom of RAM.
     deviceTreeBase: VIRT.ram.base,
     resetState: { pc: VIRT.flash0.base, x0: 0 },
     pressPowerKey() {
+      // Which of the two the guest listens to depends on which tables it goes by.
+      ged?.powerDown();
       gpio.setInput(POWER_KEY_PIN, true);
       releasePowerKey.arm(clock.nowNs() + POWER_KEY_PRESS_NS);
     },
@@ -272,6 +303,10 @@ function psciConduitOf(cpu: CpuModel): PsciConduit {
   return hasFeature(cpu, 'EL2') ? 'smc' : 'hvc';
 }
 
+function processorsOf(cpus: readonly number[]): AcpiProcessor[] {
+  return cpus.map((cpu) => ({ uid: cpu, mpidr: affinityOf(cpu) }));
+}
+
 /** The affinity fields of MPIDR_EL1. One cluster: Aff0 alone tells the CPUs apart. */
 export function affinityOf(cpu: number): bigint {
   return BigInt(cpu);
@@ -295,13 +330,14 @@ function buildGicv2(cpus: readonly number[], ports: BoardPorts): InterruptContro
     spis: Array.from({ length: spiCount }, (_, index) => gic.spi(firstSpi + index)),
     trace,
   });
+  const at = { distributor: physAddr(VIRT.gicd.base), cpuInterface: physAddr(VIRT.gicc.base) };
+  const v2mAt = physAddr(VIRT.gicv2m.base);
   return {
     gic,
     entries: [place(VIRT.gicd, gic.distributor), place(VIRT.gicc, gic.cpuInterface), place(VIRT.gicv2m, v2m)],
     systemRegisters: [],
-    node: gic.describe({ distributor: physAddr(VIRT.gicd.base), cpuInterface: physAddr(VIRT.gicc.base) }, [
-      v2m.describe(physAddr(VIRT.gicv2m.base)),
-    ]),
+    node: gic.describe(at, [v2m.describe(v2mAt)]),
+    acpi: [...gic.describeAcpi(at, processorsOf(cpus)), v2m.describeAcpi(v2mAt)],
     ppiCpuMask: 2 ** cpus.length - 1,
     msiLabel: LABEL.v2m,
     spi: (spi) => gic.spi(spi),
@@ -314,11 +350,13 @@ function buildGicv3(cpus: readonly number[], ports: BoardPorts): InterruptContro
     cpus: cpus.map((cpu) => ({ ...ports.cpuLines(cpu), affinity: Number(affinityOf(cpu)) })),
     trace: ports.trace,
   });
+  const at = { distributor: physAddr(VIRT.gicd.base), redistributors: physAddr(VIRT.gicr.base) };
   return {
     gic,
     entries: [place(VIRT.gicd, gic.distributor), place(VIRT.gicr, gic.redistributors)],
     systemRegisters: ICC_REGISTERS.map((name) => [name, gic]),
-    node: gic.describe({ distributor: physAddr(VIRT.gicd.base), redistributors: physAddr(VIRT.gicr.base) }),
+    node: gic.describe(at),
+    acpi: gic.describeAcpi(at, processorsOf(cpus)),
     ppiCpuMask: 0,
     msiLabel: undefined,
     spi: (spi) => gic.spi(spi),
@@ -395,25 +433,71 @@ function virtDeviceTree(
       fwCfg.describe(VIRT.fwCfg.base),
       ...gpio.describe({ ...VIRT.gpio, label: LABEL.gpio }),
       gpioPowerKeyNode(LABEL.gpio, POWER_KEY_PIN),
-      ...virtioMmio.flatMap((device, slot) =>
-        device.describe({
-          base: VIRT.virtioMmio.base + slot * VIRT.virtioMmio.sizeBytes,
-          spi: VIRT.virtioMmio.spi + slot,
-        }),
-      ),
-      describePcieHost({
-        ecam: VIRT.pcieEcam,
-        io: VIRT.pcieIo,
-        memory32: VIRT.pcieMemory32,
-        memory64: VIRT.pcieMemory64,
-        interruptController: { label: LABEL.intc, addressCells: 2 },
-        interrupts: Array.from({ length: VIRT.pcieEcam.spiCount }, (_, pin) =>
-          spiInterrupt(VIRT.pcieEcam.spi + pin, 'level-high'),
-        ),
-        ...(intc.msiLabel === undefined ? {} : { msiController: intc.msiLabel }),
-      }),
+      ...virtioMmio.flatMap((device, slot) => device.describe(virtioMmioPlace(slot))),
+      describePcieHost(pcieHostPlacement(intc)),
     ],
   };
+}
+
+function pcieHostPlacement({ msiLabel }: InterruptController): PcieHostPlacement {
+  return {
+    ecam: VIRT.pcieEcam,
+    io: VIRT.pcieIo,
+    memory32: VIRT.pcieMemory32,
+    memory64: VIRT.pcieMemory64,
+    interruptController: { label: LABEL.intc, addressCells: 2 },
+    spis: Array.from({ length: VIRT.pcieEcam.spiCount }, (_, index) => VIRT.pcieEcam.spi + index),
+    ...(msiLabel === undefined ? {} : { msiController: msiLabel }),
+  };
+}
+
+/** What the device tree says too, for those who go by ACPI. The PL031 and the PL061 are firmware's, as in QEMU. */
+function acpiDescription(
+  { cpuCount, cpu }: VirtConfig,
+  { intc, uart0, fwCfg, ged, virtioMmio }: VirtDevices,
+): AcpiDescription {
+  const uids = Array.from({ length: cpuCount }, (_, cpu) => cpu);
+  return {
+    devices: [
+      ...uids.map((uid) => ({
+        name: `C${uid.toString().padStart(3, '0')}`,
+        objects: { _HID: 'ACPI0007', _UID: uid },
+      })),
+      uart0.describeAcpi(VIRT.uart0),
+      fwCfg.describeAcpi(VIRT.fwCfg.base),
+      ...virtioMmio.map((device, slot) => device.describeAcpi(virtioMmioPlace(slot), slot)),
+      describePcieHostAcpi(pcieHostPlacement(intc)),
+      ...(ged?.describeAcpi(VIRT.ged) ?? []),
+    ],
+    interruptControllers: intc.acpi,
+    processorUids: uids,
+    psciConduit: psciConduitOf(cpu),
+    timers: {
+      securePhysical: intidOfPpi(TIMER_PPIS.securePhysical),
+      physical: intidOfPpi(TIMER_PPIS.physical),
+      virtual: intidOfPpi(TIMER_PPIS.virtual),
+      hypervisor: intidOfPpi(TIMER_PPIS.hypervisor),
+    },
+    console: uart0.describeSerialPort(VIRT.uart0),
+    pcie: { ecamBase: VIRT.pcieEcam.base, firstBus: 0, lastBus: 255 },
+  };
+}
+
+function smbiosDescription({ cpu, cpuCount, ramBytes }: VirtConfig): SmbiosDescription {
+  return {
+    manufacturer: 'v8a',
+    product: 'v8a Virtual Machine',
+    version: 'virt',
+    date: '01/01/2025',
+    processorName: cpu.name,
+    cpuCount,
+    ram: { base: VIRT.ram.base, sizeBytes: ramBytes },
+  };
+}
+
+function virtioMmioPlace(slot: number): PeripheralPlace {
+  const { base, sizeBytes, spi } = VIRT.virtioMmio;
+  return { base: base + slot * sizeBytes, spi: spi + slot };
 }
 
 /** Devicetree Specification v0.4 3.8; `cpu-map` as in Linux Documentation/devicetree/bindings/cpu/cpu-topology.txt. */

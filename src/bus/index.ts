@@ -1,3 +1,4 @@
+export * from './acpi.js';
 export * from './clock.js';
 export * from './description.js';
 export * from './device.js';

@@ -25,6 +25,7 @@ export interface RunOptions {
   readonly cpus: number;
   readonly nested?: true;
   readonly irqchip: 'gicv2' | 'gicv3';
+  readonly acpi: 'on' | 'off';
   readonly clock?: 'real' | 'virtual';
   readonly reboot: boolean;
   /** Milliseconds. */
@@ -131,6 +132,13 @@ export function buildProgram(
         'gicv3',
         'gicv3',
       ),
+    )
+    .addOption(
+      option(
+        '--acpi <on|off>',
+        'give firmware ACPI tables beside the device tree, of which it hands one on to the operating system',
+        oneOf('on', 'off'),
+      ).default('on', 'on'),
     )
     .addOption(
       option(

@@ -42,6 +42,7 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
     cpus: options.cpus,
     el2: options.nested ?? false,
     irqchip: options.irqchip,
+    acpi: options.acpi === 'on',
     clock: options.clock ?? (process.stdin.isTTY ? 'real' : 'virtual'),
     onReset: options.reboot ? 'restart' : 'stop',
     ...(options.trace

@@ -12,11 +12,14 @@ import { deepCopy, hex, UserError, type Trace } from '../base/index.js';
 import {
   cells64,
   type AccessSize,
+  type AcpiDevice,
   type DmaPort,
   type DtNode,
   type MmioDevice,
   type Snapshottable,
 } from '../bus/index.js';
+
+import { registerResources } from './acpi-resources.js';
 
 /** fw_cfg "Register Locations", Arm. Selector and DMA address are big-endian, data keeps the order of bytes. */
 const DATA = 0x00;
@@ -217,6 +220,20 @@ export class FwCfg implements MmioDevice, Snapshottable<FwCfgState> {
         compatible: 'qemu,fw-cfg-mmio',
         reg: { cells: [...cells64(base), ...cells64(SIZE_BYTES)] },
         'dma-coherent': true,
+      },
+    };
+  }
+
+  /** fw_cfg "ACPI Interface": there and working, but not for users to see. */
+  describeAcpi(base: number): AcpiDevice {
+    const PRESENT_ENABLED_FUNCTIONING = 0b1011;
+    return {
+      name: 'FWCF',
+      objects: {
+        _HID: 'QEMU0002',
+        _STA: PRESENT_ENABLED_FUNCTIONING,
+        _CCA: 1,
+        _CRS: registerResources(base, SIZE_BYTES),
       },
     };
   }

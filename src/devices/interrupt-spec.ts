@@ -12,3 +12,8 @@ const SPI = 0;
 export function spiInterrupt(spi: number, trigger: keyof typeof TRIGGER): DtCell[] {
   return [SPI, spi, TRIGGER[trigger]];
 }
+
+/** ACPI's number of shared peripheral interrupt `spi`: its INTID (ACPI 6.4, 5.2.12.15). */
+export function gsiOfSpi(spi: number): number {
+  return 32 + spi;
+}

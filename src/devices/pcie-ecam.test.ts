@@ -130,7 +130,7 @@ test('interrupt-map rotates the pins over neighbouring devices (host-generic-pci
     memory32: { base: 0x3000_0000, sizeBytes: 0x1000_0000 },
     memory64: { base: 2 ** 39, sizeBytes: 2 ** 39 },
     interruptController: { label: 'gic', addressCells: 1 },
-    interrupts: [3, 4, 5, 6].map((spi) => [0, spi, 4]),
+    spis: [3, 4, 5, 6],
   });
   const map = node.properties['interrupt-map'] as { cells: unknown[] };
   assert.equal(map.cells.length, 16 * 9);

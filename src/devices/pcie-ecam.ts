@@ -15,11 +15,16 @@ import { deepCopy, hex, invariant, type Trace } from '../base/index.js';
 import {
   cells64,
   type AccessSize,
+  type AcpiData,
+  type AcpiDevice,
+  type AcpiExpression,
+  type AcpiPlace,
   type DtCell,
   type DtNode,
   type MmioDevice,
   type Snapshottable,
 } from '../bus/index.js';
+import { gsiOfSpi, spiInterrupt } from './interrupt-spec.js';
 import { RegisterBlock, registers, resetValues, type RegisterValues } from './registers.js';
 
 /** One function on the bus, as its configuration space. The offset is a multiple of the size, which is 1, 2 or 4. */
@@ -38,6 +43,7 @@ const DEVICE_SHIFT = 15;
 const FUNCTION_SHIFT = 12;
 const CONFIG_BYTES = 1 << FUNCTION_SHIFT;
 const BUSES = 256;
+const DEVICES_PER_BUS = 32;
 
 export class PcieEcam implements MmioDevice, Snapshottable<Record<string, unknown>> {
   readonly name = 'pcie-ecam';
@@ -53,7 +59,10 @@ export class PcieEcam implements MmioDevice, Snapshottable<Record<string, unknow
 
   /** Puts a function on bus 0, before the guest runs. */
   plug(device: number, functionNumber: number, pciFunction: PciFunction): void {
-    invariant(device >= 0 && device < 32 && functionNumber >= 0 && functionNumber < 8, 'no such PCI slot');
+    invariant(
+      device >= 0 && device < DEVICES_PER_BUS && functionNumber >= 0 && functionNumber < 8,
+      'no such PCI slot',
+    );
     const routingId = ((device << DEVICE_SHIFT) | (functionNumber << FUNCTION_SHIFT)) / CONFIG_BYTES;
     invariant(!this.#functions.has(routingId), `PCI slot of ${pciFunction.name} is taken`);
     this.#functions.set(routingId, pciFunction);
@@ -203,7 +212,7 @@ interface AddressRange {
 }
 
 /** What the board decides about a PCI Express host. */
-interface PcieHostPlacement {
+export interface PcieHostPlacement {
   readonly ecam: AddressRange;
   /** I/O space; bus address 0 is at `base`. */
   readonly io: AddressRange;
@@ -215,8 +224,8 @@ interface PcieHostPlacement {
     /** Its `#address-cells`, which an `interrupt-map` entry has to follow. */
     readonly addressCells: number;
   };
-  /** The controller's specifiers for the four interrupts behind INTA to INTD. */
-  readonly interrupts: readonly (readonly DtCell[])[];
+  /** The shared peripheral interrupts that the functions' pins are wired to. */
+  readonly spis: readonly number[];
   /** Label of the controller that takes MSIs from every function. */
   readonly msiController?: string;
 }
@@ -227,16 +236,21 @@ const SPACE = { IO: 0x0100_0000, MEMORY32: 0x0200_0000, MEMORY64: 0x0300_0000 } 
 const UNIT_DEVICE_SHIFT = 11;
 const PINS = [1, 2, 3, 4];
 
+/** Which interrupt of the host a pin (1 is INTA) of a device on bus 0 is wired to: neighbours start at different ones. */
+export function interruptOf(device: number, pin: number, interruptCount: number): number {
+  return (device + pin - 1) % interruptCount;
+}
+
 /** Node of the host with its windows and interrupt routing. */
 export function describePcieHost(placement: PcieHostPlacement): DtNode {
-  const { ecam, io, memory32, memory64, interruptController, interrupts, msiController } = placement;
+  const { ecam, io, memory32, memory64, interruptController, spis, msiController } = placement;
   const range = (space: number, busAddress: number, { base, sizeBytes }: AddressRange): DtCell[] => [
     space,
     ...cells64(busAddress),
     ...cells64(base),
     ...cells64(sizeBytes),
   ];
-  // Neighbouring devices start at different interrupts: (device + pin) modulo 4, so four devices show all there is.
+  // Four devices show all there is.
   const interruptMap = [0, 1, 2, 3].flatMap((device) =>
     PINS.flatMap((pin): DtCell[] => [
       device << UNIT_DEVICE_SHIFT,
@@ -245,7 +259,7 @@ export function describePcieHost(placement: PcieHostPlacement): DtNode {
       pin,
       { phandle: interruptController.label },
       ...Array<DtCell>(interruptController.addressCells).fill(0),
-      ...(interrupts[(device + pin - 1) % interrupts.length] ?? []),
+      ...spiInterrupt(spis[interruptOf(device, pin, spis.length)]!, 'level-high'),
     ]),
   );
   return {
@@ -274,5 +288,108 @@ export function describePcieHost(placement: PcieHostPlacement): DtNode {
       // Device bits 1:0 and the pin.
       'interrupt-map-mask': { cells: [0x1800, 0, 0, 7] },
     },
+  };
+}
+
+/** _OSC for a PCI host (PCI Firmware Specification 3.3, 4.5): status bits, and what the system may control. */
+const OSC = {
+  uuid: '33db4d5b-1ff7-401c-9657-7441c03dd766',
+  revision: 1,
+  UNRECOGNIZED_UUID: 1 << 2,
+  UNRECOGNIZED_REVISION: 1 << 3,
+  CAPABILITIES_MASKED: 1 << 4,
+  /** Hot plug (native, SHPC), PME, AER, the PCI Express capability. */
+  controls: 0x1f,
+} as const;
+
+/** The host in the namespace: PCI Firmware Specification 3.3, chapter 4. */
+export function describePcieHostAcpi(placement: PcieHostPlacement): AcpiDevice {
+  const { ecam, io, memory32, memory64, spis } = placement;
+  const linkOf = (index: number): string => `GSI${index}`;
+  const status: AcpiPlace = { object: 'CDW1' };
+  const control: AcpiPlace = { object: 'CDW3' };
+  const granted: AcpiPlace = { local: 0 };
+  const capabilities: AcpiPlace = { argument: 3 };
+  const setStatus = (bit: number) => ['Store', ['Or', status, bit] as AcpiExpression, status] as const;
+  return {
+    name: 'PCI0',
+    objects: {
+      _HID: { eisaId: 'PNP0A08' },
+      _CID: { eisaId: 'PNP0A03' },
+      _SEG: 0,
+      _BBN: 0,
+      _UID: 0,
+      _STR: { unicode: 'PCIe 0 Device' },
+      _CCA: 1,
+      // ACPI 6.4, 6.2.13: any function of a device, pin from 0, the link device.
+      _PRT: {
+        package: Array.from({ length: DEVICES_PER_BUS }, (_, device) =>
+          PINS.map((pin): AcpiData => ({
+            package: [
+              device * 0x1_0000 + 0xffff,
+              pin - 1,
+              { object: linkOf(interruptOf(device, pin, spis.length)) },
+              0,
+            ],
+          })),
+        ).flat(),
+      },
+      _CBA: { arguments: 0, body: [['Return', ecam.base]] },
+      _CRS: {
+        resources: [
+          { kind: 'bus-numbers', first: 0, count: BUSES },
+          { kind: 'memory32', ...memory32 },
+          { kind: 'io', base: 0, sizeBytes: io.sizeBytes, offset: io.base },
+          { kind: 'memory64', ...memory64 },
+        ],
+      },
+      _OSC: {
+        arguments: 4,
+        isSerialized: true,
+        body: [
+          ['CreateDWordField', capabilities, 0, 'CDW1'],
+          [
+            'If',
+            ['LEqual', { argument: 0 }, { uuid: OSC.uuid }],
+            [
+              ['CreateDWordField', capabilities, 8, 'CDW3'],
+              ['Store', ['And', control, OSC.controls], granted],
+              ['If', ['LNotEqual', { argument: 1 }, OSC.revision], [setStatus(OSC.UNRECOGNIZED_REVISION)]],
+              ['If', ['LNotEqual', control, granted], [setStatus(OSC.CAPABILITIES_MASKED)]],
+              ['Store', granted, control],
+              ['Return', capabilities],
+            ],
+          ],
+          setStatus(OSC.UNRECOGNIZED_UUID),
+          ['Return', capabilities],
+        ],
+      },
+    },
+    children: [
+      ...spis.map((spi, index): AcpiDevice => {
+        const resources: AcpiData = {
+          resources: [{ kind: 'interrupt', gsi: gsiOfSpi(spi), trigger: 'level-high' }],
+        };
+        return {
+          name: linkOf(index),
+          objects: {
+            _HID: { eisaId: 'PNP0C0F' },
+            _UID: index,
+            _PRS: resources,
+            _CRS: resources,
+            // It is wired: there is nothing to choose.
+            _SRS: { arguments: 1, body: [] },
+          },
+        };
+      }),
+      // Configuration space is nobody else's (PCI Firmware Specification 3.3, 4.1.2, note 2).
+      {
+        name: 'RES0',
+        objects: {
+          _HID: { eisaId: 'PNP0C02' },
+          _CRS: { resources: [{ kind: 'memory64', ...ecam, isConsumed: true }] },
+        },
+      },
+    ],
   };
 }

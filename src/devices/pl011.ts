@@ -23,6 +23,8 @@ import { deepCopy } from '../base/index.js';
 import type { Trace } from '../base/index.js';
 import type {
   AccessSize,
+  AcpiDevice,
+  AcpiSerialPort,
   ByteReceiver,
   ByteSink,
   Clock,
@@ -32,6 +34,8 @@ import type {
   Snapshottable,
   Timer,
 } from '../bus/index.js';
+import { registerResources } from './acpi-resources.js';
+import { gsiOfSpi } from './interrupt-spec.js';
 import { APB_CLOCK_HZ, PRIMECELL_SIZE_BYTES, primecellIds, primecellNode } from './primecell.js';
 import type { PeripheralPlace } from './primecell.js';
 import { RegisterBlock, registers, resetValues } from './registers.js';
@@ -159,6 +163,10 @@ const DEFAULT_BAUD = 115_200;
 /** DDI0183G 2.8.4: no character for this long, with one waiting, is a receive timeout. */
 const RX_TIMEOUT_BITS = 32;
 
+const ACPI_NAME = 'COM0';
+/** Debug Port Table 2, table 3: "Arm PL011 UART". */
+const DBG2_PL011 = 0x0003;
+
 export interface Pl011State {
   regs: RegisterValues<typeof R>;
   /** The receive FIFO, oldest first: data and error bits as UARTDR shows them, without OE. */
@@ -251,6 +259,28 @@ export class Pl011 implements MmioDevice, Snapshottable<Pl011State>, ByteReceive
 
   describe(place: PeripheralPlace): readonly DtNode[] {
     return [primecellNode('pl011', place, { clockNames: ['uartclk', 'apb_pclk'] })];
+  }
+
+  /** Its device in the namespace: the generic UART of Arm's Server Base System Architecture finds it so. */
+  describeAcpi({ base, spi }: PeripheralPlace): AcpiDevice {
+    return {
+      name: ACPI_NAME,
+      objects: {
+        _HID: 'ARMH0011',
+        _UID: 0,
+        _CRS: registerResources(base, PRIMECELL_SIZE_BYTES, { spi, trigger: 'level-high' }),
+      },
+    };
+  }
+
+  describeSerialPort({ base, spi }: PeripheralPlace): AcpiSerialPort {
+    return {
+      base,
+      sizeBytes: PRIMECELL_SIZE_BYTES,
+      gsi: gsiOfSpi(spi),
+      subtype: DBG2_PL011,
+      device: `\\_SB.${ACPI_NAME}`,
+    };
   }
 
   /** Does something that may change the state, then what follows from it outside. */

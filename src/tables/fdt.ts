@@ -6,6 +6,7 @@
  */
 import { invariant } from '../base/index.js';
 import type { DtNode, DtValue } from '../bus/index.js';
+import { ByteWriter } from './byte-writer.js';
 
 /** Memory that the guest must leave alone (chapter 5.3). */
 interface MemoryReservation {
@@ -32,49 +33,6 @@ const FDT_BEGIN_NODE = 1;
 const FDT_END_NODE = 2;
 const FDT_PROP = 3;
 const FDT_END = 9;
-
-/** Bytes that grow; numbers go in big-endian. */
-class BlobWriter {
-  #bytes = new Uint8Array(4096);
-  #length = 0;
-
-  get length(): number {
-    return this.#length;
-  }
-
-  u32(value: number): void {
-    this.bytes([value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff]);
-  }
-
-  u64(value: number): void {
-    this.u32(Math.floor(value / 2 ** 32));
-    this.u32(value % 2 ** 32);
-  }
-
-  bytes(bytes: ArrayLike<number>): void {
-    const end = this.#length + bytes.length;
-    if (end > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(end, 2 * this.#bytes.length));
-      grown.set(this.#bytes);
-      this.#bytes = grown;
-    }
-    this.#bytes.set(bytes, this.#length);
-    this.#length = end;
-  }
-
-  /** Zeros up to a multiple of `alignment`. */
-  align(alignment: number): void {
-    this.zeros((alignment - (this.#length % alignment)) % alignment);
-  }
-
-  zeros(count: number): void {
-    this.bytes(new Uint8Array(count));
-  }
-
-  take(): Uint8Array {
-    return this.#bytes.slice(0, this.#length);
-  }
-}
 
 function stringBytes(text: string): number[] {
   const bytes = Array.from(text, (character) => character.charCodeAt(0));
@@ -114,7 +72,7 @@ function encodeValue(value: DtValue, phandles: ReadonlyMap<string, number>): Uin
   if (typeof value === 'string') return Uint8Array.from(stringBytes(value));
   if ('bytes' in value) return value.bytes;
   if ('cells' in value) {
-    const writer = new BlobWriter();
+    const writer = new ByteWriter('big-endian');
     for (const cell of value.cells) {
       const number = typeof cell === 'number' ? cell : phandles.get(cell.phandle);
       invariant(
@@ -136,8 +94,8 @@ function encodeValue(value: DtValue, phandles: ReadonlyMap<string, number>): Uin
 export function encodeFdt(root: DtNode, options: FdtOptions = {}): Uint8Array {
   invariant(root.name === '', 'the root of a device tree has no name');
   const phandles = assignPhandles(root);
-  const structure = new BlobWriter();
-  const strings = new BlobWriter();
+  const structure = new ByteWriter('big-endian');
+  const strings = new ByteWriter('big-endian');
   const stringOffsets = new Map<string, number>();
 
   const property = (name: string, value: Uint8Array): void => {
@@ -172,7 +130,7 @@ export function encodeFdt(root: DtNode, options: FdtOptions = {}): Uint8Array {
   node(root);
   structure.u32(FDT_END);
 
-  const reservations = new BlobWriter();
+  const reservations = new ByteWriter('big-endian');
   for (const { address, sizeBytes } of options.reservations ?? []) {
     reservations.u64(address);
     reservations.u64(sizeBytes);
@@ -187,7 +145,7 @@ export function encodeFdt(root: DtNode, options: FdtOptions = {}): Uint8Array {
   const usedBytes = stringsAt + strings.length + (options.paddingBytes ?? 0);
   const totalBytes = Math.ceil(usedBytes / 8) * 8;
 
-  const blob = new BlobWriter();
+  const blob = new ByteWriter('big-endian');
   for (const field of [
     MAGIC,
     totalBytes,

@@ -25,6 +25,7 @@ interface VirtHardwareOptions {
   readonly memoryBytes: number;
   readonly cpuCount: number;
   readonly gicVersion: 2 | 3;
+  readonly hasAcpi: boolean;
   readonly epochSeconds: number;
   readonly cpu: CpuModel;
   readonly core: CoreImage;
@@ -61,6 +62,7 @@ export function buildVirt(options: VirtHardwareOptions): VirtHardware {
           gicVersion: options.gicVersion,
           cpuCount,
           cpu: options.cpu,
+          hasAcpi: options.hasAcpi,
           flash: [
             { writableBytes: 0, commitPolicy: options.flashCommit },
             { writableBytes: variables.writableBytes, commitPolicy: options.flashCommit },

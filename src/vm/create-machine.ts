@@ -50,6 +50,11 @@ export interface MachineOptions {
   /** Interrupt controller, `gicv3` when left out. */
   readonly irqchip?: 'gicv2' | 'gicv3';
   /**
+   * Whether firmware gets ACPI tables beside the device tree; `true` when left out. UEFI firmware hands one of the two
+   * on to the operating system, ACPI where it has it.
+   */
+  readonly acpi?: boolean;
+  /**
    * `real`, the default: guest time follows the host's clock. `virtual`: guest time is the number of executed
    * instructions times `nsPerInstruction`, and jumps over waits; the same guest with the same input executes the
    * same instructions.
@@ -139,6 +144,7 @@ export function assembleMachine(
     cpuCount,
     cpu: model,
     core: coreOf(model),
+    hasAcpi: options.acpi ?? true,
     gicVersion: options.irqchip === 'gicv2' ? 2 : 3,
     epochSeconds: Math.floor(startTime.getTime() / 1000),
     clock,

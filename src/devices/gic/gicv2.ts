@@ -10,7 +10,13 @@
  * @deviation GICC_CTLR bypass bits are stored only: there is no legacy interrupt input to bypass to.
  */
 import { bits, hex, invariant, lowestSetBit, type PhysAddr, type Trace } from '../../base/index.js';
-import type { AccessSize, DtNode, MmioDevice } from '../../bus/index.js';
+import type {
+  AccessSize,
+  AcpiInterruptController,
+  AcpiProcessor,
+  DtNode,
+  MmioDevice,
+} from '../../bus/index.js';
 import {
   BOTH_GROUPS,
   CIDR0_3,
@@ -134,6 +140,17 @@ export class Gicv2 extends Gic<Gicv2CpuState, Gicv2State> {
       [at.cpuInterface, CPU_INTERFACE_BYTES],
       children,
     );
+  }
+
+  /** Its entries of the MADT, and those of the processors that it serves. */
+  describeAcpi(
+    at: { distributor: PhysAddr; cpuInterface: PhysAddr },
+    processors: readonly AcpiProcessor[],
+  ): readonly AcpiInterruptController[] {
+    return [
+      { kind: 'gicd', base: at.distributor, gicVersion: 2 },
+      ...processors.map((processor) => ({ kind: 'gicc' as const, ...processor, base: at.cpuInterface })),
+    ];
   }
 
   protected override copyState(state: Gicv2State): Gicv2State {

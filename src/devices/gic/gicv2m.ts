@@ -5,7 +5,7 @@
  * Modelled: the non-secure frame. It keeps no state: each message is one edge on an input of the GIC.
  */
 import { invariant, NO_TRACE, type PhysAddr, type Trace } from '../../base/index.js';
-import { cells64, type DtNode, type IrqLine } from '../../bus/index.js';
+import { cells64, type AcpiInterruptController, type DtNode, type IrqLine } from '../../bus/index.js';
 import { RegisterFrame, type RegisterRow } from './register-frame.js';
 
 const FRAME_BYTES = 0x1000;
@@ -28,6 +28,9 @@ interface Gicv2mPorts {
 
 /** A GICv2m frame for SPIs of consecutive INTIDs, the first of which is `firstIntid`. */
 export class Gicv2m extends RegisterFrame<keyof typeof FRAME> {
+  readonly #firstIntid: number;
+  readonly #count: number;
+
   constructor(firstIntid: number, ports: Gicv2mPorts) {
     const { spis, trace = NO_TRACE } = ports;
     invariant(firstIntid >= 32 && firstIntid + spis.length <= 1020, `GICv2m from INTID ${firstIntid}`);
@@ -51,6 +54,8 @@ export class Gicv2m extends RegisterFrame<keyof typeof FRAME> {
       },
       trace,
     );
+    this.#firstIntid = firstIntid;
+    this.#count = spis.length;
   }
 
   /** The device-tree node, labelled `v2m`, a child of the GIC's. Binding: arm,gic.yaml. */
@@ -64,5 +69,9 @@ export class Gicv2m extends RegisterFrame<keyof typeof FRAME> {
         reg: { cells: [...cells64(base), ...cells64(FRAME_BYTES)] },
       },
     };
+  }
+
+  describeAcpi(base: PhysAddr): AcpiInterruptController {
+    return { kind: 'msi-frame', base, firstIntid: this.#firstIntid, count: this.#count };
   }
 }

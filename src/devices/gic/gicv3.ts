@@ -10,7 +10,14 @@
  * the wake-up to firmware that a virtual machine does not have.
  */
 import { bits, hex, invariant, lowestSetBit, type PhysAddr, type Trace } from '../../base/index.js';
-import type { AccessSize, DtNode, MmioDevice, SystemRegisterPort } from '../../bus/index.js';
+import type {
+  AccessSize,
+  AcpiInterruptController,
+  AcpiProcessor,
+  DtNode,
+  MmioDevice,
+  SystemRegisterPort,
+} from '../../bus/index.js';
 import {
   BOTH_GROUPS,
   CIDR0_3,
@@ -178,6 +185,18 @@ export class Gicv3 extends Gic<Gicv3CpuState, Gicv3State> implements SystemRegis
       children,
       { '#redistributor-regions': { cells: [1] } },
     );
+  }
+
+  /** Its entries of the MADT, and those of the processors that it serves. */
+  describeAcpi(
+    at: { distributor: PhysAddr; redistributors: PhysAddr },
+    processors: readonly AcpiProcessor[],
+  ): readonly AcpiInterruptController[] {
+    return [
+      { kind: 'gicd', base: at.distributor, gicVersion: 3 },
+      ...processors.map((processor) => ({ kind: 'gicc' as const, ...processor })),
+      { kind: 'gicr', base: at.redistributors, sizeBytes: this.redistributors.sizeBytes },
+    ];
   }
 
   protected override copyState(state: Gicv3State): Gicv3State {

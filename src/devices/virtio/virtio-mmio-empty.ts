@@ -6,11 +6,11 @@
  * kernels are used to it. Everything else reads as zero and ignores writes.
  */
 import type { Trace } from '../../base/index.js';
-import type { AccessSize, DtNode, MmioDevice, Snapshottable } from '../../bus/index.js';
+import type { AccessSize, AcpiDevice, DtNode, MmioDevice, Snapshottable } from '../../bus/index.js';
 import type { PeripheralPlace } from '../primecell.js';
 import { RegisterBlock, registers, resetValues } from '../registers.js';
 import type { RegisterValues } from '../registers.js';
-import { VIRTIO_MMIO_SIZE_BYTES, virtioMmioNode } from './virtio-mmio.js';
+import { VIRTIO_MMIO_SIZE_BYTES, virtioMmioAcpi, virtioMmioNode } from './virtio-mmio.js';
 
 const R = registers({
   /** 'virt' */
@@ -61,5 +61,9 @@ export class VirtioMmioEmpty implements MmioDevice, Snapshottable<VirtioMmioEmpt
 
   describe(place: PeripheralPlace): readonly DtNode[] {
     return [virtioMmioNode(place)];
+  }
+
+  describeAcpi(place: PeripheralPlace, slot: number): AcpiDevice {
+    return virtioMmioAcpi(place, slot);
   }
 }

@@ -9,7 +9,8 @@
 import { deepCopy } from '../../base/index.js';
 import type { Trace } from '../../base/index.js';
 import { cells64 } from '../../bus/index.js';
-import type { AccessSize, DtNode, IrqLine, MmioDevice, Snapshottable } from '../../bus/index.js';
+import type { AccessSize, AcpiDevice, DtNode, IrqLine, MmioDevice, Snapshottable } from '../../bus/index.js';
+import { registerResources } from '../acpi-resources.js';
 import { spiInterrupt } from '../interrupt-spec.js';
 import type { PeripheralPlace } from '../primecell.js';
 import type { RegisterBehaviour } from '../registers.js';
@@ -160,6 +161,10 @@ export class VirtioMmio implements MmioDevice, Snapshottable<VirtioMmioState> {
 
   describe(place: PeripheralPlace): readonly DtNode[] {
     return [virtioMmioNode(place)];
+  }
+
+  describeAcpi(place: PeripheralPlace, slot: number): AcpiDevice {
+    return virtioMmioAcpi(place, slot);
   }
 
   #commonBehaviour() {
@@ -332,6 +337,19 @@ export function virtioMmioNode({ base, spi }: PeripheralPlace): DtNode {
       reg: { cells: [...cells64(base), ...cells64(VIRTIO_MMIO_SIZE_BYTES)] },
       interrupts: { cells: spiInterrupt(spi, 'edge-rising') },
       'dma-coherent': true,
+    },
+  };
+}
+
+/** The device of slot `slot` in the ACPI namespace, as QEMU's `virt` board has it. */
+export function virtioMmioAcpi({ base, spi }: PeripheralPlace, slot: number): AcpiDevice {
+  return {
+    name: `VR${slot.toString().padStart(2, '0')}`,
+    objects: {
+      _HID: 'LNRO0005',
+      _UID: slot,
+      _CCA: 1,
+      _CRS: registerResources(base, VIRTIO_MMIO_SIZE_BYTES, { spi, trigger: 'level-high' }),
     },
   };
 }
