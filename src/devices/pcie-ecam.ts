@@ -237,7 +237,7 @@ const UNIT_DEVICE_SHIFT = 11;
 const PINS = [1, 2, 3, 4];
 
 /** Which interrupt of the host a pin (1 is INTA) of a device on bus 0 is wired to: neighbours start at different ones. */
-export function interruptOf(device: number, pin: number, interruptCount: number): number {
+function interruptOf(device: number, pin: number, interruptCount: number): number {
   return (device + pin - 1) % interruptCount;
 }
 
