@@ -37,6 +37,8 @@ export interface MachineClock extends Clock {
    * or when there is no deadline.
    */
   skipIdle(): boolean;
+  /** All CPUs waited for `hostNs` of the host's time because something from outside may have come. */
+  waited(hostNs: number): void;
   /** Lets time pass: only virtual time can do without. */
   start(): void;
   /** Stops time while the machine is paused. */
@@ -181,6 +183,10 @@ export class VirtualClock extends SlicedClock implements MachineClock {
     return true;
   }
 
+  waited(hostNs: number): void {
+    this.#skippedNs += Math.max(0, Math.min(hostNs, this.nextDeadlineNs - this.nowNs()));
+  }
+
   start(): void {
     // Instructions are the time.
   }
@@ -246,5 +252,9 @@ export class RealClock extends SlicedClock implements MachineClock {
 
   skipIdle(): boolean {
     return false;
+  }
+
+  waited(): void {
+    // The host's time is the time.
   }
 }

@@ -9,6 +9,7 @@ import { DEFAULT_NS_PER_INSTRUCTION, RealClock, VirtualClock } from './clock.js'
 import { coreImage } from './core-image.js';
 import { DEFAULT_MEMORY_BYTES, isMemorySize, MAX_CPUS, MAX_MEMORY_BYTES } from './limits.js';
 import { Machine, PowerLatch } from './machine.js';
+import { OutsideWorld } from './outside-world.js';
 import { SerialConsole } from './serial.js';
 import { timedTrace } from './trace.js';
 import type { TraceOptions } from './trace.js';
@@ -136,6 +137,7 @@ export function assembleMachine(
   const startTime = options.startTime ?? (isVirtual ? VIRTUAL_START_TIME : new Date());
   const power = new PowerLatch();
   const console = new SerialConsole(nodeLoop);
+  const outside = new OutsideWorld();
   const hardware = buildVirt({
     firmware: options.firmware,
     ...(options.flash === undefined ? {} : { flash: options.flash }),
@@ -153,7 +155,7 @@ export function assembleMachine(
     serialOutput: console,
   });
   const onReset = options.onReset ?? 'restart';
-  const machine = new Machine({ hardware, clock, host: nodeLoop, power, console, onReset });
+  const machine = new Machine({ hardware, clock, host: nodeLoop, power, console, outside, onReset });
   return { machine, hardware };
 }
 

@@ -9,6 +9,7 @@ import type { MachineClock } from './clock.js';
 import { MachineStoppedError, TimeoutError } from './errors.js';
 import type { StopReason } from './errors.js';
 import { ManualHost } from './host-loop.js';
+import { OutsideWorld } from './outside-world.js';
 import { Machine, PowerLatch } from './machine.js';
 import type { Hardware } from './machine.js';
 import { SerialConsole } from './serial.js';
@@ -44,7 +45,6 @@ type Guest = (fixture: Fixture, instruction: number) => void | 'wait';
 
 /** An engine whose program is a JavaScript function. */
 class FakeEngine implements Engine {
-  readonly busyCpus = 1;
   instructions = 0;
   /** Budget and exit of each run. */
   readonly runs: string[] = [];
@@ -61,6 +61,10 @@ class FakeEngine implements Engine {
     this.#host = host;
     this.#execute = execute;
     this.#hasInput = hasInput;
+  }
+
+  get busyCpus(): number {
+    return this.isWaiting ? 0 : 1;
   }
 
   run(budget: number): RunExit {
@@ -163,15 +167,17 @@ function boot(guest: Guest, options: BootOptions = {}) {
     },
     statistics: () => [],
   };
+  const outside = new OutsideWorld();
   const machine = new Machine({
     hardware,
+    outside,
     clock,
     host,
     power,
     console,
     onReset: options.onReset ?? 'restart',
   });
-  return { machine, host, engine, uart, clock, log, fixture };
+  return { machine, host, engine, uart, clock, log, fixture, outside };
 }
 
 /** Turns the host's event loop until nothing is left to do, sleeping when only sleep is left. */
@@ -447,6 +453,47 @@ describe('states', () => {
     machine.serial.end();
     await turns(host, 5);
     assert.deepEqual(await machine.stopped(), { kind: 'halted' });
+  });
+
+  test('what comes from outside wakes a guest that waits', async () => {
+    let isAnswered = false;
+    const { machine, host, engine, outside } = boot(({ power }) => {
+      if (!isAnswered) return 'wait';
+      return power.powerOff();
+    });
+    machine.start();
+    await turns(host, 5);
+    assert.equal(engine.instructions, 1);
+    isAnswered = true;
+    engine.setIrq();
+    outside.notify();
+    await turns(host, 5);
+    assert.deepEqual(await machine.stopped(), { kind: 'power-off' });
+  });
+
+  test("while an answer from outside is expected, virtual time passes as the host's does", async () => {
+    let isExpecting = true;
+    const { machine, host, engine, outside, clock } = boot(() => 'wait');
+    outside.add(() => isExpecting);
+    const timer = clock.timer('a timeout of the guest', () => {
+      engine.setIrq();
+    });
+    timer.arm(2e9);
+    machine.start();
+    await turns(host, 5);
+    host.advance(0.5e9);
+    outside.notify();
+    await turns(host, 5);
+    assert.ok(clock.nowNs() >= 0.5e9 && clock.nowNs() < 0.51e9, `${clock.nowNs()}`);
+    await host.sleep();
+    host.advance(1e6);
+    await turns(host, 5);
+    assert.ok(clock.nowNs() >= 2e9 && host.nowNs() >= 1.99e9, `${clock.nowNs()} ${host.nowNs()}`);
+    isExpecting = false;
+    timer.arm(100e9);
+    outside.notify();
+    await turns(host, 5);
+    assert.ok(clock.nowNs() >= 100e9 && host.nowNs() < 3e9, `${clock.nowNs()} ${host.nowNs()}`);
   });
 
   test('a host failure while committing stops the machine and says so', async () => {

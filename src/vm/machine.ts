@@ -4,6 +4,7 @@ import type { Engine } from '../cpu/engine.js';
 import type { MachineClock } from './clock.js';
 import type { StopReason } from './errors.js';
 import type { HostLoop } from './host-loop.js';
+import type { OutsideWorld } from './outside-world.js';
 import type { Serial, SerialConsole } from './serial.js';
 
 /** Host time spent executing before the host's event loop gets its turn. */
@@ -112,6 +113,7 @@ interface MachineParts {
   readonly host: HostLoop;
   readonly power: PowerLatch;
   readonly console: SerialConsole;
+  readonly outside: OutsideWorld;
   readonly onReset: 'restart' | 'stop';
 }
 
@@ -143,6 +145,7 @@ export class Machine {
   readonly #host: HostLoop;
   readonly #power: PowerLatch;
   readonly #console: SerialConsole;
+  readonly #outside: OutsideWorld;
   readonly #onReset: 'restart' | 'stop';
   readonly #listeners: { [Event in keyof MachineEvents]: Set<(...args: MachineEvents[Event]) => void> } = {
     reset: new Set(),
@@ -159,6 +162,8 @@ export class Machine {
   /** Calls off the turn that is due to run, or the wait for one. */
   #cancelTurn: (() => void) | undefined;
   #isWaiting = false;
+  /** When the wait for something from outside began, by the host's clock. */
+  #expectingSinceNs: number | undefined;
   #executingNs = 0;
   #slices = 0;
 
@@ -170,6 +175,7 @@ export class Machine {
     this.#host = parts.host;
     this.#power = parts.power;
     this.#console = parts.console;
+    this.#outside = parts.outside;
     this.#onReset = parts.onReset;
     this.serial = parts.console;
     this.deviceTree = parts.hardware.deviceTree;
@@ -178,9 +184,11 @@ export class Machine {
       this.#resolveStopped = resolve;
     });
     this.#clock.connect(this.#engine);
-    this.#console.connect(this.#hardware.receiver, () => {
+    const wake = () => {
       if (this.#isWaiting) this.#runSoon();
-    });
+    };
+    this.#console.connect(this.#hardware.receiver, wake);
+    this.#outside.connect(wake);
     this.#hardware.reset();
   }
 
@@ -298,7 +306,17 @@ export class Machine {
    */
   #step(): 'ran' | 'waiting' {
     const gotInput = this.#console.deliver();
-    if (this.#isIdle && !gotInput && this.#clock.nextDeadlineNs > this.#clock.nowNs()) {
+    if (this.#expectingSinceNs !== undefined) {
+      this.#clock.waited(this.#host.nowNs() - this.#expectingSinceNs);
+      this.#expectingSinceNs = undefined;
+    }
+    // Something from outside may have raised an interrupt.
+    const isIdle = this.#isIdle && !gotInput && this.#engine.busyCpus === 0;
+    if (isIdle && this.#clock.nextDeadlineNs > this.#clock.nowNs()) {
+      if (this.#outside.isExpecting) {
+        this.#expectingSinceNs = this.#host.nowNs();
+        return 'waiting';
+      }
       if (!this.#clock.skipIdle()) return 'waiting';
     }
     this.#clock.fireDue();
@@ -382,7 +400,7 @@ export class Machine {
   /** Every CPU waits: for the next deadline of a clock that passes by itself, and for input. */
   #runWhenDue(): void {
     const waitNs = this.#clock.nextDeadlineNs - this.#clock.nowNs();
-    if (waitNs === Infinity && this.#console.isInputOver) {
+    if (waitNs === Infinity && this.#console.isInputOver && !this.#outside.isExpecting) {
       this.#finish({ kind: 'halted' });
       return;
     }
