@@ -48,6 +48,14 @@ const VECTOR = { synchronous: 0x000, irq: 0x080, fiq: 0x100, serror: 0x180 } as 
 
 /** PSTATE bits in SPSR_ELx. */
 const SPSR = { il: 20, pan: 22, daif: 6, aarch32: 4, el: 2, sp: 0, nzcv: 28 } as const;
+/** In the DIT_SSBS cell as well. */
+export const SPSR_DIT = 1 << 24;
+export const SPSR_SSBS = 1 << 12;
+
+/** The bits of SPSR_ELx that the DIT_SSBS cell keeps for `model`. */
+function ditSsbs(model: CpuModel): number {
+  return (hasFeature(model, 'DIT') ? SPSR_DIT : 0) | (hasFeature(model, 'SSBS2') ? SPSR_SSBS : 0);
+}
 
 /** Bits of HCR_EL2. DDI0487 D19.2.48. */
 export const HCR = {
@@ -213,7 +221,7 @@ export function defineExceptions(
       or(
         or(
           shl(call(packFlags, field32('FLAG_KIND'), field64('FLAG_A'), field64('FLAG_B')), i32(SPSR.nzcv)),
-          shl(field32('PAN'), i32(SPSR.pan)),
+          or(shl(field32('PAN'), i32(SPSR.pan)), field32('DIT_SSBS')),
         ),
         or(
           or(shl(field32('DAIF'), i32(SPSR.daif)), shl(field32('IL'), i32(SPSR.il))),
@@ -267,6 +275,14 @@ export function defineExceptions(
     loadSp(fb);
     setField32(fb, 'DAIF', i32(0xf));
     setField32(fb, 'IL', i32(0));
+    if (hasFeature(model, 'SSBS2')) {
+      // SCTLR_ELx.DSSBS, bit 44.
+      const control = hasEl2
+        ? select(eq(target, i32(2)), sysreg('SCTLR_EL2'), sysreg('SCTLR_EL1'))
+        : sysreg('SCTLR_EL1');
+      const ssbs = shl(and(wrap(shrU(control, i64(44))), i32(1)), i32(Math.log2(SPSR_SSBS)));
+      setField32(fb, 'DIT_SSBS', or(and(field32('DIT_SSBS'), i32(~SPSR_SSBS)), ssbs));
+    }
     // SCTLR_ELx.SPAN, bit 23: 0 sets PAN on entry, where PAN exists; without it the bit is RES1.
     const setsPan = (register: string): I32 => wrap(and(not(shrU(sysreg(register), i64(23))), i64(1)));
     setField32(
@@ -414,6 +430,7 @@ export function defineExceptions(
     setField32(fb, 'DAIF', and(shrU(from, i32(SPSR.daif)), i32(0xf)));
     setField32(fb, 'IL', or(bit(SPSR.il), isIllegal));
     if (hasFeature(model, 'PAN')) setField32(fb, 'PAN', bit(SPSR.pan));
+    if (ditSsbs(model) !== 0) setField32(fb, 'DIT_SSBS', and(from, i32(ditSsbs(model))));
     setField32(fb, 'EXCLUSIVE_SIZE', i32(0));
     setField32(fb, 'EVENT', i32(1));
     fb.if(eqz(isIllegal), () => {

@@ -20,7 +20,7 @@ import type { FunctionRef } from '../wasm/function-ref.js';
 import { call } from '../wasm/function-ref.js';
 import { extractLane } from '../wasm/simd.js';
 import type { ExceptionFunctions } from './exceptions.js';
-import { EC, HCR, hcrBit, sctlr, syndrome, virtualPending } from './exceptions.js';
+import { EC, HCR, SPSR_DIT, SPSR_SSBS, hcrBit, sctlr, syndrome, virtualPending } from './exceptions.js';
 import { FLAG_KIND, conditionOfPacked, conditionOfSub, flagOperand } from './flags.js';
 import { CPU_COUNT, EXIT, LOOKUP_BASE, LOOKUP_SIZE, MODE, PAGE_SIZE, STATE, TLB } from './layout.js';
 import type { MmuFunctions } from './mmu.js';
@@ -143,6 +143,13 @@ function atomicResult(operation: AtomicOperation, size: SizeLog2, element: I64, 
       return operand;
   }
 }
+
+/** The identification space: op0 3, op1 0 or 1, CRn 0. DDI0487 D19.1.1. */
+function isIdentification(encoding: number): boolean {
+  return encoding >> 14 === 3 && ((encoding >> 11) & 7) < 2 && ((encoding >> 7) & 15) === 0;
+}
+
+type Translate = Extract<SystemOperation['effect'], { readonly translate: 'read' | 'write' }>;
 
 export class InterpreterStage implements Stage {
   readonly #fb: FunctionBuilder;
@@ -1070,7 +1077,9 @@ export class InterpreterStage implements Stage {
     const level = field32('EL');
     if (row.minEl > 0) {
       this.if(row.minEl === 1 ? eqz(level) : ltU(level, i32(2)), () => {
-        this.undefined();
+        if (isRead && isIdentification(row.encoding) && hasFeature(this.#core.model, 'IDST'))
+          this.#raise(EC.systemRegister, this.#systemSyndrome(row.encoding, register, true));
+        else this.undefined();
       });
     }
     if (row.name === 'FPCR' || row.name === 'FPSR') this.#checkSimdAccess();
@@ -1219,6 +1228,12 @@ export class InterpreterStage implements Stage {
         return shl(extU(field32('EL')), i64(2));
       case 'SPSel':
         return extU(field32('SPSEL'));
+      case 'PAN':
+        return shl(extU(field32('PAN')), i64(22));
+      case 'DIT':
+        return extU(and(field32('DIT_SSBS'), i32(SPSR_DIT)));
+      case 'SSBS':
+        return extU(and(field32('DIT_SSBS'), i32(SPSR_SSBS)));
       case 'ISR_EL1':
         return shl(extU(this.#pendingHere()), i64(6));
       case 'SP_EL1':
@@ -1304,6 +1319,15 @@ export class InterpreterStage implements Stage {
       case 'SPSel':
         this.#fb.call(this.#core.exceptions.selectStackPointer, and(this.w(source), i32(1)));
         return;
+      case 'PAN':
+        this.#setPan(and(shrU(this.w(source), i32(22)), i32(1)));
+        return;
+      case 'DIT':
+        this.#setDitSsbs(SPSR_DIT, this.w(source));
+        return;
+      case 'SSBS':
+        this.#setDitSsbs(SPSR_SSBS, this.w(source));
+        return;
       case 'SP_EL0':
         this.if(eqz(field32('SPSEL')), () => {
           this.undefined();
@@ -1316,6 +1340,16 @@ export class InterpreterStage implements Stage {
       default:
         invariant(false, `no such part of PSTATE: ${name}`);
     }
+  }
+
+  #setPan(pan: I32): void {
+    setField32(this.#fb, 'PAN', pan);
+    this.#fb.call(this.#core.exceptions.stateChanged);
+    this.#refetchAtNext();
+  }
+
+  #setDitSsbs(bit: number, value: I32): void {
+    setField32(this.#fb, 'DIT_SSBS', or(and(field32('DIT_SSBS'), i32(~bit)), and(value, i32(bit))));
   }
 
   systemOperation(operation: SystemOperation | undefined, source: RegField): void {
@@ -1357,12 +1391,14 @@ export class InterpreterStage implements Stage {
   }
 
   /** The mode that an AT operation translates for. */
-  #modeOf({ el, ofGuest }: { readonly el: 0 | 1 | 2; readonly ofGuest?: true }): I32 {
+  #modeOf({ el, ofGuest, checksPan }: Translate): I32 {
     const hasVhe = hasFeature(this.#core.model, 'VHE');
     if (el === 2) return hasVhe ? select(field32('E2H'), i32(MODE.hostEl2), i32(MODE.el2)) : i32(MODE.el2);
-    const mode = i32(el === 0 ? MODE.el0 : MODE.el1);
+    const privileged = (plain: number, withPan: number): I32 =>
+      checksPan ? select(field32('PAN'), i32(withPan), i32(plain)) : i32(plain);
+    const mode = el === 0 ? i32(MODE.el0) : privileged(MODE.el1, MODE.el1Pan);
     if (ofGuest || !hasVhe) return mode;
-    const ofHost = i32(el === 0 ? MODE.hostEl0 : MODE.hostEl2);
+    const ofHost = el === 0 ? i32(MODE.hostEl0) : privileged(MODE.hostEl2, MODE.hostEl2Pan);
     return select(and(field32('HOST'), hcrBit(HCR.TGE)), ofHost, mode);
   }
 
@@ -1372,9 +1408,15 @@ export class InterpreterStage implements Stage {
       case 0b000_100: // PAN
         if (!hasFeature(this.#core.model, 'PAN')) break;
         this.#undefinedAtEl0();
-        setField32(fb, 'PAN', i32(imm4 & 1));
-        fb.call(this.#core.exceptions.stateChanged);
-        this.#refetchAtNext();
+        this.#setPan(i32(imm4 & 1));
+        return;
+      case 0b011_001: // SSBS
+        if (!hasFeature(this.#core.model, 'SSBS2')) break;
+        this.#setDitSsbs(SPSR_SSBS, i32((imm4 & 1) * SPSR_SSBS));
+        return;
+      case 0b011_010: // DIT
+        if (!hasFeature(this.#core.model, 'DIT')) break;
+        this.#setDitSsbs(SPSR_DIT, i32((imm4 & 1) * SPSR_DIT));
         return;
       case 0b000_101: // SPSel
         this.#undefinedAtEl0();

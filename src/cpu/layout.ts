@@ -50,6 +50,8 @@ export const STATE = {
   SPSEL: cell(4),
   /** PSTATE.PAN. */
   PAN: cell(4),
+  /** PSTATE.DIT and PSTATE.SSBS, in their places in SPSR_ELx. */
+  DIT_SSBS: cell(4),
   /** PSTATE.IL. */
   IL: cell(4),
   /** Virtual address minus host address, for the page that is executing. */

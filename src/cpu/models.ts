@@ -86,13 +86,12 @@ const CTR_NO_MAINTENANCE = 0x3000_0000n;
 /** CCSIDR_EL1 of the Cortex-A57's caches. */
 const CCSIDR = [0x701f_e00an, 0x201f_e012n, 0x70ff_e07an] as const;
 
-const CORTEX_A57_FEATURES = ['CRC32'] as const;
+const CORTEX_A57_FEATURES = ['CRC32', 'AES', 'PMULL', 'SHA1', 'SHA256'] as const;
 
 /**
  * Cortex-A57 r1p0 (DDI0488).
  *
- * @deviation It has no AArch32, EL3, performance monitors, big-endian data and cryptographic instructions, EL2 only on
- * request, and it has the 16K granule, which the part doesn't have. Its identification registers say so.
+ * @deviation It has no AArch32, EL3, performance monitors and big-endian data, EL2 only on request, and it has the 16K granule, which the part doesn't have. Its identification registers say so.
  */
 export const CORTEX_A57: CpuModel = {
   name: 'cortex-a57',
@@ -106,7 +105,27 @@ export const CORTEX_A57: CpuModel = {
   featuresOfEl2: [],
 };
 
-const MAX_FEATURES = [...CORTEX_A57_FEATURES, 'LOR', 'LRCPC', 'LRCPC2', 'LSE'] as const;
+const MAX_FEATURES = [
+  ...CORTEX_A57_FEATURES,
+  'LSE',
+  'RDM',
+  'DotProd',
+  'FP16',
+  'FlagM',
+  'FlagM2',
+  'DPB',
+  'LRCPC',
+  'LRCPC2',
+  'SB',
+  'DIT',
+  'SSBS2',
+  'IDST',
+  'LOR',
+  'PAN',
+  'PAN2',
+  'HAFDBS',
+  'HPDS',
+] as const;
 
 /**
  * All that is implemented, with the caches of a Cortex-A57.
@@ -127,7 +146,7 @@ export const MAX: CpuModel = {
   ),
   ccsidr: CCSIDR,
   features: MAX_FEATURES,
-  featuresOfEl2: [],
+  featuresOfEl2: ['VHE'],
 };
 
 export const CPU_MODELS: readonly CpuModel[] = [CORTEX_A57, MAX];

@@ -89,6 +89,12 @@ const EXCUSES: readonly { mask: number; match: number; when?: (word: number) => 
     why: 'MSR PAN and SPSel use bit 0 of the immediate; objdump refuses the other bits',
     when: (word) => (word & 0xe00) !== 0,
   },
+  {
+    mask: 0xffff_f09f,
+    match: 0xd503_401f,
+    why: 'MSR SSBS and DIT use bit 0 of the immediate; objdump refuses the other bits',
+    when: (word) => (word & 0xe00) !== 0,
+  },
 ];
 
 function isExcused(word: number): boolean {

@@ -15,15 +15,33 @@ interface IdField {
 const field = (register: string, low: number, value: number): IdField => ({ register, low, value });
 
 const TABLE = {
+  AES: [field('ID_AA64ISAR0_EL1', 4, 1)],
+  /** 64-bit polynomial multiplication; needs AES. */
+  PMULL: [field('ID_AA64ISAR0_EL1', 4, 2)],
+  SHA1: [field('ID_AA64ISAR0_EL1', 8, 1)],
+  SHA256: [field('ID_AA64ISAR0_EL1', 12, 1)],
   CRC32: [field('ID_AA64ISAR0_EL1', 16, 1)],
+  LSE: [field('ID_AA64ISAR0_EL1', 20, 2)],
+  RDM: [field('ID_AA64ISAR0_EL1', 28, 1)],
+  DotProd: [field('ID_AA64ISAR0_EL1', 44, 1)],
+  FlagM: [field('ID_AA64ISAR0_EL1', 52, 1)],
+  FlagM2: [field('ID_AA64ISAR0_EL1', 52, 2)],
+  DPB: [field('ID_AA64ISAR1_EL1', 0, 1)],
+  LRCPC: [field('ID_AA64ISAR1_EL1', 20, 1)],
+  LRCPC2: [field('ID_AA64ISAR1_EL1', 20, 2)],
+  SB: [field('ID_AA64ISAR1_EL1', 36, 1)],
+  DIT: [field('ID_AA64PFR0_EL1', 48, 1)],
+  /** With MSR and MRS of PSTATE.SSBS. */
+  SSBS2: [field('ID_AA64PFR1_EL1', 4, 2)],
+  /** EL0's reads of identification registers trap as system register accesses instead of being undefined. */
+  IDST: [field('ID_AA64MMFR2_EL1', 36, 1)],
+  LOR: [field('ID_AA64MMFR1_EL1', 16, 1)],
+  /** AT S1E1RP and AT S1E1WP. */
+  PAN2: [field('ID_AA64MMFR1_EL1', 20, 2)],
   EL2: [field('ID_AA64PFR0_EL1', 8, 1)],
   FP16: [field('ID_AA64PFR0_EL1', 16, 1), field('ID_AA64PFR0_EL1', 20, 1)],
   HAFDBS: [field('ID_AA64MMFR1_EL1', 0, 2)],
   HPDS: [field('ID_AA64MMFR1_EL1', 12, 1)],
-  LOR: [field('ID_AA64MMFR1_EL1', 16, 1)],
-  LRCPC: [field('ID_AA64ISAR1_EL1', 20, 1)],
-  LRCPC2: [field('ID_AA64ISAR1_EL1', 20, 2)],
-  LSE: [field('ID_AA64ISAR0_EL1', 20, 2)],
   PAN: [field('ID_AA64MMFR1_EL1', 20, 1)],
   VHE: [field('ID_AA64MMFR1_EL1', 8, 1)],
 } as const satisfies Record<string, readonly IdField[]>;

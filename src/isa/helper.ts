@@ -18,7 +18,7 @@ export interface HelperBody {
   /** Sets the bits of FPSR that are one in `bits`. */
   orFpsr(bits: I32): void;
   /** Calls another helper (recursion included) and keeps its result. */
-  call<T extends ValType>(helper: Helper<T>, ...args: Expr[]): Expr<T>;
+  readonly call: <T extends ValType>(helper: Helper<T>, ...args: Expr[]) => Expr<T>;
 }
 
 export interface Helper<R extends ValType = ValType> {

@@ -5,6 +5,7 @@ import { bitselect, shuffle, vector } from '../wasm/simd.js';
 import {
   everySecond, gather, greaterUnsigned, laneBinary, laneShift, laneSplat, low64, multiplyWide, narrowBinary,
   noteSaturation,
+  widen,
 } from './simd-lanes.js'; // prettier-ignore
 import type { VecField } from './row.js';
 import type { Stage } from './stage.js';
@@ -108,6 +109,46 @@ export function doublingMultiplyHigh(
   const overflowed = s.let(bitAnd(isLeast(a), isLeast(b)));
   noteSaturation(s, bytes, overflowed);
   return bitXor(high, overflowed);
+}
+
+/**
+ * `d` plus or minus the rounded high halves of the doubled products, of 16- and 32-bit elements, saturated once at the
+ * end. The accumulator's place in the sum has no bits below the rounding, so that it can be added after the shift.
+ */
+export function accumulatedMultiplyHigh(
+  s: Stage,
+  name: 'add' | 'sub',
+  { size, bytes }: { size: number; bytes: number },
+  a: V128,
+  b: V128,
+  d: V128,
+): V128 {
+  const shift = elementBits(size) - 1;
+  const half = laneSplat(size + 1, i64(1n << BigInt(shift - 1)));
+  const part = (which: 'low' | 'high', counted: number): V128 => {
+    const product = multiplyWide(size, which, true, a, b);
+    const rounded = laneBinary(name, size + 1, half, product);
+    const high = laneShift('shr_s', size + 1, rounded, i32(shift));
+    const sum = laneBinary('add', size + 1, high, widen(size, which, true, d));
+    return s.let(narrow(s, size, counted, 'signed', sum));
+  };
+  const low = part('low', Math.min(16, 2 * bytes));
+  return bytes < 16 ? low : gather([low, part('high', 16)], LOW_THEN_HIGH);
+}
+
+/** To each 32-bit element of `d`, the sum of the products of the four bytes in its place. */
+export function dotProduct(U: number, a: V128, b: V128, d: V128): V128 {
+  const suffix = U === 1 ? 'u' : 's';
+  const pairs = (half: 'low' | 'high'): V128 =>
+    vector(`i32x4.extadd_pairwise_i16x8_${suffix}`, multiplyWide(0, half, U === 0, a, b));
+  const [low, high] = [pairs('low'), pairs('high')];
+  const sums = ([0, 1] as const).map((first) => shuffle(low, high, everySecond(2, 16, first)));
+  return laneBinary(
+    'add',
+    2,
+    d,
+    sums.reduce((x, y) => laneBinary('add', 2, x, y)),
+  );
 }
 
 /** Twice the products, elements of twice the size, from the low or the high half; `bytes` of the result count. */

@@ -104,7 +104,13 @@ export interface SystemOperation extends Access {
      * AT: translate for a read or a write with the privilege of that level, and report in PAR_EL1. A host's own levels
      * are meant where there is one, unless `ofGuest`.
      */
-    | { readonly translate: 'read' | 'write'; readonly el: 0 | 1 | 2; readonly ofGuest?: true };
+    | {
+        readonly translate: 'read' | 'write';
+        readonly el: 0 | 1 | 2;
+        readonly ofGuest?: true;
+        /** With PSTATE.PAN. */
+        readonly checksPan?: true;
+      };
 }
 
 export function systemEncoding(op0: number, op1: number, crn: number, crm: number, op2: number): number {
@@ -306,7 +312,11 @@ const ROWS: readonly SystemRegister[] = [
   register(
     'SCTLR_EL1',
     [3, 0, 1, 0, 0],
-    translation(SCTLR_EL1_WRITABLE, SCTLR_EL1_RESET, { isDerivedFrom: true }),
+    translation(SCTLR_EL1_WRITABLE, SCTLR_EL1_RESET, {
+      isDerivedFrom: true,
+      // SPAN; DSSBS.
+      featureBits: { PAN: 1n << 23n, SSBS2: 1n << 44n },
+    }),
     { host: 'SCTLR_EL2', el2Traps: VIRTUAL_MEMORY },
   ),
   register('ACTLR_EL1', [3, 0, 1, 0, 1], storage(0n), { el2Traps: [TACR] }),
@@ -351,10 +361,13 @@ const ROWS: readonly SystemRegister[] = [
   register('VBAR_EL1', [3, 0, 12, 0, 0], storage(0xffff_ffff_ffff_f800n), { host: 'VBAR_EL2' }),
   register('RVBAR_EL1', [3, 0, 12, 0, 1], ZERO, { access: 'ro', absentWith: 'EL2' }),
   register('ISR_EL1', [3, 0, 12, 1, 0], PSTATE, { access: 'ro' }),
+  register('PAN', [3, 0, 4, 2, 3], PSTATE, { feature: 'PAN' }),
 
   // Process state
   register('NZCV', [3, 3, 4, 2, 0], PSTATE),
   register('DAIF', [3, 3, 4, 2, 1], PSTATE, { el0: UMA }),
+  register('DIT', [3, 3, 4, 2, 5], PSTATE, { feature: 'DIT' }),
+  register('SSBS', [3, 3, 4, 2, 6], PSTATE, { feature: 'SSBS2' }),
   // AHP, DN, FZ, RMode, Stride, Len. Enables of trapped exceptions are RAZ/WI: there are none.
   register('FPCR', [3, 3, 4, 4, 0], storage(0x07f7_0000n, 0n, { featureBits: { FP16: 1n << 19n } })),
   register('FPSR', [3, 3, 4, 4, 1], storage(0xf800_009fn)),
@@ -603,9 +616,12 @@ export const SYSTEM_OPERATIONS: readonly SystemOperation[] = [
   operation('DC CISW', [0, 7, 14, 2], 'none', { el2Traps: [TSW] }),
   operation('DC ZVA', [3, 7, 4, 1], 'zero block', { el0: DZE, el2Traps: [TDZ] }),
   operation('DC CVAC', [3, 7, 10, 1], { maintain: 'read' }, { el0: UCI, el2Traps: [TPCP] }),
+  operation('DC CVAP', [3, 7, 12, 1], { maintain: 'read' }, { el0: UCI, el2Traps: [TPCP], feature: 'DPB' }),
   operation('DC CVAU', [3, 7, 11, 1], { maintain: 'read' }, { el0: UCI, el2Traps: [TPU] }),
   operation('DC CIVAC', [3, 7, 14, 1], { maintain: 'read' }, { el0: UCI, el2Traps: [TPCP] }),
   ...at('S1E1', 0, 0, 1),
+  operation('AT S1E1RP', [0, 7, 9, 0], { translate: 'read', el: 1, checksPan: true }, { feature: 'PAN2' }),
+  operation('AT S1E1WP', [0, 7, 9, 1], { translate: 'write', el: 1, checksPan: true }, { feature: 'PAN2' }),
   ...at('S1E0', 0, 2, 0),
   ...at('S1E2', 4, 0, 2),
   ...at('S12E1', 4, 4, 1, true),

@@ -41,7 +41,7 @@ import {
   shifted,
   signBit,
 } from '../operands.js';
-import { insn, notAdvertised, unimplemented } from '../row.js';
+import { insn, notAdvertised } from '../row.js';
 import type { ImmField, RegField } from '../row.js';
 import type { Condition, Stage } from '../stage.js';
 import { CONDITION_NAMES, immHex, reg, regSp } from '../text.js';
@@ -324,8 +324,33 @@ export const DATA_PROCESSING_REGISTER = [
       s.setR(Rd, result);
     },
   }),
-  unimplemented('RMIF (FEAT_FlagM)', '1 0 1 11010000 imm6:6 00001 Xn:5 0 mask:4', 'DDI0487 C6.2'),
-  unimplemented('SETF8, SETF16 (FEAT_FlagM)', '0 0 1 11010000 000000 sz 0010 Wn:5 0 1101', 'DDI0487 C6.2'),
+  insn('RMIF', {
+    bits: '1 0 1 11010000 imm6:6 00001 Rn:5 0 mask:4',
+    spec: 'DDI0487 C6.2 RMIF',
+    feature: 'FlagM',
+    text: ({ imm6, Rn, mask }) => `rmif\t${reg(1, Rn)}, #${imm6}, #${mask}`,
+    exec(s, { imm6, Rn, mask }) {
+      const old = s.nzcv();
+      const rotated = wrap(rotr(s.x(Rn), s.imm64(imm6)));
+      const chosen = s.imm(mask);
+      s.setNZCV(or(and(old, xor(chosen, i32(15))), and(rotated, chosen)));
+    },
+  }),
+  insn('SETF8, SETF16', {
+    bits: '0 0 1 11010000 000000 sz 0010 Rn:5 0 1101',
+    spec: 'DDI0487 C6.2 SETF8, SETF16',
+    feature: 'FlagM',
+    static: ['sz'],
+    text: ({ sz, Rn }) => `setf${8 << sz}\t${reg(0, Rn)}`,
+    exec(s, { sz, Rn }) {
+      const top = (8 << sz) - 1;
+      const value = s.let(s.w(Rn));
+      const bit = (at: number): I32 => and(shrU(value, i32(at)), i32(1));
+      const isZero = eqz(shl(value, i32(31 - top)));
+      const c = shl(s.carry(), i32(1));
+      s.setNZCV(or(or(shl(bit(top), i32(3)), shl(isZero, i32(2))), or(c, xor(bit(top + 1), bit(top)))));
+    },
+  }),
   insn('CCMN, CCMP (register)', {
     bits: 'sf op 1 11010010 Rm:5 cond:4 0 0 Rn:5 0 nzcv:4',
     spec: 'DDI0487 C6.2',

@@ -1,11 +1,12 @@
 /** Advanced SIMD three different, and vector and scalar by indexed element. DDI0487 C4.1.97. */
 import type { V128 } from '../../wasm/expr.js';
 import { i32, i64, or, shl } from '../../wasm/expr.js';
+import type { Feature } from '../features.js';
 import type { ImmField, Row, VecField } from '../row.js';
 import { insn, unimplemented } from '../row.js';
 import type { Shape } from '../simd-arithmetic.js';
 import {
-  absoluteDifference, bitAnd, bitXor, doublingMultiplyHigh, doublingMultiplyWide, elementBits, narrow, saturatingAdd,
+  absoluteDifference, accumulatedMultiplyHigh, bitAnd, bitXor, doublingMultiplyHigh, doublingMultiplyWide, dotProduct, elementBits, narrow, saturatingAdd,
   saturatingSub, setHalf, shiftRight, signMask, zeros,
 } from '../simd-arithmetic.js'; // prettier-ignore
 import {
@@ -215,6 +216,7 @@ interface ByElement {
         readonly of: (s: Stage, shape: Shape, a: V128, b: V128, d: V128) => V128;
       };
   readonly hasScalar?: true;
+  readonly feature?: Feature;
 }
 
 const BY_ELEMENT: readonly ByElement[] = [
@@ -266,6 +268,20 @@ const BY_ELEMENT: readonly ByElement[] = [
     names: ['sqrdmulh', ''],
     hasScalar: true,
     compute: { isWide: false, of: (s, shape, a, b) => doublingMultiplyHigh(s, shape, true, a, b) },
+  },
+  {
+    opcode: '1101',
+    names: ['', 'sqrdmlah'],
+    hasScalar: true,
+    feature: 'RDM',
+    compute: { isWide: false, of: (s, shape, a, b, d) => accumulatedMultiplyHigh(s, 'add', shape, a, b, d) },
+  },
+  {
+    opcode: '1111',
+    names: ['', 'sqrdmlsh'],
+    hasScalar: true,
+    feature: 'RDM',
+    compute: { isWide: false, of: (s, shape, a, b, d) => accumulatedMultiplyHigh(s, 'sub', shape, a, b, d) },
   },
 ];
 
@@ -324,11 +340,12 @@ function byElementText(
 }
 
 function byElementScalarText({ names, compute }: ByElement, size: number, Vd: number, Vn: number): string {
-  return `${names[0]}\t${scalar(Vd, size + (compute.isWide ? 1 : 0))}, ${scalar(Vn, size)}, `;
+  return `${names[0] === '' ? names[1] : names[0]}\t${scalar(Vd, size + (compute.isWide ? 1 : 0))}, ${scalar(Vn, size)}, `;
 }
 
 function byElementRows(instruction: ByElement): Row[] {
-  const { opcode, names, hasScalar } = instruction;
+  const { opcode, names, hasScalar, feature } = instruction;
+  const optional = feature === undefined ? {} : { feature };
   const spec = `DDI0487 C7.2 ${nameOf(names)} (by element)`;
   const allocated = ({ U }: { U: number }): boolean => names[U] !== '';
   const halfwords = '0 Q U 01111 01 L M Vm:4 0000 H 0 Vn:5 Vd:5';
@@ -337,6 +354,7 @@ function byElementRows(instruction: ByElement): Row[] {
     insn(`${nameOf(names)} (by element), 16-bit`, {
       bits: halfwords.replace(' 0000 ', ` ${opcode} `) as typeof halfwords,
       spec,
+      ...optional,
       static: ['Q', 'U'],
       allocated,
       simd: true,
@@ -349,6 +367,7 @@ function byElementRows(instruction: ByElement): Row[] {
     insn(`${nameOf(names)} (by element), 32-bit`, {
       bits: words.replace(' 0000 ', ` ${opcode} `) as typeof words,
       spec,
+      ...optional,
       static: ['Q', 'U'],
       allocated,
       simd: true,
@@ -360,13 +379,17 @@ function byElementRows(instruction: ByElement): Row[] {
     }),
   ];
   if (!hasScalar) return rows;
+  const U = names[0] === '' ? '1' : '0';
   const scalarHalfwords = '01 0 11111 01 L M Vm:4 0000 H 0 Vn:5 Vd:5';
   const scalarWords = '01 0 11111 10 L Vm:5 0000 H 0 Vn:5 Vd:5';
   return [
     ...rows,
     insn(`${nameOf(names)} (by element, scalar), 16-bit`, {
-      bits: scalarHalfwords.replace(' 0000 ', ` ${opcode} `) as typeof scalarHalfwords,
+      bits: scalarHalfwords
+        .replace(' 0000 ', ` ${opcode} `)
+        .replace('01 0', `01 ${U}`) as typeof scalarHalfwords,
       spec,
+      ...optional,
       simd: true,
       text: ({ L, M, Vm, H, Vn, Vd }) =>
         byElementScalarText(instruction, 1, Vd, Vn) + element(Vm, 1, (H << 2) | (L << 1) | M),
@@ -375,8 +398,9 @@ function byElementRows(instruction: ByElement): Row[] {
       },
     }),
     insn(`${nameOf(names)} (by element, scalar), 32-bit`, {
-      bits: scalarWords.replace(' 0000 ', ` ${opcode} `) as typeof scalarWords,
+      bits: scalarWords.replace(' 0000 ', ` ${opcode} `).replace('01 0', `01 ${U}`) as typeof scalarWords,
       spec,
+      ...optional,
       simd: true,
       text: ({ L, Vm, H, Vn, Vd }) =>
         byElementScalarText(instruction, 2, Vd, Vn) + element(Vm, 2, (H << 1) | L),
@@ -386,6 +410,38 @@ function byElementRows(instruction: ByElement): Row[] {
     }),
   ];
 }
+
+// ---- dot products of FEAT_DotProd
+
+const DOT_NAMES = ['sdot', 'udot'] as const;
+
+const DOT: readonly Row[] = [
+  insn('SDOT, UDOT (vector)', {
+    bits: '0 Q U 01110 10 0 Vm:5 1 0010 1 Vn:5 Vd:5',
+    spec: 'DDI0487 C7.2 SDOT, UDOT (vector)',
+    feature: 'DotProd',
+    static: ['Q', 'U'],
+    simd: true,
+    text: ({ Q, U, Vm, Vn, Vd }) => `${DOT_NAMES[U]}\t${vec(Vd, 2, Q)}, ${vec(Vn, 0, Q)}, ${vec(Vm, 0, Q)}`,
+    exec(s, { Q, U, Vm, Vn, Vd }) {
+      const [a, b] = [s.let(s.v(Vn)), s.let(s.v(Vm))];
+      setLow(s, 8 << Q, Vd, dotProduct(U, a, b, s.v(Vd)));
+    },
+  }),
+  insn('SDOT, UDOT (by element)', {
+    bits: '0 Q U 01111 10 L Vm:5 1110 H 0 Vn:5 Vd:5',
+    spec: 'DDI0487 C7.2 SDOT, UDOT (by element)',
+    feature: 'DotProd',
+    static: ['Q', 'U'],
+    simd: true,
+    text: ({ Q, U, L, Vm, H, Vn, Vd }) =>
+      `${DOT_NAMES[U]}\t${vec(Vd, 2, Q)}, ${vec(Vn, 0, Q)}, v${Vm}.4b[${(H << 1) | L}]`,
+    exec(s, { Q, U, L, Vm, H, Vn, Vd }) {
+      const b = broadcast(s, 2, { H, L, Vm });
+      setLow(s, 8 << Q, Vd, dotProduct(U, s.let(s.v(Vn)), b, s.v(Vd)));
+    },
+  }),
+];
 
 // ---- not done yet
 
@@ -414,5 +470,6 @@ export const SIMD_MULTIPLY: readonly Row[] = [
   highNarrowRow('0100', ['addhn', 'raddhn'], 'add'),
   highNarrowRow('0110', ['subhn', 'rsubhn'], 'sub'),
   ...BY_ELEMENT.flatMap(byElementRows),
+  ...DOT,
   ...FLOAT,
 ];

@@ -6,7 +6,7 @@ import type { Row } from '../row.js';
 import { insn, unimplemented } from '../row.js';
 import type { Shape } from '../simd-arithmetic.js';
 import {
-  absoluteDifference, bitAnd, bitAndNot, bitNot, bitOr, bitXor, doublingMultiplyHigh, elementBits, greater, maximum, minimum, oneEach, saturatingAdd,
+  absoluteDifference, accumulatedMultiplyHigh, bitAnd, bitAndNot, bitNot, bitOr, bitXor, doublingMultiplyHigh, elementBits, greater, maximum, minimum, oneEach, saturatingAdd,
   saturatingSub, shiftRight, signMask, signedLimit, zeros,
 } from '../simd-arithmetic.js'; // prettier-ignore
 import {
@@ -296,6 +296,50 @@ function scalarRow(instruction: ThreeSame): Row | undefined {
   });
 }
 
+// ---- accumulating rounding doubling multiplies of FEAT_RDM
+
+const ACCUMULATING = (
+  [
+    ['sqrdmlah', '0000', 'add'],
+    ['sqrdmlsh', '0001', 'sub'],
+  ] as const
+).flatMap(([name, opcode, combine]) => {
+  const title = name.toUpperCase();
+  const vectors = '0 Q 1 01110 size:2 0 Vm:5 1 0000 1 Vn:5 Vd:5';
+  const scalars = '01 1 11110 size:2 0 Vm:5 1 0000 1 Vn:5 Vd:5';
+  const isSize = (size: number): boolean => size === 1 || size === 2;
+  return [
+    insn(`${title} (vector)`, {
+      bits: vectors.replace(' 0000 ', ` ${opcode} `) as typeof vectors,
+      spec: `DDI0487 C7.2 ${title} (vector)`,
+      feature: 'RDM',
+      static: ['Q', 'size'],
+      allocated: ({ size }) => isSize(size),
+      simd: true,
+      text: ({ Q, size, Vm, Vn, Vd }) => `${name}\t${[Vd, Vn, Vm].map((n) => vec(n, size, Q)).join(', ')}`,
+      exec(s, { Q, size, Vm, Vn, Vd }) {
+        const bytes = 8 << Q;
+        const [a, b, d] = [s.let(s.v(Vn)), s.let(s.v(Vm)), s.let(s.v(Vd))];
+        setLow(s, bytes, Vd, accumulatedMultiplyHigh(s, combine, { size, bytes }, a, b, d));
+      },
+    }),
+    insn(`${title} (scalar)`, {
+      bits: scalars.replace(' 0000 ', ` ${opcode} `) as typeof scalars,
+      spec: `DDI0487 C7.2 ${title} (vector)`,
+      feature: 'RDM',
+      static: ['size'],
+      allocated: ({ size }) => isSize(size),
+      simd: true,
+      text: ({ size, Vm, Vn, Vd }) => `${name}\t${[Vd, Vn, Vm].map((n) => scalar(n, size)).join(', ')}`,
+      exec(s, { size, Vm, Vn, Vd }) {
+        const bytes = 1 << size;
+        const [a, b, d] = [s.let(s.v(Vn)), s.let(s.v(Vm)), s.let(s.v(Vd))];
+        setLow(s, bytes, Vd, accumulatedMultiplyHigh(s, combine, { size, bytes }, a, b, d));
+      },
+    }),
+  ];
+});
+
 // ---- bitwise
 
 const LOGICAL_NAMES = ['and', 'bic', 'orr', 'orn', 'eor', 'bsl', 'bit', 'bif'];
@@ -371,5 +415,6 @@ export const SIMD_THREE_SAME: readonly Row[] = [
   LOGICAL,
   ...INSTRUCTIONS.map(vectorRow),
   ...INSTRUCTIONS.map(scalarRow).filter((row) => row !== undefined),
+  ...ACCUMULATING,
   ...FLOAT,
 ];

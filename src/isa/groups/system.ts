@@ -4,7 +4,11 @@
  *
  * Hints of later extensions (PACIASP, BTI, CSDB, ESB …) do nothing where the extension is absent, so they need no rows.
  */
-import { insn, notAdvertised, unimplemented } from '../row.js';
+import type { I32 } from '../../wasm/expr.js';
+import { and, i32, or, shl, shrU, xor } from '../../wasm/expr.js';
+import type { Feature } from '../features.js';
+import type { Row } from '../row.js';
+import { insn, notAdvertised } from '../row.js';
 import type { Hint } from '../stage.js';
 import { immHex } from '../text.js';
 
@@ -20,9 +24,35 @@ const BARRIER_OPTIONS = [
 const PSTATE_FIELDS: Readonly<Record<number, string>> = {
   0b000_100: 'pan',
   0b000_101: 'spsel',
+  0b011_001: 'ssbs',
+  0b011_010: 'dit',
   0b011_110: 'daifset',
   0b011_111: 'daifclr',
 };
+
+interface Flags {
+  readonly n: I32;
+  readonly z: I32;
+  readonly c: I32;
+  readonly v: I32;
+}
+
+/** CFINV and its kind: flags from flags, each 0 or 1. */
+function flagRow(name: string, feature: Feature, opcode: string, compute: (flags: Flags) => Flags): Row {
+  const bits = '1101010100 0 00 000 0100 0000 000 11111';
+  return insn(name, {
+    bits: bits.replace(' 000 11111', ` ${opcode} 11111`) as typeof bits,
+    spec: `DDI0487 C6.2 ${name}`,
+    feature,
+    text: () => name.toLowerCase(),
+    exec(s) {
+      const old = s.nzcv();
+      const bit = (at: number): I32 => and(shrU(old, i32(at)), i32(1));
+      const { n, z, c, v } = compute({ n: bit(3), z: bit(2), c: bit(1), v: bit(0) });
+      s.setNZCV(or(or(shl(n, i32(3)), shl(z, i32(2))), or(shl(c, i32(1)), v)));
+    },
+  });
+}
 
 export const SYSTEM = [
   insn('HINT', {
@@ -79,7 +109,15 @@ export const SYSTEM = [
   }),
   notAdvertised('DSB (memory nXS) (FEAT_XS)', '1101010100 0 00 011 0011 imm2:2 10 001 11111', 'DDI0487 C6.2'),
   notAdvertised('TCOMMIT (FEAT_TME)', '1101010100 0 00 011 0011 0000 011 11111', 'DDI0487 C6.2'),
-  unimplemented('SB (FEAT_SB)', '1101010100 0 00 011 0011 0000 111 11111', 'DDI0487 C6.2'),
+  insn('SB', {
+    bits: '1101010100 0 00 011 0011 0000 111 11111',
+    spec: 'DDI0487 C6.2 SB',
+    feature: 'SB',
+    text: () => 'sb',
+    exec(s) {
+      s.barrier();
+    },
+  }),
   insn('MSR (immediate)', {
     bits: '1101010100 0 00 op1:3 0100 CRm:4 op2:3 11111',
     spec: 'DDI0487 C6.2',
@@ -90,13 +128,21 @@ export const SYSTEM = [
       s.writePstate(op1, op2, CRm);
     },
   }),
-  unimplemented('CFINV (FEAT_FlagM)', '1101010100 0 00 000 0100 xxxx 000 11111', 'DDI0487 C6.2'),
-  unimplemented('XAFLAG (FEAT_FlagM2)', '1101010100 0 00 000 0100 xxxx 001 11111', 'DDI0487 C6.2'),
-  unimplemented('AXFLAG (FEAT_FlagM2)', '1101010100 0 00 000 0100 xxxx 010 11111', 'DDI0487 C6.2'),
-  unimplemented('MSR UAO (FEAT_UAO)', '1101010100 0 00 000 0100 imm4:4 011 11111', 'DDI0487 C6.2'),
+  flagRow('CFINV', 'FlagM', '000', ({ n, z, c, v }) => ({ n, z, c: xor(c, i32(1)), v })),
+  flagRow('XAFLAG', 'FlagM2', '001', ({ z, c }) => ({
+    n: and(xor(c, i32(1)), xor(z, i32(1))),
+    z: and(z, c),
+    c: or(c, z),
+    v: and(xor(c, i32(1)), z),
+  })),
+  flagRow('AXFLAG', 'FlagM2', '010', ({ z, c, v }) => ({
+    n: i32(0),
+    z: or(z, v),
+    c: and(c, xor(v, i32(1))),
+    v: i32(0),
+  })),
+  notAdvertised('MSR UAO (FEAT_UAO)', '1101010100 0 00 000 0100 imm4:4 011 11111', 'DDI0487 C6.2'),
   notAdvertised('MSR ALLINT (FEAT_NMI)', '1101010100 0 00 001 0100 000 imm1 000 11111', 'DDI0487 C6.2'),
-  unimplemented('MSR SSBS (FEAT_SSBS)', '1101010100 0 00 011 0100 imm4:4 001 11111', 'DDI0487 C6.2'),
-  unimplemented('MSR DIT (FEAT_DIT)', '1101010100 0 00 011 0100 imm4:4 010 11111', 'DDI0487 C6.2'),
   notAdvertised('MSR SVCR (FEAT_SME)', '1101010100 0 00 011 0100 0 mask:2 imm1 011 11111', 'DDI0487 C6.2'),
   notAdvertised('MSR TCO (FEAT_MTE)', '1101010100 0 00 011 0100 imm4:4 100 11111', 'DDI0487 C6.2'),
 ];
