@@ -465,7 +465,76 @@ const subtraction: Reference = (modes, format, [x = 0n, y = 0n]) => {
   return addition(modes, format, [x, isNaN ? y : y ^ signBit(format)]);
 };
 
+// ---- estimates, DDI0487 J1.2.4: their values are given by these loops
+
+/** RecipEstimate: 1 / `scaled`, 256 … 511 as 0.5 … 1. */
+function recipEstimate(scaled: number): number {
+  const reciprocal = Math.floor(2 ** 19 / (2 * scaled + 1));
+  return (reciprocal + 1) >> 1;
+}
+
+/** RecipSqrtEstimate: the reciprocal of the root of `scaled`, 128 … 511 as 0.25 … 1. */
+function rsqrtEstimate(scaled: number): number {
+  const a = scaled < 256 ? 2 * scaled + 1 : 2 * (2 * (scaled >> 1) + 1);
+  let b = 512;
+  while (a * (b + 1) * (b + 1) < 2 ** 28) b++;
+  return (b + 1) >> 1;
+}
+
+/** The greatest e for which 2^e is not above the number, and the number over 2^e, 256 for 1, as an integer. */
+function scaledOf({ size, scale }: Fraction): { exponent: number; scaled: number } {
+  let exponent = size.toString(2).length - scale.toString(2).length;
+  if (size * power(exponent)[1] < scale * power(exponent)[0]) exponent--;
+  const [up, down] = power(exponent - 8);
+  return { exponent, scaled: Number((size * down) / (scale * up)) };
+}
+
+const estimateOfReciprocal: Reference = (modes, format, [x = 0n]) => {
+  const a = decode(modes, format, x);
+  const nan = propagated(modes, format, [a]);
+  if (nan !== undefined) return nan;
+  if (a.kind === 'infinity') return withSign(format, a.negative, 0n);
+  if (isZero(a)) {
+    modes.flags |= FPSR.DZC;
+    return withSign(format, a.negative, infinity(format));
+  }
+  const { exponent, scaled } = scaledOf(a);
+  const [up, down] = power(exponent + 9);
+  // There are estimates down to 2^(−bias − 1); of smaller numbers, the reciprocal is too large.
+  if (exponent < -LAYOUT[format].bias - 1)
+    return rounded(modes, format, fraction(a.negative, 512n * down, up), rmode(modes));
+  return rounded(modes, format, fraction(a.negative, BigInt(recipEstimate(scaled)) * down, up), 'Z');
+};
+
+const estimateOfRoot: Reference = (modes, format, [x = 0n]) => {
+  const a = decode(modes, format, x);
+  const nan = propagated(modes, format, [a]);
+  if (nan !== undefined) return nan;
+  if (isZero(a)) {
+    modes.flags |= FPSR.DZC;
+    return withSign(format, a.negative, infinity(format));
+  }
+  if (a.negative) return invalid(modes, format);
+  if (a.kind === 'infinity') return 0n;
+  const { exponent, scaled } = scaledOf(a);
+  const estimate = rsqrtEstimate(exponent % 2 === 0 ? scaled >> 1 : scaled);
+  const [up, down] = power(Math.floor((-1 - exponent) / 2) - 8);
+  return rounded({ ...modes }, format, fraction(false, BigInt(estimate) * up, down), 'Z');
+};
+
+const exponentOfReciprocal: Reference = (modes, format, [x = 0n]) => {
+  const nan = propagated(modes, format, [decode(modes, format, x)]);
+  if (nan !== undefined) return nan;
+  const lowest = 1n << BigInt(LAYOUT[format].fractionBits);
+  const exponent = x & infinity(format);
+  const result = exponent === 0n ? infinity(format) - lowest : infinity(format) - exponent;
+  return withSign(format, (x & signBit(format)) !== 0n, result);
+};
+
 const REFERENCES: Partial<Record<Name, Reference>> = {
+  recipEstimate: estimateOfReciprocal,
+  rsqrtEstimate: estimateOfRoot,
+  recipExponent: exponentOfReciprocal,
   add: addition,
   sub: subtraction,
   absDifference: (modes, format, operands) => subtraction(modes, format, operands) & ~signBit(format),
@@ -607,4 +676,17 @@ void test('ordinary numbers are finite and above the least normal one', () => {
         assert.equal(run('isOrdinary', format, 0, [operand]).bits, expected, `${format} ${hex(operand)}`);
       }
   }
+});
+
+void test('URECPE and URSQRTE are the estimates of DDI0487 J1.2.4 for all operands that differ', () => {
+  for (let scaled = 0; scaled < 512; scaled++)
+    for (const below of [0, 1, 2 ** 23 - 1]) {
+      const operand = BigInt(scaled) * 2n ** 23n + BigInt(below);
+      const expect = (name: Name, least: number, estimate: (scaled: number) => number): void => {
+        const expected = scaled < least ? 0xffff_ffffn : BigInt(estimate(scaled)) << 23n;
+        assert.equal(hex(run(name, 'single', 0, [operand]).bits), hex(expected), `${name} ${hex(operand)}`);
+      };
+      expect('recipEstimateUnsigned', 256, recipEstimate);
+      expect('rsqrtEstimateUnsigned', 128, rsqrtEstimate);
+    }
 });
