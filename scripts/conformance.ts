@@ -15,9 +15,10 @@ import { CPU_MODELS, hasFeature, implementsRow, withEl2 } from '#v8a/cpu/models.
 import { TIMER_REGISTERS } from '#v8a/devices/generic-timer.js';
 import { ICC_REGISTERS } from '#v8a/devices/gic/gicv3.js';
 import { A64_GROUPS } from '#v8a/isa/a64.js';
+import { ABSENT_SYSTEM_ENCODINGS, ABSENT_SYSTEM_SPACES } from '#v8a/isa/absent-system-encodings.js';
 import { FEATURES } from '#v8a/isa/features.js';
 import type { Row, Status } from '#v8a/isa/row.js';
-import { SYSTEM_OPERATIONS, SYSTEM_REGISTERS } from '#v8a/isa/system-registers.js';
+import { SYSTEM_OPERATIONS, SYSTEM_REGISTERS, systemEncodingText } from '#v8a/isa/system-registers.js';
 import type { SystemOperation, SystemRegister } from '#v8a/isa/system-registers.js';
 
 import { DEPARTURES } from '../tests/oracle/departures.js';
@@ -100,12 +101,6 @@ ${groups.join('\n\n')}`;
 }
 
 // ---- system registers and operations
-
-/** `S3_0_C1_C0_0`: op0, op1, CRn, CRm, op2, as assemblers name a register by its encoding. */
-function encodingName(encoding: number): string {
-  const [op0, op1] = [(encoding >> 14) & 3, (encoding >> 11) & 7];
-  return `S${op0}_${op1}_C${(encoding >> 7) & 15}_C${(encoding >> 3) & 15}_${encoding & 7}`;
-}
 
 /** `EL2` where the CPU must have it, `no EL2` where it must not. */
 function condition({ feature, absentWith }: SystemRegister | SystemOperation): string {
@@ -204,7 +199,7 @@ ${table(
   ['Register', 'Encoding', 'With', 'Access', 'EL0', 'Trapped to EL2', 'Behind it'],
   named.map((register) => [
     register.name,
-    encodingName(register.encoding),
+    systemEncodingText(register.encoding),
     condition(register),
     register.access.toUpperCase(),
     el0Access(register),
@@ -221,12 +216,30 @@ ${table(
   ['Operation', 'Encoding', 'With', 'EL0', 'Trapped to EL2', 'Effect'],
   SYSTEM_OPERATIONS.map((operation) => [
     operation.name,
-    encodingName(operation.encoding),
+    systemEncodingText(operation.encoding),
     condition(operation),
     el0Access(operation),
     el2Traps(operation),
     effectText(operation),
   ]),
+)}
+
+## System registers and operations that are not advertised
+
+Accesses to them are undefined. All other encodings are unallocated, and undefined as well.
+
+${table(
+  ['Name', 'Encoding', 'Belongs to'],
+  [
+    ...ABSENT_SYSTEM_ENCODINGS.map(({ name, feature, encodings }) => [
+      name,
+      [...new Set([encodings[0], encodings.at(-1)])]
+        .map((encoding) => systemEncodingText(encoding ?? 0))
+        .join(' … '),
+      feature,
+    ]),
+    ...ABSENT_SYSTEM_SPACES.map(({ name, feature }) => [name, '', feature]),
+  ],
 )}`;
 }
 

@@ -7,7 +7,7 @@ import { subjectsOf } from './oracle/random-cases.js';
 import type { Pair } from './oracle/reduce.js';
 
 const SEED = 0xa64;
-const CASES = 200;
+const CASES = 400;
 
 const missing = missingTool();
 const needsQemu = missing === undefined ? {} : { skip: `${missing} is not installed` };

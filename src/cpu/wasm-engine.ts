@@ -6,8 +6,11 @@ import { hex, invariant } from '../base/index.js';
 import type { Trace } from '../base/index.js';
 import type { AddressSpace, AccessSize, DirectMap, DmaPort, SystemRegisterPort } from '../bus/index.js';
 import { A64 } from '../isa/a64.js';
+import { absentSystemEncoding } from '../isa/absent-system-encodings.js';
 import type { Row } from '../isa/row.js';
-import { SYSTEM_REGISTERS } from '../isa/system-registers.js';
+import {
+  SYSTEM_REGISTERS, findSystemEncoding, systemEncodingOf, systemEncodingText,
+} from '../isa/system-registers.js'; // prettier-ignore
 import { webAssembly } from '../wasm/host.js';
 import type { Engine, RunExit } from './engine.js';
 import type { GuestMemory } from './guest-memory.js';
@@ -19,7 +22,7 @@ import {
   SIDE_BASE, SIDE_TABLE, STALE_TLBS, STATE, STATE_USED, TLB, parkedStateOf, tlbBankOf, tlbOfMode,
 } from './layout.js'; // prettier-ignore
 import type { CpuModel } from './models.js';
-import { highestEl } from './models.js';
+import { exists, highestEl } from './models.js';
 import { sysregAddress } from './state.js';
 
 /** What a firmware call did. */
@@ -503,23 +506,36 @@ export class WasmEngine implements Engine {
     const word = this.#view.getUint32(p, true);
     const offset = p % PAGE_SIZE;
     const { row, handler } = this.#handlers.find(word, offset);
-    if (handler === HANDLER.undefined) this.#reportUndefined(word, row);
+    if (this.#ports.trace.on('guest-errors')) {
+      const what = handler === HANDLER.undefined ? this.#undefinedText(word, row) : this.#absentText(word);
+      if (what !== undefined) this.#reportOnce(what);
+    }
     this.#view.setUint16(this.#tableOf(p) + (offset >> 2) * 2, handler, true);
   }
 
-  #reportUndefined(word: number, row: Row | undefined): void {
-    const named = row && `${row.name} (${hex(word, 8)})`;
-    const what =
-      named === undefined
-        ? `unallocated instruction ${hex(word, 8)}`
-        : row?.status === 'unimplemented'
-          ? `unimplemented instruction ${named}`
-          : row?.status === 'trapped'
-            ? `instruction ${named}, which is undefined here`
-            : `instruction ${named}, which a ${this.#model.name} does not have`;
+  #undefinedText(word: number, row: Row | undefined): string {
+    if (!row) return `unallocated instruction ${hex(word, 8)}`;
+    const named = `instruction ${row.name} (${hex(word, 8)})`;
+    if (row.status === 'unimplemented') return `unimplemented ${named}`;
+    return `${named}, which ${row.status === 'trapped' ? 'is undefined here' : `a ${this.#model.name} does not have`}`;
+  }
+
+  /** Names the system register or operation of an MRS, MSR or SYS where the CPU has none with that encoding. */
+  #absentText(word: number): string | undefined {
+    const encoding = systemEncodingOf(word);
+    if (encoding === undefined) return undefined;
+    const known = findSystemEncoding(encoding);
+    if (known && exists(this.#model, known)) return undefined;
+    const name = systemEncodingText(encoding);
+    const absent = known ?? absentSystemEncoding(encoding);
+    if (!absent) return `unallocated system register ${name}`;
+    return `system register ${absent.name} (${name}), which a ${this.#model.name} does not have`;
+  }
+
+  #reportOnce(what: string): void {
     if (this.#reported.has(what)) return;
     this.#reported.add(what);
-    if (this.#ports.trace.on('guest-errors')) this.#ports.trace.event('guest-errors', what);
+    this.#ports.trace.event('guest-errors', what);
   }
 
   // ---- what generated code asks for

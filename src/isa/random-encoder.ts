@@ -40,11 +40,22 @@ export function ignoredBits(row: Row): number {
 /** Tries before a row's constraint counts as unsatisfiable. */
 const TRIES = 10_000;
 
+/** Out of how many fields one is near the field before it. */
+const NEAR_ONE_OF = 6;
+
 /** A word of `row`; bits that decoding ignores are one, as the manual asks of most. */
 export function randomWord(row: Row, random: () => number): number {
   for (let i = 0; i < TRIES; i++) {
     let word = row.match | ignoredBits(row);
-    for (const field of row.fields) word |= randomField(field, random) * 2 ** field.low;
+    let before = 0;
+    for (const field of row.fields) {
+      const limit = 2 ** field.width;
+      // Equal or next to each other: overlapping registers, bitfields of one bit and of all, slides.
+      const isNear = field.width > 1 && random() % NEAR_ONE_OF === 0;
+      const value = isNear ? (before + (random() % 3) + limit - 1) % limit : randomField(field, random);
+      word |= value * 2 ** field.low;
+      before = value;
+    }
     if (row.accepts(word >>> 0)) return word >>> 0;
   }
   throw new Error(`${row.name}: no word found that it accepts`);

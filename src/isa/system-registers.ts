@@ -117,6 +117,18 @@ export function systemEncoding(op0: number, op1: number, crn: number, crm: numbe
   return (op0 << 14) | (op1 << 11) | (crn << 7) | (crm << 3) | op2;
 }
 
+/** The encoding that an MRS, MSR (register), SYS or SYSL names; undefined for other words. */
+export function systemEncodingOf(word: number): number | undefined {
+  const isSystem = (word & 0xffc0_0000) >>> 0 === 0xd500_0000 && (word & 0x0018_0000) !== 0;
+  return isSystem ? (word >>> 5) & 0xffff : undefined;
+}
+
+/** `S3_0_C1_C0_0`: op0, op1, CRn, CRm, op2, as assemblers name a register by its encoding. */
+export function systemEncodingText(encoding: number): string {
+  const [op0, op1] = [encoding >> 14, (encoding >> 11) & 7];
+  return `S${op0}_${op1}_C${(encoding >> 7) & 15}_C${(encoding >> 3) & 15}_${encoding & 7}`;
+}
+
 type Encoding = readonly [op0: number, op1: number, crn: number, crm: number, op2: number];
 interface Options extends Partial<Access> {
   readonly access?: SystemRegister['access'];
@@ -635,4 +647,9 @@ const OPERATION_BY_ENCODING = new Map(SYSTEM_OPERATIONS.map((row, index) => [row
 /** Index into `SYSTEM_OPERATIONS`, or its length where nothing has the encoding. */
 export function systemOperationIndex(encoding: number): number {
   return OPERATION_BY_ENCODING.get(encoding) ?? SYSTEM_OPERATIONS.length;
+}
+
+/** The register or operation with an encoding. */
+export function findSystemEncoding(encoding: number): SystemRegister | SystemOperation | undefined {
+  return SYSTEM_REGISTERS[systemRegisterIndex(encoding)] ?? SYSTEM_OPERATIONS[systemOperationIndex(encoding)];
 }

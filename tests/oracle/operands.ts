@@ -19,11 +19,24 @@ function random64(random: Random): bigint {
   return (BigInt(random()) << 32n) | BigInt(random());
 }
 
+/** Ends of the ranges of 32 and 64 bits, which meet each other often. */
+const ENDS = [
+  0n,
+  1n,
+  0x8000_0000n,
+  0xffff_ffff_8000_0000n,
+  0x8000_0000_0000_0000n,
+  0xffff_ffff_ffff_ffffn,
+] as const;
+
 /** A value for a general register. */
 export function randomRegister(random: Random): bigint {
-  switch (random() % 4) {
+  switch (random() % 6) {
     case 0:
       return pick(random, EDGES_64);
+    case 2:
+    case 3:
+      return pick(random, ENDS);
     case 1:
       return BigInt.asUintN(64, pick(random, EDGES_64) + BigInt(random() % 5) - 2n);
     default:

@@ -277,7 +277,7 @@ export interface Subject {
 }
 
 /** Runs of a program: decoding and translating it costs more than running it. */
-const RUNS_PER_PROGRAM = 4;
+const RUNS_PER_PROGRAM = 3;
 
 /** A number of its own for each subject and chunk, so that new rows leave the cases of the others as they are. */
 export function batchSeed(seed: number, name: string, chunk: number): number {
