@@ -1,4 +1,5 @@
 export * from './acpi.js';
+export * from './block-storage.js';
 export * from './clock.js';
 export * from './description.js';
 export * from './device.js';

@@ -282,7 +282,7 @@ export abstract class VirtioDevice<Own = unknown> implements Snapshottable<Virti
     this.#configBytes.set(state.config);
     this.#configGeneration = state.configGeneration;
     const chains = this.queues.map((queue, index) => queue.restoreState(state.queues[index]!));
-    for (const queue of state.waiting) this.#serveLater(queue);
+    for (const index of state.waiting) this.serveLater(this.queues[index]!);
     this.restoreOwn(deepCopy(state.own), chains);
   }
 
@@ -332,6 +332,12 @@ export abstract class VirtioDevice<Own = unknown> implements Snapshottable<Virti
     this.#serve(queue.index);
   }
 
+  /** Has `serve` called for the queue between guest instructions. */
+  protected serveLater({ index }: Virtqueue): void {
+    this.#waiting.add(index);
+    this.#laterTimer.arm(this.ports.clock.nowNs());
+  }
+
   /** Changes the configuration and tells the driver. */
   protected changeConfig(change: (config: DataView<ArrayBuffer>) => void): void {
     change(this.config);
@@ -351,13 +357,8 @@ export abstract class VirtioDevice<Own = unknown> implements Snapshottable<Virti
   #serve(index: number): void {
     const queue = this.queues[index];
     if (queue?.isReady !== true || !this.isLive) return;
-    if (this.serve(queue) === 'more') this.#serveLater(index);
+    if (this.serve(queue) === 'more') this.serveLater(queue);
     queue.flush();
-  }
-
-  #serveLater(index: number): void {
-    this.#waiting.add(index);
-    this.#laterTimer.arm(this.ports.clock.nowNs());
   }
 
   #reset(): void {

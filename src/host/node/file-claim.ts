@@ -19,6 +19,9 @@
  * be told: its claim counts, and the error names the file to delete. A file claimed under one of its names is not
  * protected under another hard link in another directory; symbolic links are no problem where the caller resolves
  * them.
+ *
+ * Claims of those who only read are `shared`: they are in the way of writers, and writers in theirs, but they are not
+ * in each other's.
  */
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
@@ -40,7 +43,11 @@ interface Claimant {
   readonly bootId: string;
   readonly pidNamespace: string;
   readonly host: string;
+  readonly mode: ClaimMode;
 }
+
+/** Whether the claimant writes the file, or reads it and needs it to stay as it is. */
+export type ClaimMode = 'exclusive' | 'shared';
 
 /** Somebody else has the file. */
 export class ClaimedError extends Error {
@@ -57,17 +64,22 @@ export class ClaimedError extends Error {
 }
 
 /**
- * Claims `path`, whose directory must be writable.
+ * Claims `path`, whose directory must be writable. Where it isn't, a `shared` claim is only a look for writers.
  *
  * @returns a function that gives the claim up.
  * @throws ClaimedError when another machine, in this process or another, has the file; errors of the file system.
  */
-export function claimFile(path: string): () => void {
-  const self = thisProcess();
+export function claimFile(path: string, mode: ClaimMode = 'exclusive'): () => void {
+  const self = { ...thisProcess(), mode };
   const claim = `${path}${CLAIM_SUFFIX}${self.pid}.${randomBytes(4).toString('hex')}`;
   const deadline = performance.now() + PATIENCE_MS;
-  const withdraw = (): void => fs.rmSync(claim, { force: true });
-  announce(claim, self);
+  let withdraw = (): void => fs.rmSync(claim, { force: true });
+  try {
+    announce(claim, self);
+  } catch (error) {
+    if (mode === 'exclusive' || !UNWRITABLE.has(errorCode(error) ?? '')) throw error;
+    withdraw = () => undefined;
+  }
   for (;;) {
     let others: Claim[];
     try {
@@ -92,6 +104,9 @@ export function claimFile(path: string): () => void {
   }
 }
 
+/** Why a claim cannot be put into a directory that can be read. */
+const UNWRITABLE: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EROFS']);
+
 interface Claim {
   readonly path: string;
   readonly pid: number;
@@ -107,7 +122,7 @@ function announce(claim: string, self: Claimant): void {
   }
 }
 
-/** Claims of others that live or may live. Those of the dead are removed on the way. */
+/** Claims of others that are in the way and live or may live. Those of the dead are removed on the way. */
 function liveClaims(path: string, own: string, self: Claimant): Claim[] {
   const directory = dirname(path);
   const prefix = basename(path) + CLAIM_SUFFIX;
@@ -119,6 +134,7 @@ function liveClaims(path: string, own: string, self: Claimant): Claim[] {
     const claimant = readClaimant(claim, pid, self);
     // Gone, or not written yet: its process will look around after us, and see us.
     if (!claimant) continue;
+    if (claimant.mode === 'shared' && self.mode === 'shared') continue;
     const life = judge(claimant, self);
     if (life === 'dead') removeDead(claim);
     else found.push({ path: claim, pid, isDoubtful: life === 'unknown' });
@@ -133,15 +149,22 @@ function readClaimant(claim: string, pid: number, self: Claimant): Claimant | un
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined;
     // Another user's: the name still tells the pid.
-    return { ...self, pid, startTime: '' };
+    return { ...self, pid, startTime: '', mode: 'exclusive' };
   }
   try {
-    const { startTime, bootId, pidNamespace, host } = JSON.parse(text) as Partial<
+    const { startTime, bootId, pidNamespace, host, mode } = JSON.parse(text) as Partial<
       Record<keyof Claimant, unknown>
     >;
     if (typeof startTime !== 'string' || typeof bootId !== 'string') return undefined;
     if (typeof pidNamespace !== 'string' || typeof host !== 'string') return undefined;
-    return { pid, startTime, bootId, pidNamespace, host };
+    return {
+      pid,
+      startTime,
+      bootId,
+      pidNamespace,
+      host,
+      mode: mode === 'shared' ? 'shared' : 'exclusive',
+    };
   } catch {
     return undefined;
   }
@@ -170,7 +193,7 @@ function removeDead(claim: string): void {
   }
 }
 
-function thisProcess(): Claimant {
+function thisProcess(): Omit<Claimant, 'mode'> {
   return {
     pid: process.pid,
     startTime: processStat(process.pid).startTime,

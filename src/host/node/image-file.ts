@@ -26,6 +26,7 @@ export interface ImageKind {
   readonly noun: string;
   /** What to do about a missing or empty one. */
   readonly advice: string;
+  readonly allowsBlockDevice?: boolean;
 }
 
 export interface OpenImage {
@@ -57,7 +58,10 @@ export function reasonOf(error: unknown): string {
   }
 }
 
-/** Opens a regular file with at least one byte in it, or throws the `UserError` that says what is wrong. */
+/**
+ * Opens a regular file with at least one byte in it, or a block device where the kind of image allows one, or throws
+ * the `UserError` that says what is wrong.
+ */
 export function openImage(files: HostFiles, kind: ImageKind, path: string, isWritable: boolean): OpenImage {
   const fail = (what: string, text: string, cause?: unknown): never => {
     throw new UserError(`${kind.code}-${what}`, `${kind.noun} ${path}: ${text}`, { cause });
@@ -74,8 +78,10 @@ export function openImage(files: HostFiles, kind: ImageKind, path: string, isWri
     return fail('unreadable', `cannot be opened: ${reasonOf(error)}`, error);
   }
   if (stat.isDirectory()) return fail('directory', 'is a directory, not a file');
-  if (!stat.isFile()) return fail('not-a-file', 'is not a regular file');
-  if (stat.size === 0) return fail('empty', `is empty; ${kind.advice}`);
+  const isBlockDevice = kind.allowsBlockDevice === true && stat.isBlockDevice();
+  if (!stat.isFile() && !isBlockDevice) return fail('not-a-file', 'is not a regular file');
+  const sizeBytes = isBlockDevice ? blockDeviceBytes(files, stat.rdev) : stat.size;
+  if (sizeBytes === 0) return fail('empty', `is empty; ${kind.advice}`);
   let fd: number;
   try {
     fd = files.openSync(realPath, isWritable ? 'r+' : 'r');
@@ -88,7 +94,20 @@ export function openImage(files: HostFiles, kind: ImageKind, path: string, isWri
     }
     return fail('unreadable', `cannot be opened: ${reasonOf(error)}`, error);
   }
-  return { fd, realPath, sizeBytes: files.fstatSync(fd).size };
+  return { fd, realPath, sizeBytes: isBlockDevice ? sizeBytes : files.fstatSync(fd).size };
+}
+
+/** `/sys/dev/block/<major>:<minor>/size` counts units of 512 bytes (Linux). 0 where it cannot be told. */
+function blockDeviceBytes(files: HostFiles, rdev: number): number {
+  // makedev(3) of glibc: major in bits 19:8 and 63:32, minor in bits 7:0 and 31:20.
+  const [low, high] = [rdev % 2 ** 32, Math.floor(rdev / 2 ** 32)];
+  const major = ((low >>> 8) & 0xfff) + (high & ~0xfff);
+  const minor = (low & 0xff) + ((low >>> 12) & 0xfff00);
+  try {
+    return 512 * Number(files.readFileSync(`/sys/dev/block/${major}:${minor}/size`, 'utf8'));
+  } catch {
+    return 0;
+  }
 }
 
 function canRead(files: HostFiles, path: string): boolean {
@@ -100,14 +119,20 @@ function canRead(files: HostFiles, path: string): boolean {
   }
 }
 
-/** Reads exactly `into.length` bytes from `offset`. */
-export function readFully(files: HostFiles, fd: number, into: Uint8Array, offset: number): void {
+/** Reads `into.length` bytes from `offset`, or as many as there are. Returns how many. */
+export function readUpTo(files: HostFiles, fd: number, into: Uint8Array, offset: number): number {
   let done = 0;
   while (done < into.length) {
     const count = files.readSync(fd, into, done, into.length - done, offset + done);
-    if (count === 0) throw new Error('the file has become shorter');
+    if (count === 0) break;
     done += count;
   }
+  return done;
+}
+
+/** Reads exactly `into.length` bytes from `offset`. */
+export function readFully(files: HostFiles, fd: number, into: Uint8Array, offset: number): void {
+  if (readUpTo(files, fd, into, offset) < into.length) throw new Error('the file has become shorter');
 }
 
 /** Writes all of `bytes` at `offset`. */
