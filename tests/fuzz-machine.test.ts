@@ -13,6 +13,7 @@ import { buildVirt } from '#v8a/vm/build-virt.js';
 import { VirtualClock } from '#v8a/vm/clock.js';
 import { coreImage } from '#v8a/vm/core-image.js';
 import { PowerLatch } from '#v8a/vm/machine.js';
+import { OutsideWorld } from '#v8a/vm/outside-world.js';
 
 const cores = CPU_MODELS.map((cpu) => ({ cpu, core: coreImage(cpu) }));
 
@@ -81,6 +82,12 @@ function run(seed: number, gicVersion: 2 | 3): string {
     trace: NO_TRACE,
     power,
     serialOutput: { write: () => undefined },
+    disks: [],
+    virtioTransport: 'mmio',
+    hasRng: true,
+    seed,
+    isRealTime: false,
+    outside: new OutsideWorld(),
   });
   const { engine } = hardware;
   clock.connect(engine);

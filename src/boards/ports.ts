@@ -16,6 +16,7 @@ import type {
 import type { CfiFlash } from '../devices/cfi-flash/cfi-flash.js';
 import type { FlashCommit } from '../devices/cfi-flash/commit.js';
 import type { CpuPowerPort, PowerPort, Psci, PsciConduit } from '../firmware/psci.js';
+import type { VirtioEquipment } from './virtio.js';
 
 export interface BoardPorts {
   readonly clock: Clock;
@@ -35,6 +36,7 @@ export interface BoardPorts {
   readonly powerPort: PowerPort;
   /** Where each flash bank is kept; a bank without storage lasts as long as the machine. */
   readonly flashStorage: readonly (FlashStorage | undefined)[];
+  readonly virtio: VirtioEquipment;
   /** Storing failed: the machine has to stop, its guest believes in changes that are not kept. */
   onStorageError(error: unknown): void;
 }

@@ -36,6 +36,7 @@ export function rig(changes: Partial<VirtConfig> = {}) {
     epochSeconds: 1_700_000_000,
     powerPort: { powerOff: () => calls.push('powerOff'), reset: () => calls.push('reset') },
     flashStorage: [],
+    virtio: { disks: [] },
     onStorageError: () => calls.push('storage error'),
   };
   const config: VirtConfig = {
@@ -44,6 +45,7 @@ export function rig(changes: Partial<VirtConfig> = {}) {
     cpuCount: 1,
     cpu: CORTEX_A57,
     hasAcpi: true,
+    virtioTransport: 'mmio',
     flash: [
       { writableBytes: 0, commitPolicy: 'quiet' },
       { writableBytes: 64 * MIB, commitPolicy: 'quiet' },

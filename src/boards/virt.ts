@@ -48,11 +48,13 @@ import { Pl011 } from '../devices/pl011.js';
 import { Pl031 } from '../devices/pl031.js';
 import { gpioPowerKeyNode, Pl061 } from '../devices/pl061.js';
 import { apbClockNode, type PeripheralPlace } from '../devices/primecell.js';
-import { VirtioMmioEmpty } from '../devices/virtio/virtio-mmio-empty.js';
 import { describePsci, Psci, type PsciConduit } from '../firmware/psci.js';
 import { encodeAcpi, type AcpiDescription } from '../tables/acpi/index.js';
 import { encodeSmbios, type SmbiosDescription } from '../tables/smbios.js';
+import type { VirtioMmio } from '../devices/virtio/virtio-mmio.js';
+import type { VirtioMmioEmpty } from '../devices/virtio/virtio-mmio-empty.js';
 import type { Board, BoardDevice, BoardPorts, FlashBank, MapEntry } from './ports.js';
+import { buildVirtioDevices, buildVirtioSlots } from './virtio.js';
 
 interface BoardRow {
   readonly base: number;
@@ -104,8 +106,6 @@ const TIMER_PPIS = {
   hypervisorVirtual: 12,
 } as const;
 const SYSTEM_COUNTER_HZ = 62_500_000;
-/** As many as a GICv2 serves. */
-
 export const VIRT_FLASH_GEOMETRY: CfiFlashGeometry = {
   chips: 2,
   // QEMU's bank, which U-Boot's driver fits and no other wiring.
@@ -141,6 +141,8 @@ export interface VirtConfig {
   readonly hasAcpi: boolean;
   /** Firmware bank, variables bank. */
   readonly flash: readonly [VirtFlashConfig, VirtFlashConfig];
+  /** How drivers reach virtio devices: `mmio-legacy` is the interface of before VIRTIO 1.0. */
+  readonly virtioTransport: 'mmio' | 'mmio-legacy';
 }
 
 export interface VirtBoard extends Board {
@@ -158,7 +160,7 @@ interface VirtDevices {
   readonly gpio: Pl061;
   readonly ged: AcpiGed | undefined;
   readonly fwCfg: FwCfg;
-  readonly virtioMmio: readonly VirtioMmioEmpty[];
+  readonly virtioMmio: readonly (VirtioMmio | VirtioMmioEmpty)[];
 }
 
 /** Calls INTID 16 + n what the device tree calls PPI n. */
@@ -210,9 +212,12 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
   const gpio = new Pl061('gpio', { irq: intc.spi(VIRT.gpio.spi), trace });
   const ged = config.hasAcpi ? new AcpiGed({ irq: intc.spi(VIRT.ged.spi), trace }) : undefined;
   const fwCfg = new FwCfg({ trace, dma }, { cpuCount: config.cpuCount });
-  const virtioMmio = Array.from(
-    { length: VIRT.virtioMmio.count },
-    (_, slot) => new VirtioMmioEmpty(`virtio-mmio${slot}`, { trace }),
+  const virtioMmio = buildVirtioSlots(
+    VIRT.virtioMmio.count,
+    buildVirtioDevices(ports),
+    config.virtioTransport === 'mmio' ? 'modern' : 'legacy',
+    (slot) => intc.spi(VIRT.virtioMmio.spi + slot),
+    { trace },
   );
   const pcie = new PcieEcam({ trace });
   pcie.plug(0, 0, new PcieHostBridge({ trace }));

@@ -1,4 +1,5 @@
 import { GIB, KIB, MIB } from '../base/index.js';
+import { isSerial, MAX_SERIAL_CHARACTERS, type DiskOptions } from '../vm/disks.js';
 import { isMemorySize, MAX_CPUS, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES } from '../vm/limits.js';
 
 /** A value that an option doesn't take: what is wrong with it and what would be accepted, to follow the value. */
@@ -111,6 +112,46 @@ export function listOf<Word extends string>(words: readonly Word[]): (text: stri
       return word;
     });
   };
+}
+
+/** What the value of `--disk` may have, for help and messages. */
+export const DISK_SYNTAX = '<file>[,ro][,overlay[=<file>]][,format=raw|qcow2][,serial=<text>]';
+
+/** A disk. A comma in the name of a file is written twice. */
+export function parseDisk(text: string): DiskOptions {
+  const parts = Array.from(text.matchAll(/((?:[^,]|,,)*)(?:,|$)/g), ([, part = '']) =>
+    part.replaceAll(',,', ','),
+  );
+  // The empty match at the end of the text.
+  parts.pop();
+  const [file = '', ...options] = parts;
+  if (file === '') throw new UnacceptableValue('names no file', DISK_SYNTAX);
+  const disk: { -readonly [Key in keyof DiskOptions]: DiskOptions[Key] } = { file };
+  for (const option of options) {
+    const [, name = '', value] = /^([^=]*)(?:=(.*))?$/s.exec(option) ?? [];
+    const fail = (what: string, accepted = DISK_SYNTAX): never => {
+      throw new UnacceptableValue(`${quoteIfNeeded(option)} ${what}`, accepted);
+    };
+    if (name === 'ro' && value === undefined) disk.readOnly = true;
+    else if (name === 'overlay' && value !== '') disk.overlay = value ?? true;
+    else if (name === 'format' && (value === 'raw' || value === 'qcow2')) disk.format = value;
+    else if (name === 'format') fail('is no format that can be read', 'format=raw, format=qcow2');
+    else if (name === 'serial' && value !== undefined && isSerial(value)) disk.serial = value;
+    else if (name === 'serial') {
+      fail('is no serial number', `1 to ${MAX_SERIAL_CHARACTERS} printable characters of ASCII`);
+    } else fail('is not supported');
+  }
+  if (disk.readOnly === true && disk.overlay !== undefined) {
+    throw new UnacceptableValue('has ro and overlay', 'one of the two');
+  }
+  return disk;
+}
+
+/** A whole number from 0 up. */
+export function parseSeed(text: string): number {
+  const seed = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (!Number.isSafeInteger(seed)) throw new UnacceptableValue('is no seed', 'a whole number from 0 up');
+  return seed;
 }
 
 /** The name of a file, which need not exist. */

@@ -4,10 +4,12 @@ import { TRACE_CHANNELS, UserError } from '../base/index.js';
 import type { TraceChannel } from '../base/index.js';
 import { EXIT_STATUS_HELP } from './exit-status.js';
 import {
-  formatSize, listOf, oneOf, parseCpus, parseDuration, parseEscapes, parseMemory, parsePath, quoteIfNeeded, UnacceptableValue,
+  DISK_SYNTAX, formatSize, listOf, oneOf, parseCpus, parseDisk, parseDuration, parseEscapes, parseMemory, parsePath,
+  parseSeed, quoteIfNeeded, UnacceptableValue,
 } from './parse.js'; // prettier-ignore
 import type { CpuModelName } from '../vm/limits.js';
 import { CPU_MODEL_NAMES, DEFAULT_CPU_MODEL, DEFAULT_MEMORY_BYTES, MAX_CPUS } from '../vm/limits.js';
+import { MAX_DISKS, type DiskOptions } from '../vm/disks.js';
 
 /** One `--expect` or `--send`, in the order of the command line. */
 export type ScriptStep =
@@ -26,6 +28,10 @@ export interface RunOptions {
   readonly nested?: true;
   readonly irqchip: 'gicv2' | 'gicv3';
   readonly acpi: 'on' | 'off';
+  readonly disk?: readonly DiskOptions[];
+  readonly rng?: true;
+  readonly seed?: number;
+  readonly virtioTransport: 'mmio' | 'mmio-legacy';
   readonly clock?: 'real' | 'virtual';
   readonly reboot: boolean;
   /** Milliseconds. */
@@ -83,7 +89,7 @@ export function buildProgram(
     .summary('run a virtual machine')
     .description(
       'Runs a virtual machine with this terminal as its serial console.\n' +
-        'Of the files given, only the one of --flash is ever written.',
+        'Of the files given, those of --flash and --disk are written, the latter unless ro or overlay says otherwise.',
     )
     .usage('--firmware <file> [options]')
     .addHelpOption(new Option('-h, --help', 'show this help').helpGroup('Looking inside:'))
@@ -139,6 +145,23 @@ export function buildProgram(
         'give firmware ACPI tables beside the device tree, of which it hands one on to the operating system',
         oneOf('on', 'off'),
       ).default('on', 'on'),
+    )
+    .addOption(
+      option(
+        `-d, --disk <disk>`,
+        `disk, up to ${MAX_DISKS}: ${DISK_SYNTAX}. An image is raw or qcow2; ro: the guest cannot write; overlay: the` +
+          ' image stays as it is, and changes end with the run or go to another file',
+        repeated(parseDisk),
+      ),
+    )
+    .option('--rng', 'entropy device; with the virtual clock its bytes are the same in every run')
+    .addOption(option('--seed <number>', 'what the bytes of --rng follow from, with either clock', parseSeed))
+    .addOption(
+      option(
+        '--virtio-transport <kind>',
+        'how disks and the like are found: mmio, or mmio-legacy for drivers of before VIRTIO 1.0',
+        oneOf('mmio', 'mmio-legacy'),
+      ).default('mmio', 'mmio'),
     )
     .addOption(
       option(
@@ -206,12 +229,24 @@ export function buildProgram(
   return program;
 }
 
+/** Collects the values of an option that may be given several times. */
+function repeated<Value>(parse: (text: string) => Value) {
+  return (text: string, before: unknown): Value[] => [
+    ...((before as Value[] | undefined) ?? []),
+    parse(text),
+  ];
+}
+
 /** An option whose value `parse` reads. What it refuses is a mistake that names the option and the value. */
-function option(flags: string, description: string, parse: (text: string) => unknown): Option {
+function option(
+  flags: string,
+  description: string,
+  parse: (text: string, before: unknown) => unknown,
+): Option {
   const made = new Option(flags, description);
-  return made.argParser((text: string) => {
+  return made.argParser((text: string, before: unknown) => {
     try {
-      return parse(text);
+      return parse(text, before);
     } catch (error) {
       if (!(error instanceof UnacceptableValue)) throw error;
       throw new UserError('option', `${made.long} ${quoteIfNeeded(text)}: ${error.message}`);

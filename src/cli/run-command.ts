@@ -43,6 +43,10 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
     el2: options.nested ?? false,
     irqchip: options.irqchip,
     acpi: options.acpi === 'on',
+    disks: options.disk ?? [],
+    rng: options.rng ?? false,
+    ...(options.seed === undefined ? {} : { seed: options.seed }),
+    virtioTransport: options.virtioTransport,
     clock: options.clock ?? (process.stdin.isTTY ? 'real' : 'virtual'),
     onReset: options.reboot ? 'restart' : 'stop',
     ...(options.trace
@@ -59,6 +63,9 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
   const files: OutputFile[] = [];
   try {
     for (const notice of machine.notices) say(`v8a: ${notice}\n`);
+    machine.on('notice', (line) => {
+      say(`v8a: ${line}\n`);
+    });
     const open = (option: string, path: string | undefined) => {
       if (path === undefined) return undefined;
       const file = new OutputFile(option, path);
@@ -154,6 +161,10 @@ function refuseOverlaps(options: RunOptions): void {
   const read = [
     ['--firmware', options.firmware],
     ['--flash', options.flash],
+    ...(options.disk ?? []).map(({ file }) => ['--disk', file] as const),
+    ...(options.disk ?? []).map(
+      ({ overlay }) => ['--disk', typeof overlay === 'string' ? overlay : undefined] as const,
+    ),
   ] as const;
   const written = [
     ['--log', options.log],

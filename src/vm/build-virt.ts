@@ -8,8 +8,11 @@ import type { CpuModel } from '../cpu/models.js';
 import type { WasmEngine } from '../cpu/wasm-engine.js';
 import type { CfiFlashCounters } from '../devices/cfi-flash/cfi-flash.js';
 import { openFirmwareFile, openFlashFile } from '../host/node/flash-file.js';
+import { hostRandom, seededRandom } from '../host/node/random.js';
 import { encodeFdt } from '../tables/fdt.js';
+import { openDisks, type DiskOptions } from './disks.js';
 import type { DeviceStatistics, Hardware, PowerLatch } from './machine.js';
+import type { OutsideWorld } from './outside-world.js';
 import { buildProcessors } from './processors.js';
 
 const { sizeBytes: BANK_BYTES, blockBytes: BLOCK_BYTES } = VIRT_FLASH_GEOMETRY;
@@ -28,10 +31,19 @@ interface VirtHardwareOptions {
   readonly hasAcpi: boolean;
   readonly epochSeconds: number;
   readonly cpu: CpuModel;
+  readonly disks: readonly DiskOptions[];
+  readonly virtioTransport: 'mmio' | 'mmio-legacy';
+  /** An entropy device is there. */
+  readonly hasRng: boolean;
+  /** Where its bytes come from; left out: from the host. */
+  readonly seed?: number;
   readonly core: CoreImage;
   readonly clock: Clock;
+  /** Guest time passes by itself: what the host does in the background need not be waited for. */
+  readonly isRealTime: boolean;
   readonly trace: Trace;
   readonly power: PowerLatch;
+  readonly outside: OutsideWorld;
   readonly serialOutput: ByteSink;
 }
 
@@ -41,11 +53,21 @@ export interface VirtHardware extends Hardware {
 
 /** The `virt` board with its CPU and its files. */
 export function buildVirt(options: VirtHardwareOptions): VirtHardware {
-  const { clock, trace, power, serialOutput, epochSeconds, memoryBytes, cpuCount } = options;
+  const { clock, trace, power, outside, serialOutput, epochSeconds, memoryBytes, cpuCount } = options;
   const firmware = openFirmware(options.firmware);
   try {
-    const variables = openVariables(options.flash);
+    // Closed in the other order, whatever happens on the way.
+    const open: { close(): void }[] = [];
     try {
+      const variables = openVariables(options.flash);
+      open.push(variables);
+      const disks = openDisks(options.disks, {
+        flushesLater: options.isRealTime,
+        onFailure: outside.report,
+        onDone: outside.notify,
+      });
+      open.push(...disks);
+      outside.add(() => disks.some(({ pending }) => pending > 0));
       const processors = buildProcessors({
         cpuAffinities: Array.from({ length: cpuCount }, (_, cpu) => affinityOf(cpu)),
         cpu: options.cpu,
@@ -67,6 +89,7 @@ export function buildVirt(options: VirtHardwareOptions): VirtHardware {
             { writableBytes: 0, commitPolicy: options.flashCommit },
             { writableBytes: variables.writableBytes, commitPolicy: options.flashCommit },
           ],
+          virtioTransport: options.virtioTransport,
         },
         {
           clock,
@@ -80,6 +103,15 @@ export function buildVirt(options: VirtHardwareOptions): VirtHardware {
           epochSeconds,
           powerPort: power,
           flashStorage: [undefined, variables.storage],
+          virtio: {
+            disks: disks.map((storage, index) => {
+              const serial = options.disks[index]?.serial;
+              return { storage, ...(serial === undefined ? {} : { serial }) };
+            }),
+            ...(options.hasRng
+              ? { random: options.seed === undefined ? hostRandom : seededRandom(options.seed) }
+              : {}),
+          },
           onStorageError: (error) => {
             power.fail(error);
             engine.kick();
@@ -95,7 +127,7 @@ export function buildVirt(options: VirtHardwareOptions): VirtHardware {
         engine,
         receiver: board.serialInput,
         deviceTree,
-        notices: variables.notices,
+        notices: [...variables.notices, ...disks.flatMap(({ notices }) => notices)],
         reset: () => {
           board.reset();
           dma.write(board.deviceTreeBase, deviceTree);
@@ -106,22 +138,36 @@ export function buildVirt(options: VirtHardwareOptions): VirtHardware {
         },
         sync: () => {
           for (const { commit } of board.flash) commit?.sync();
+          for (const disk of disks) disk.sync();
         },
         pressPowerKey: () => {
           board.pressPowerKey();
         },
         close: () => {
-          variables.close();
+          closeAll(open);
         },
         statistics: () => [...processors.statistics(), ...board.flash.map(flashStatistics)],
       };
     } catch (error) {
-      variables.close();
+      closeAll(open);
       throw error;
     }
   } finally {
     firmware.close();
   }
+}
+
+/** Closes everything, the last first, and reports the first failure when all is closed. */
+function closeAll(open: readonly { close(): void }[]): void {
+  const failures: unknown[] = [];
+  for (const part of open.toReversed()) {
+    try {
+      part.close();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
 /** An image, wherever its bytes are. */

@@ -8,6 +8,7 @@ import { buildVirt } from './build-virt.js';
 import { DEFAULT_NS_PER_INSTRUCTION, RealClock, VirtualClock } from './clock.js';
 import { coreImage } from './core-image.js';
 import { DEFAULT_MEMORY_BYTES, isMemorySize, MAX_CPUS, MAX_MEMORY_BYTES } from './limits.js';
+import type { DiskOptions } from './disks.js';
 import { Machine, PowerLatch } from './machine.js';
 import { OutsideWorld } from './outside-world.js';
 import { SerialConsole } from './serial.js';
@@ -48,6 +49,17 @@ export interface MachineOptions {
    * booted at EL2. False when left out. There is no stage 2 translation, so a hypervisor's guests won't run.
    */
   readonly el2?: boolean;
+  /** Disks, up to 8, as virtio block devices. */
+  readonly disks?: readonly DiskOptions[];
+  /** An entropy device (virtio-rng). Default: false. */
+  readonly rng?: boolean;
+  /**
+   * What the entropy device's bytes follow from, a whole number from 0 up. Left out: they are the host's, or with the
+   * virtual clock those of seed 0.
+   */
+  readonly seed?: number;
+  /** How drivers reach virtio devices: `mmio`, the default, or `mmio-legacy`, as before VIRTIO 1.0. */
+  readonly virtioTransport?: 'mmio' | 'mmio-legacy';
   /** Interrupt controller, `gicv3` when left out. */
   readonly irqchip?: 'gicv2' | 'gicv3';
   /**
@@ -113,6 +125,7 @@ export function assembleMachine(
   checkWord('irqchip', options.irqchip, ['gicv2', 'gicv3']);
   checkWord('clock', options.clock, ['real', 'virtual']);
   checkWord('onReset', options.onReset, ['restart', 'stop']);
+  checkWord('virtioTransport', options.virtioTransport, ['mmio', 'mmio-legacy']);
   const nsPerInstruction = options.nsPerInstruction ?? DEFAULT_NS_PER_INSTRUCTION;
   if (!Number.isSafeInteger(nsPerInstruction) || nsPerInstruction < 1) {
     throw new UserError('option', `nsPerInstruction ${nsPerInstruction}: accepted: a whole number from 1 up`);
@@ -133,6 +146,10 @@ export function assembleMachine(
   const plain = cpuModel(options.cpu ?? DEFAULT_CPU_MODEL);
   const model = options.el2 === true ? withEl2(plain) : plain;
   const isVirtual = options.clock === 'virtual';
+  const seed = options.seed ?? (isVirtual ? 0 : undefined);
+  if (seed !== undefined && !(Number.isSafeInteger(seed) && seed >= 0)) {
+    throw new UserError('option', `seed ${seed}: accepted: a whole number from 0 up`);
+  }
   const clock = isVirtual ? new VirtualClock(nsPerInstruction) : new RealClock(nodeLoop);
   const startTime = options.startTime ?? (isVirtual ? VIRTUAL_START_TIME : new Date());
   const power = new PowerLatch();
@@ -149,7 +166,13 @@ export function assembleMachine(
     hasAcpi: options.acpi ?? true,
     gicVersion: options.irqchip === 'gicv2' ? 2 : 3,
     epochSeconds: Math.floor(startTime.getTime() / 1000),
+    disks: options.disks ?? [],
+    virtioTransport: options.virtioTransport ?? 'mmio',
+    hasRng: options.rng ?? false,
+    ...(seed === undefined ? {} : { seed }),
     clock,
+    isRealTime: !isVirtual,
+    outside,
     trace: options.trace ? timedTrace(options.trace, clock) : NO_TRACE,
     power,
     serialOutput: console,

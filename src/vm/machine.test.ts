@@ -496,6 +496,14 @@ describe('states', () => {
     assert.ok(clock.nowNs() >= 100e9 && host.nowNs() < 3e9, `${clock.nowNs()} ${host.nowNs()}`);
   });
 
+  test('what the user should know reaches whoever listens', () => {
+    const { machine, outside } = boot(() => undefined);
+    const heard: string[] = [];
+    machine.on('notice', (line) => heard.push(line));
+    outside.report('disk image a.img: cannot be written: no space left on the disk');
+    assert.deepEqual(heard, ['disk image a.img: cannot be written: no space left on the disk']);
+  });
+
   test('a host failure while committing stops the machine and says so', async () => {
     const full = new UserError('host-io', 'flash vars.fd: the disk is full');
     const { machine, host } = boot(

@@ -104,6 +104,8 @@ export interface MachineEvents {
   reset: [];
   paused: [];
   resumed: [];
+  /** The user should know this, a failure of the host's disk for instance. One line. */
+  notice: [line: string];
   stopped: [reason: StopReason];
 }
 
@@ -151,6 +153,7 @@ export class Machine {
     reset: new Set(),
     paused: new Set(),
     resumed: new Set(),
+    notice: new Set(),
     stopped: new Set(),
   };
   readonly #stopped: Promise<StopReason>;
@@ -188,7 +191,9 @@ export class Machine {
       if (this.#isWaiting) this.#runSoon();
     };
     this.#console.connect(this.#hardware.receiver, wake);
-    this.#outside.connect(wake);
+    this.#outside.connect(wake, (line) => {
+      this.#emit('notice', line);
+    });
     this.#hardware.reset();
   }
 

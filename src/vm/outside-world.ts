@@ -4,11 +4,16 @@
  */
 export class OutsideWorld {
   #wake: (() => void) | undefined;
+  #tell: ((line: string) => void) | undefined;
   readonly #sources: (() => boolean)[] = [];
 
-  /** `wake` is called whenever something has come in: a machine that waits goes on. Once. */
-  connect(wake: () => void): void {
+  /**
+   * `wake` is called whenever something has come in: a machine that waits goes on. `tell` is called with what the user
+   * should know. Once.
+   */
+  connect(wake: () => void, tell: (line: string) => void): void {
     this.#wake = wake;
+    this.#tell = tell;
   }
 
   /**
@@ -26,5 +31,10 @@ export class OutsideWorld {
   /** Something came in, and devices have been told. */
   readonly notify = (): void => {
     this.#wake?.();
+  };
+
+  /** The host failed, the guest goes on, and the user should know: one line. */
+  readonly report = (line: string): void => {
+    this.#tell?.(line);
   };
 }

@@ -1,0 +1,54 @@
+/** The virtio devices of a machine, apart from the transport that a board gives them. */
+import type { BlockStorage, ByteSource, IrqLine } from '../bus/index.js';
+import { VirtioBlk } from '../devices/virtio/virtio-blk.js';
+import type { VirtioDevice } from '../devices/virtio/virtio-device.js';
+import { VirtioMmio, type VirtioMmioInterface } from '../devices/virtio/virtio-mmio.js';
+import { VirtioMmioEmpty } from '../devices/virtio/virtio-mmio-empty.js';
+import { VirtioRng } from '../devices/virtio/virtio-rng.js';
+import type { BoardPorts } from './ports.js';
+
+export interface BoardDisk {
+  readonly storage: BlockStorage;
+  /** Up to 20 characters of ASCII. */
+  readonly serial?: string;
+}
+
+/** What is plugged in. */
+export interface VirtioEquipment {
+  readonly disks: readonly BoardDisk[];
+  /** Where an entropy device gets its bytes; without, there is none. */
+  readonly random?: ByteSource;
+}
+
+type VirtioDevicePorts = Pick<BoardPorts, 'clock' | 'trace' | 'dma' | 'virtio'>;
+
+/** Disks first, in the order given, then the rest: adding something changes the place of no disk. */
+export function buildVirtioDevices({ clock, trace, dma, virtio }: VirtioDevicePorts): VirtioDevice[] {
+  const ports = { clock, trace, dma };
+  const devices: VirtioDevice[] = virtio.disks.map(
+    ({ storage, serial }, index) =>
+      new VirtioBlk(`virtio-blk${index}`, { ...ports, storage }, serial === undefined ? {} : { serial }),
+  );
+  if (virtio.random) devices.push(new VirtioRng('virtio-rng0', { ...ports, random: virtio.random }));
+  return devices;
+}
+
+/**
+ * A row of virtio-mmio slots, lowest address first. Devices fill it from the highest address down, as QEMU's `virt` board
+ * does it: a boot entry that firmware has made there leads to the same disk here.
+ */
+export function buildVirtioSlots(
+  count: number,
+  devices: readonly VirtioDevice[],
+  kind: VirtioMmioInterface,
+  irq: (slot: number) => IrqLine,
+  { trace }: Pick<BoardPorts, 'trace'>,
+): (VirtioMmio | VirtioMmioEmpty)[] {
+  return Array.from({ length: count }, (_, slot) => {
+    const name = `virtio-mmio${slot}`;
+    const device = devices[count - 1 - slot];
+    return device
+      ? new VirtioMmio(name, device, kind, { irq: irq(slot), trace })
+      : new VirtioMmioEmpty(name, { trace });
+  });
+}
