@@ -17,7 +17,7 @@ import type { Virtqueue } from './virtqueue.js';
 
 const DEVICE_ID = 2;
 const QUEUE_SIZE = 256;
-export const SECTOR_BYTES = 512;
+const SECTOR_BYTES = 512;
 
 /** 5.2.3 */
 const F = {
@@ -110,6 +110,8 @@ export class VirtioBlk extends VirtioDevice<null> {
   readonly #requests = new Set<Request>();
   /** Those that wait for the next turn. */
   #stalled: Request[] = [];
+  /** Chains of requests that were under way when the state was saved, to begin anew. */
+  #restored: Chain[] = [];
   #turnBytes = 0;
 
   constructor(name: string, { storage, ...ports }: VirtioBlkPorts, options: VirtioBlkOptions = {}) {
@@ -155,6 +157,7 @@ export class VirtioBlk extends VirtioDevice<null> {
     const stalled = this.#stalled;
     this.#stalled = [];
     for (const request of stalled) this.#advance(request);
+    for (const chain of this.#restored.splice(0)) this.#begin(queue, chain);
     for (let count = 0; count < TURN_REQUESTS && this.#turnBytes < TURN_BYTES; count++) {
       const chain = queue.next();
       if (!chain) return this.#stalled.length === 0 ? 'done' : 'more';
@@ -171,26 +174,24 @@ export class VirtioBlk extends VirtioDevice<null> {
   }
 
   protected stopped(): void {
-    this.#requests.clear();
-    this.#stalled = [];
+    this.queueStopped();
     this.config.setUint8(CONFIG.writeback, 1);
   }
 
   protected override queueStopped(): void {
     this.#requests.clear();
     this.#stalled = [];
+    this.#restored = [];
   }
 
   protected saveOwn(): null {
     return null;
   }
 
-  /** Requests begin anew: doing one twice changes nothing. */
+  /** Doing a request twice changes nothing. */
   protected restoreOwn(_own: null, chains: readonly (readonly Chain[])[]): void {
-    const [queue] = this.queues;
-    this.#turnBytes = 0;
-    for (const chain of chains[0] ?? []) if (queue) this.#begin(queue, chain);
-    if (queue && this.#stalled.length > 0) this.serveLater(queue);
+    this.#restored = [...(chains[0] ?? [])];
+    for (const queue of this.queues) if (this.#restored.length > 0) this.serveLater(queue);
   }
 
   #begin(queue: Virtqueue, chain: Chain): void {
