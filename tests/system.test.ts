@@ -8,35 +8,22 @@
  * QEMU agreed with all other lines): `V8A_UPDATE_EXPECTED=1 node --test dist/tests/system.test.js`.
  */
 import { strict as assert } from 'node:assert';
-import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 
-import type { CpuModelName } from '#v8a/cpu/models.js';
 import { CPU_MODEL_NAMES } from '#v8a/cpu/models.js';
-import { endWithTests } from './support/child.js';
-import { finished, v8a } from './support/cli.js';
+import { v8a } from './support/cli.js';
 import { scratch } from './support/guests.js';
 import { QEMU, hasQemu } from './support/qemu.js';
+import type { SystemGuest } from './support/system-guests.js';
+import { COMPILER, SOURCES, buildGuest, hasCompiler, runGuestOnQemu } from './support/system-guests.js';
 
-const SOURCES = fileURLToPath(new URL('../../tests/system/', import.meta.url));
-const COMPILER = 'aarch64-linux-gnu-gcc';
-const OBJCOPY = 'aarch64-linux-gnu-objcopy';
-const hasCompiler = spawnSync(COMPILER, ['--version'], { stdio: 'ignore' }).status === 0;
 const isUpdate = process.env['V8A_UPDATE_EXPECTED'] === '1';
 
-interface Guest {
+interface Guest extends SystemGuest {
   readonly name: string;
   readonly requirement: string;
-  readonly source: string;
-  readonly defines?: readonly string[];
-  /** QEMU's, where it has no CPU like our model. */
-  readonly qemuCpu?: string;
-  readonly model: CpuModelName;
-  readonly irqchip: 'gicv2' | 'gicv3';
-  readonly cpus?: number;
 }
 
 type Program = Omit<Guest, 'model' | 'irqchip' | 'qemuCpu'> & {
@@ -130,53 +117,6 @@ function expectedName({ name, source }: Guest): string {
   return program?.showsModel ? kept : kept.replace('-max', '');
 }
 
-/** Compiles a guest to an image that starts at the address it is loaded at. */
-function build({ source, defines = [] }: Guest, image: string): void {
-  const file = (name: string): string => join(SOURCES, name);
-  const elf = `${image}.elf`;
-  const flags = [
-    ...['-O1', '-std=gnu11', '-Wall', '-Wextra', '-Werror', '-mgeneral-regs-only', '-mstrict-align'],
-    ...['-ffreestanding', '-nostdlib', '-static', '-fno-pic', '-fno-stack-protector'],
-    ...['-fno-tree-loop-distribute-patterns', '-fno-optimize-sibling-calls', '-mno-outline-atomics'],
-    `-Wl,-T,${file('image.ld')},--build-id=none,--no-warn-rwx-segments`,
-    ...defines.map((name) => `-D${name}`),
-  ];
-  for (const [tool, ...arguments_] of [
-    [COMPILER, ...flags, ...['start.S', 'guest.c', source].map(file), '-o', elf],
-    [OBJCOPY, '-O', 'binary', elf, image],
-  ] as const) {
-    const result = spawnSync(tool, arguments_, { encoding: 'utf8' });
-    assert.equal(result.status, 0, result.stderr);
-  }
-}
-
-async function onQemu({ model, qemuCpu, irqchip, cpus = 1 }: Guest, image: string): Promise<string> {
-  const child = endWithTests(
-    spawn(
-      QEMU,
-      [
-        ...[
-          '-M',
-          `virt,gic-version=${irqchip.slice(-1)}`,
-          '-cpu',
-          qemuCpu ?? model,
-          '-smp',
-          `${cpus}`,
-          '-m',
-          '512',
-          '-nic',
-          'none',
-        ],
-        ...['-display', 'none', '-monitor', 'none', '-serial', 'stdio', '-bios', image],
-      ],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
-    ),
-  );
-  const { status, stdout, stderr } = await finished(child);
-  assert.equal(status, 0, stderr);
-  return stdout.replaceAll('\r', '');
-}
-
 const isCompared = (line: string): boolean => !line.startsWith('~');
 
 suite('system level', { skip: !hasCompiler && `${COMPILER} is missing` }, () => {
@@ -186,7 +126,7 @@ suite('system level', { skip: !hasCompiler && `${COMPILER} is missing` }, () => 
   for (const guest of GUESTS)
     test(`${guest.name}: ${guest.requirement}`, async (t) => {
       const image = path(`${guest.name}.bin`);
-      build(guest, image);
+      buildGuest(guest, image);
       const result = await v8a([
         ...['run', '--firmware', image, '-m', '512M', '--clock', 'virtual', '--timeout', '20s'],
         ...['--irqchip', guest.irqchip, '--cpu', guest.model, '--cpus', `${guest.cpus ?? 1}`],
@@ -195,7 +135,7 @@ suite('system level', { skip: !hasCompiler && `${COMPILER} is missing` }, () => 
       assert.equal(result.status, 0, `${result.stderr}\n${ours.slice(-500)}`);
 
       if (hasQemu) {
-        const theirs = await onQemu(guest, image);
+        const theirs = await runGuestOnQemu(guest, image);
         assert.deepEqual(ours.split('\n').filter(isCompared), theirs.split('\n').filter(isCompared));
       } else {
         t.diagnostic(`${QEMU} is missing: compared with what it printed once`);

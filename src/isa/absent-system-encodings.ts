@@ -64,12 +64,6 @@ const FAMILIES: readonly Family[] = [
       APGAKEYLO_EL1 3 0 2 3 0; APGAKEYHI_EL1 3 0 2 3 1`,
   },
   {
-    feature: 'FEAT_PAN',
-    kind: 'register',
-    names: `
-      PAN 3 0 4 2 3`,
-  },
-  {
     feature: 'FEAT_UAO',
     kind: 'register',
     names: `
@@ -117,13 +111,6 @@ const FAMILIES: readonly Family[] = [
       PMEVCNTR{0-30/1}_EL0 3 3 14 8 0; PMEVTYPER{0-30/1}_EL0 3 3 14 12 0; PMCCFILTR_EL0 3 3 14 15 7`,
   },
   {
-    feature: 'FEAT_LOR',
-    kind: 'register',
-    names: `
-      LORSA_EL1 3 0 10 4 0; LOREA_EL1 3 0 10 4 1; LORN_EL1 3 0 10 4 2; LORC_EL1 3 0 10 4 3;
-      LORID_EL1 3 0 10 4 7`,
-  },
-  {
     feature: 'FEAT_MPAM',
     kind: 'register',
     names: `
@@ -154,18 +141,6 @@ const FAMILIES: readonly Family[] = [
     kind: 'register',
     names: `
       RNDR 3 3 2 4 0; RNDRRS 3 3 2 4 1`,
-  },
-  {
-    feature: 'FEAT_DIT',
-    kind: 'register',
-    names: `
-      DIT 3 3 4 2 5`,
-  },
-  {
-    feature: 'FEAT_SSBS',
-    kind: 'register',
-    names: `
-      SSBS 3 3 4 2 6`,
   },
   {
     feature: 'FEAT_AMUv1',
@@ -378,12 +353,6 @@ const FAMILIES: readonly Family[] = [
       DC CGDVADP 3 7 13 5; DC CIGVAC 3 7 14 3; DC CIGDVAC 3 7 14 5`,
   },
   {
-    feature: 'FEAT_PAN2',
-    kind: 'operation',
-    names: `
-      AT S1E1RP 0 7 9 0; AT S1E1WP 0 7 9 1`,
-  },
-  {
     feature: 'FEAT_ATS1A',
     kind: 'operation',
     names: `
@@ -420,12 +389,6 @@ const FAMILIES: readonly Family[] = [
     kind: 'operation',
     names: `
       COSP RCTX 3 7 3 6`,
-  },
-  {
-    feature: 'FEAT_DPB',
-    kind: 'operation',
-    names: `
-      DC CVAP 3 7 12 1`,
   },
   {
     feature: 'FEAT_DPB2',

@@ -1,0 +1,77 @@
+/** The bare-metal guests of tests/system: compiling them, running them under QEMU. */
+import { strict as assert } from 'node:assert';
+import { spawn, spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import type { CpuModelName } from '#v8a/cpu/models.js';
+import { endWithTests } from './child.js';
+import { finished } from './cli.js';
+import { QEMU } from './qemu.js';
+
+export const SOURCES = fileURLToPath(new URL('../../../tests/system/', import.meta.url));
+export const COMPILER = 'aarch64-linux-gnu-gcc';
+const OBJCOPY = 'aarch64-linux-gnu-objcopy';
+export const hasCompiler = spawnSync(COMPILER, ['--version'], { stdio: 'ignore' }).status === 0;
+
+export interface SystemGuest {
+  /** The file in tests/system. */
+  readonly source: string;
+  readonly defines?: readonly string[];
+  /** QEMU's, where it has no CPU like our model. */
+  readonly qemuCpu?: string;
+  readonly model: CpuModelName;
+  readonly irqchip: 'gicv2' | 'gicv3';
+  readonly cpus?: number;
+}
+
+/** Compiles a guest to an image that starts at the address it is loaded at. */
+export function buildGuest({ source, defines = [] }: SystemGuest, image: string): void {
+  const file = (name: string): string => join(SOURCES, name);
+  const elf = `${image}.elf`;
+  const flags = [
+    ...['-O1', '-std=gnu11', '-Wall', '-Wextra', '-Werror', '-mgeneral-regs-only', '-mstrict-align'],
+    ...['-ffreestanding', '-nostdlib', '-static', '-fno-pic', '-fno-stack-protector'],
+    ...['-fno-tree-loop-distribute-patterns', '-fno-optimize-sibling-calls', '-mno-outline-atomics'],
+    `-Wl,-T,${file('image.ld')},--build-id=none,--no-warn-rwx-segments`,
+    ...defines.map((name) => `-D${name}`),
+  ];
+  for (const [tool, ...arguments_] of [
+    [COMPILER, ...flags, ...['start.S', 'guest.c', source].map(file), '-o', elf],
+    [OBJCOPY, '-O', 'binary', elf, image],
+  ] as const) {
+    const result = spawnSync(tool, arguments_, { encoding: 'utf8' });
+    assert.equal(result.status, 0, result.stderr);
+  }
+}
+
+/** What the guest prints under QEMU. */
+export async function runGuestOnQemu(
+  { model, qemuCpu, irqchip, cpus = 1 }: SystemGuest,
+  image: string,
+): Promise<string> {
+  const child = endWithTests(
+    spawn(
+      QEMU,
+      [
+        ...[
+          '-M',
+          `virt,gic-version=${irqchip.slice(-1)}`,
+          '-cpu',
+          qemuCpu ?? model,
+          '-smp',
+          `${cpus}`,
+          '-m',
+          '512',
+          '-nic',
+          'none',
+        ],
+        ...['-display', 'none', '-monitor', 'none', '-serial', 'stdio', '-bios', image],
+      ],
+      { stdio: ['ignore', 'pipe', 'pipe'] },
+    ),
+  );
+  const { status, stdout, stderr } = await finished(child);
+  assert.equal(status, 0, stderr);
+  return stdout.replaceAll('\r', '');
+}
