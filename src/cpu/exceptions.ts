@@ -62,6 +62,9 @@ export const HCR = {
   FMO: 3, IMO: 4, AMO: 5, VF: 6, VI: 7, VSE: 8, DC: 12, TWI: 13, TWE: 14, TSC: 19, TIDCP: 20, TDZ: 28, TGE: 27, HCD: 29, E2H: 34,
 } as const; // prettier-ignore
 
+/** MDCR_EL2.TDE. */
+const MDCR_TDE = 8;
+
 /** Fields of HCR_EL2 that have no effect where TGE is set, and those that have none where E2H is set as well. */
 const HCR_WITHOUT_EFFECT = {
   // SWIO, PTW, VF, VI, VSE, FB, TID1, TID3, TSC, TACR, TSW, TTLB, TVM, HCD, TRVM
@@ -79,6 +82,8 @@ export interface ExceptionFunctions {
    * takes them; `syndrome` is EC << 26 | ISS.
    */
   readonly raise: FunctionRef<'none'>;
+  /** The same for a debug exception, which MDCR_EL2.TDE sends to EL2. */
+  readonly raiseDebug: FunctionRef<'none'>;
   /** `trapToEl2(syndrome, returnAddress)`: one to EL2, where there is one. */
   readonly trapToEl2: FunctionRef<'none'> | undefined;
   /** `(pc)`: Advanced SIMD and FP are trapped, as SIMD_TRAP says. */
@@ -318,16 +323,25 @@ export function defineExceptions(
     enter(fb, target, i32(VECTOR.synchronous), returnAddress);
   };
 
-  const raise = mb.function('raise', ['i32', 'i64', 'i32', 'i64'], 'none', (fb) => {
-    const fromEl0 = hasEl2 ? select(hcrBit(HCR.TGE), i32(2), i32(1)) : i32(1);
-    const target = hasEl2 ? fb.let(select(field32('EL'), field32('EL'), fromEl0)) : i32(1);
-    enterSynchronous(fb, target, {
-      esr: fb.get(fb.param(0, 'i32')),
-      far: fb.get(fb.param(1, 'i64')),
-      hasFar: fb.get(fb.param(2, 'i32')),
-      returnAddress: fb.get(fb.param(3, 'i64')),
+  /** A function that raises to EL2 where `takesEl2` holds, else to EL1 from EL0, and else to the same level. */
+  const raising = (name: string, takesEl2: () => I32): FunctionRef<'none'> =>
+    mb.function(name, ['i32', 'i64', 'i32', 'i64'], 'none', (fb) => {
+      const level = field32('EL');
+      const target = hasEl2 ? fb.let(select(takesEl2(), i32(2), select(level, level, i32(1)))) : i32(1);
+      enterSynchronous(fb, target, {
+        esr: fb.get(fb.param(0, 'i32')),
+        far: fb.get(fb.param(1, 'i64')),
+        hasFar: fb.get(fb.param(2, 'i32')),
+        returnAddress: fb.get(fb.param(3, 'i64')),
+      });
     });
-  });
+  const fromEl0OfEl2 = (): I32 => and(eqz(field32('EL')), hcrBit(HCR.TGE));
+  const raise = raising('raise', fromEl0OfEl2);
+  const raiseDebug = hasEl2
+    ? raising('raiseDebug', () =>
+        or(fromEl0OfEl2(), wrap(and(shrU(sysreg('MDCR_EL2'), i64(MDCR_TDE)), i64(1)))),
+      )
+    : raise;
 
   const trapToEl2 = hasEl2
     ? mb.function('trapToEl2', ['i32', 'i64'], 'none', (fb) => {
@@ -450,6 +464,7 @@ export function defineExceptions(
 
   return {
     raise,
+    raiseDebug,
     trapToEl2,
     trapSimdAccess,
     takeInterrupt,

@@ -926,7 +926,9 @@ export class InterpreterStage implements Stage {
   }
 
   brk(imm16: I32): void {
-    this.#raise(EC.brk, imm16);
+    this.#spill();
+    this.#fb.call(this.#core.exceptions.raiseDebug, syndrome(EC.brk, imm16), i64(0), i32(0), this.pc());
+    this.#refetch();
   }
 
   /** Halting debug isn't there: undefined. */

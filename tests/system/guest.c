@@ -44,7 +44,7 @@ void report(const char *name, u64 pc, u64 result) {
     print(" vector ");
     print_hex(taken.vector * 0x80);
     print(" ESR ");
-    print_hex(taken.esr);
+    print_hex(class == 0x24 || class == 0x25 ? taken.esr & ~DATA_ABORT_DETAILS : taken.esr);
     print(" ELR ");
     if (taken.elr - pc < 64) {
       print("+");

@@ -16,14 +16,25 @@ struct taken {
 };
 extern volatile struct taken taken;
 
-/* PSTATE of EL0t with interrupts masked; EL1t and EL1h differ in the low bits. */
+/* PSTATE of EL0t with interrupts masked; other levels differ in the low bits. The program of a host is at EL2. */
 #define EL0T 0x3c0
+#ifdef HOST
+#define EL1T 0x3c8
+#define EL1H 0x3c9
+#else
 #define EL1T 0x3c4
 #define EL1H 0x3c5
+#endif
+#define EL2T 0x3c8
+#define EL2H 0x3c9
 
 u64 el0_call(u64 pc, u64 x0, u64 sp, u64 spsr, u64 x30, u64 x1);
 u64 guarded_call(u64 pc, u64 x0);
 void power_off(void) __attribute__((noreturn));
+/* A firmware call with X0 … X3: `asm` that changes X0, X9 and X30. */
+#define FIRMWARE "bl firmware_call"
+/* Ends `el0_call`: where an exception at the program's own level goes on that shall end it, too. */
+extern u8 from_el0[];
 void on_irq(u64 vector);
 
 /* Operations: X0 is the address, X1 the data, X0 the result. */
@@ -53,11 +64,19 @@ void print_hex(u64 value);
 void print_decimal(u64 value);
 /* `name ok result`, or what was taken: vector, syndrome, ELR relative to `pc` where near, FAR if it is set. */
 void report(const char *name, u64 pc, u64 result);
+/* ISV and what it announces: QEMU 7.2 has it for every data abort that EL2 takes, not for those of stage 2 alone. */
+#define DATA_ABORT_DETAILS 0x01ffc000ul
 /* Calls the operation at EL1 or EL0 and reports. */
 u64 try_el1(const char *name, op *operation, u64 address, u64 data);
 u64 try_el0(const char *name, op *operation, u64 address, u64 data);
 
-static inline void flush_tlb(void) { asm volatile("dsb sy; tlbi vmalle1; dsb sy; isb" ::: "memory"); }
+static inline void flush_tlb(void) {
+#ifdef EL2
+  asm volatile("dsb sy; tlbi alle2; tlbi alle1; dsb sy; isb" ::: "memory");
+#else
+  asm volatile("dsb sy; tlbi vmalle1; dsb sy; isb" ::: "memory");
+#endif
+}
 static inline void sync_code(const volatile void *at) {
   asm volatile("dc cvau, %0; dsb ish; ic ivau, %0; dsb ish; isb" ::"r"(at) : "memory");
 }

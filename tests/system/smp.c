@@ -31,7 +31,7 @@ static u64 psci(u64 function, u64 a, u64 b, u64 c) {
   register u64 x1 asm("x1") = a;
   register u64 x2 asm("x2") = b;
   register u64 x3 asm("x3") = c;
-  asm volatile("hvc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3)::"memory");
+  asm volatile(FIRMWARE : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3)::"memory", "x9", "x30");
   return x0;
 }
 

@@ -1,5 +1,8 @@
 /*
- * From reset (EL1h, MMU off, at address 0 in flash) to `main` in RAM with the MMU on, and the exception vectors.
+ * From reset (MMU off, at address 0 in flash) to `main` in RAM with the MMU on, and the exception vectors.
+ *
+ * `main` runs at EL1. Where the CPU starts at EL2, start.S goes down; but with -DEL2 all of this is EL2's, and with
+ * -DHOST the program runs at EL2 as a host (HCR_EL2.E2H and TGE), where the names of EL1's registers mean EL2's.
  *
  * An exception is noted in `taken`. One from EL0 ends `el0_call`. One from EL1 goes on at `taken.resume` where that is
  * set, else after the instruction. IRQs and FIQs call `on_irq` and return.
@@ -12,11 +15,32 @@
 #define AF                (1 << 10)
 #define XN                (3 << 53)
 
+#ifdef EL2
+#define EL(register)      register##_el2
+#define FLUSH             tlbi alle2
+#else
+#define EL(register)      register##_el1
+#define FLUSH             tlbi vmalle1
+#endif
+
 #define MAIR              0x44ff00              // 0: Device-nGnRnE, 1: Normal write-back, 2: Normal non-cacheable
 // T0SZ 25 (walks start at level 1), write-back inner-shareable walks, 4 KiB granule, no TTBR1, 40-bit PA
+#ifdef EL2
+#define TCR               (25 | (1 << 8) | (1 << 10) | (3 << 12) | (2 << 16) | (1 << 23) | (1 << 31))
+#else
 #define TCR               (25 | (1 << 8) | (1 << 10) | (3 << 12) | (1 << 23) | (2 << 32))
+#endif
 // RES1 bits of Armv8.0, SPAN among them; nTWE, nTWI, UCT, DZE, I, SA0, SA, C, M; no alignment check
+#ifdef EL2
+// RES1 bits of EL2; I, SA, C, M
+#define SCTLR             (0x30c50830 | (1 << 12) | (1 << 3) | 5)
+#else
 #define SCTLR             (0x30d00800 | (5 << 16) | (1 << 15) | (1 << 14) | (1 << 12) | (3 << 3) | 5)
+#endif
+
+// HCR_EL2: RW; E2H and TGE
+#define HCR               (1 << 31)
+#define HCR_HOST          ((1 << 31) | (1 << 34) | (1 << 27))
 
     .section .text.start, "ax"
     .globl _start
@@ -41,10 +65,18 @@ _start:
     br x0
 
 in_ram:
+    mrs x0, currentel
+    cmp x0, #8
+    b.ne at_level
+    ldr x0, =is_el2
+    mov x1, #1
+    str x1, [x0]
+    bl from_el2
+at_level:
     ldr x0, =stack_top
     mov sp, x0
     ldr x0, =vectors
-    msr vbar_el1, x0
+    msr EL(vbar), x0
     ldr x0, =boot_level1
     ldr x1, =boot_level2
     ldr x2, =(BLOCK | ATTR(0) | AF | XN)
@@ -63,21 +95,73 @@ in_ram:
     .globl power_off
 power_off:
     ldr x0, =0x84000008                         // PSCI SYSTEM_OFF
-    hvc #0
+    bl firmware_call
     b .
+
+// A firmware call: by HVC, or by SMC where that is EL2's.
+    .globl firmware_call
+firmware_call:
+    ldr x9, =is_el2
+    ldr x9, [x9]
+    cbnz x9, 1f
+    hvc #0
+    ret
+1:  smc #0
+    ret
+
+// Goes on after the call at the level that the program is for, from EL2.
+from_el2:
+#ifdef HOST
+    ldr x0, =HCR_HOST
+    msr hcr_el2, x0
+    isb
+    ret
+#else
+    ldr x0, =HCR
+    msr hcr_el2, x0
+    isb
+#ifdef EL2
+    ret
+#else
+    mov x0, #3                                  // EL1PCTEN, EL1PCEN
+    msr cnthctl_el2, x0
+    msr cntvoff_el2, xzr
+    mrs x0, midr_el1
+    msr vpidr_el2, x0
+    mrs x0, mpidr_el1
+    msr vmpidr_el2, x0
+    mov x0, #0x33ff
+    msr cptr_el2, x0
+    msr mdcr_el2, xzr
+    msr hstr_el2, xzr
+    mrs x0, id_aa64pfr0_el1
+    ubfx x0, x0, #24, #4
+    cbz x0, 1f
+    mov x0, #0xf                                // SRE, and EL1's use of it
+    msr s3_4_c12_c9_5, x0
+    isb
+    msr s3_4_c12_c11_0, xzr                     // ICH_HCR_EL2
+1:  ldr x0, =0x30d00980
+    msr sctlr_el1, x0
+    mov x0, #0x3c5
+    msr spsr_el2, x0
+    msr elr_el2, x30
+    eret
+#endif
+#endif
 
 enable_mmu:
     ldr x0, =boot_level1
-    msr ttbr0_el1, x0
+    msr EL(ttbr0), x0
     ldr x1, =MAIR
-    msr mair_el1, x1
+    msr EL(mair), x1
     ldr x1, =TCR
-    msr tcr_el1, x1
-    tlbi vmalle1
+    msr EL(tcr), x1
+    FLUSH
     dsb sy
     isb
     ldr x1, =SCTLR
-    msr sctlr_el1, x1
+    msr EL(sctlr), x1
     isb
     ret
 
@@ -86,13 +170,18 @@ enable_mmu:
     .weak secondary_main
     .globl secondary_entry
 secondary_entry:
-    mov sp, x0
+    mov x20, x0
+    mrs x0, currentel
+    cmp x0, #8
+    b.ne 1f
+    bl from_el2
+1:  mov sp, x20
     ldr x1, =vectors
-    msr vbar_el1, x1
+    msr EL(vbar), x1
     bl enable_mmu
     bl secondary_main
     ldr x0, =0x84000002                         // PSCI CPU_OFF
-    hvc #0
+    bl firmware_call
     b .
 
 // struct taken
@@ -105,11 +194,18 @@ secondary_entry:
 #define TAKEN_RESUME  48
 #define TAKEN_SP      56
 
+// Interrupts from lower levels end `el0_call` where the program is EL2's.
+#ifdef EL2
+#define LOWER_INTERRUPTS 8
+#else
+#define LOWER_INTERRUPTS 16
+#endif
+
     .macro vector index
     .balign 128
-    msr tpidr_el1, x18
+    msr EL(tpidr), x18
     mov x18, #\index
-    .if (\index % 4) == 1 || (\index % 4) == 2
+    .if ((\index % 4) == 1 || (\index % 4) == 2) && \index < LOWER_INTERRUPTS
     b interrupted
     .else
     b synchronous
@@ -140,18 +236,18 @@ synchronous:
     msr tpidrro_el0, x17
     ldr x17, =taken
     str x18, [x17, #TAKEN_VECTOR]
-    mrs x18, esr_el1
+    mrs x18, EL(esr)
     str x18, [x17, #TAKEN_ESR]
-    mrs x18, elr_el1
+    mrs x18, EL(elr)
     str x18, [x17, #TAKEN_ELR]
-    mrs x18, far_el1
+    mrs x18, EL(far)
     str x18, [x17, #TAKEN_FAR]
     mrs x18, sp_el0
     str x18, [x17, #TAKEN_SP]
-    mrs x18, spsr_el1
+    mrs x18, EL(spsr)
     str x18, [x17, #TAKEN_SPSR]
     and x18, x18, #~(1 << 20)                   // not back to the illegal state
-    msr spsr_el1, x18
+    msr EL(spsr), x18
     ldr x18, [x17, #TAKEN_COUNT]
     add x18, x18, #1
     str x18, [x17, #TAKEN_COUNT]
@@ -160,11 +256,11 @@ synchronous:
     ldr x18, [x17, #TAKEN_RESUME]
     str xzr, [x17, #TAKEN_RESUME]
     cbnz x18, 1f
-    mrs x18, elr_el1
+    mrs x18, EL(elr)
     add x18, x18, #4
-1:  msr elr_el1, x18
+1:  msr EL(elr), x18
     mrs x17, tpidrro_el0
-    mrs x18, tpidr_el1
+    mrs x18, EL(tpidr)
     eret
     .ltorg
 
@@ -172,7 +268,7 @@ interrupted:
     sub sp, sp, #192
     stp x0, x1, [sp]
     mov x0, x18
-    mrs x18, tpidr_el1
+    mrs x18, EL(tpidr)
     stp x2, x3, [sp, #16]
     stp x4, x5, [sp, #32]
     stp x6, x7, [sp, #48]
@@ -182,13 +278,13 @@ interrupted:
     stp x14, x15, [sp, #112]
     stp x16, x17, [sp, #128]
     stp x18, x30, [sp, #144]
-    mrs x1, elr_el1
-    mrs x2, spsr_el1
+    mrs x1, EL(elr)
+    mrs x2, EL(spsr)
     stp x1, x2, [sp, #160]
     bl on_irq
     ldp x1, x2, [sp, #160]
-    msr elr_el1, x1
-    msr spsr_el1, x2
+    msr EL(elr), x1
+    msr EL(spsr), x2
     ldp x18, x30, [sp, #144]
     ldp x16, x17, [sp, #128]
     ldp x14, x15, [sp, #112]
@@ -215,14 +311,15 @@ el0_call:
     stp x29, x30, [x9, #80]
     mov x10, sp
     str x10, [x9, #96]
-    msr elr_el1, x0
+    msr EL(elr), x0
     msr sp_el0, x2
-    msr spsr_el1, x3
+    msr EL(spsr), x3
     mov x0, x1
     mov x1, x5
     mov x30, x4
     eret
 
+    .globl from_el0
 from_el0:
     ldr x9, =context
     ldp x19, x20, [x9]
@@ -376,3 +473,5 @@ taken:
     .skip 64
 context:
     .skip 128
+is_el2:
+    .skip 8
