@@ -24,11 +24,13 @@ const isUpdate = process.env['V8A_UPDATE_EXPECTED'] === '1';
 interface Guest extends SystemGuest {
   readonly name: string;
   readonly requirement: string;
+  /** File of the output to be expected, without extension. Outputs that must be the same are kept once. */
+  readonly expected: string;
 }
 
-type Program = Omit<Guest, 'model' | 'irqchip' | 'qemuCpu'> & {
-  /** Runs on this model alone. */
-  readonly only?: Pick<Guest, 'model' | 'qemuCpu'>;
+type Program = Omit<Guest, 'expected' | 'model' | 'irqchip' | 'qemuCpu'> & {
+  /** Runs on this model alone, with this interrupt controller alone. */
+  readonly only?: Partial<Pick<Guest, 'model' | 'qemuCpu' | 'irqchip'>>;
   /** What it prints depends on the interrupt controller, on the CPU model. */
   readonly usesGic?: true;
   readonly showsModel?: true;
@@ -36,6 +38,9 @@ type Program = Omit<Guest, 'model' | 'irqchip' | 'qemuCpu'> & {
 
 /** QEMU's Cortex-A57 lacks the 16K granule, which ours has. */
 const WITH_16K = { only: { model: 'cortex-a57', qemuCpu: 'neoverse-n1' } } as const;
+
+/** At EL2, with EL2's own translation and exceptions under the names of EL1's registers. */
+const AS_HOST = { defines: ['HOST=1'], only: { model: 'max', irqchip: 'gicv3' }, el2: true } as const;
 
 const PROGRAMS: readonly Program[] = [
   {
@@ -82,6 +87,37 @@ const PROGRAMS: readonly Program[] = [
     cpus: 4,
   },
   {
+    name: 'el2',
+    requirement:
+      'EL2: exceptions, what it traps, interrupts by level, its translation and timer (DDI0487 D1.3, D8, D11, D19.2)',
+    source: 'el2.c',
+    defines: ['EL2=1'],
+    only: { model: 'cortex-a57', irqchip: 'gicv3' },
+    cpus: 2,
+    el2: true,
+  },
+  {
+    name: 'vhe',
+    requirement: 'a host at EL2 and its guests: names, traps, interrupts, timers, translation (FEAT_VHE)',
+    source: 'vhe.c',
+    ...AS_HOST,
+  },
+  // The programs of EL1, as a host's.
+  ...(['walks', 'exceptions', 'code', 'interrupts'] as const).map((name) => ({
+    name: `${name}-host`,
+    requirement: 'the same at EL2 with HCR_EL2.E2H and TGE (FEAT_VHE)',
+    source: `${name}.c`,
+    ...AS_HOST,
+  })),
+  {
+    name: 'smp-below-el2',
+    requirement: 'four CPUs that start at EL2 and go on at EL1',
+    source: 'smp.c',
+    only: { irqchip: 'gicv3' },
+    cpus: 4,
+    el2: true,
+  },
+  {
     name: 'flash',
     requirement: 'code and data in flash, in array mode and out of it',
     source: 'flash.c',
@@ -89,33 +125,28 @@ const PROGRAMS: readonly Program[] = [
 ];
 
 /** Each program on both CPU models and both interrupt controllers. */
-const GUESTS: readonly Guest[] = PROGRAMS.flatMap(({ only, usesGic, ...program }) =>
-  CPU_MODEL_NAMES.filter((model) => only === undefined || only.model === model).flatMap((model) =>
-    (['gicv2', 'gicv3'] as const).map((irqchip) => ({
-      ...program,
-      ...(only?.qemuCpu === undefined ? {} : { qemuCpu: only.qemuCpu }),
-      name: [
-        program.name,
-        ...(usesGic || irqchip === 'gicv2' ? [irqchip] : []),
-        ...(model === 'cortex-a57' ? [] : [model]),
-      ].join('-'),
-      model,
-      irqchip,
-      defines: [
-        ...(program.defines ?? []),
-        `GIC=${irqchip.slice(-1)}`,
-        ...(model === 'max' ? ['CPU_MAX=1'] : []),
-      ],
-    })),
+const GUESTS: readonly Guest[] = PROGRAMS.flatMap(({ only = {}, usesGic, showsModel, ...program }) =>
+  CPU_MODEL_NAMES.filter((model) => only.model === undefined || only.model === model).flatMap((model) =>
+    (['gicv2', 'gicv3'] as const)
+      .filter((irqchip) => only.irqchip === undefined || only.irqchip === irqchip)
+      .map((irqchip) => {
+        const ofModel = model === 'cortex-a57' || only.model === model ? [] : [model];
+        return {
+          ...program,
+          ...(only.qemuCpu === undefined ? {} : { qemuCpu: only.qemuCpu }),
+          name: [program.name, ...(usesGic || irqchip === 'gicv2' ? [irqchip] : []), ...ofModel].join('-'),
+          expected: [program.name, ...(usesGic ? [irqchip] : []), ...(showsModel ? ofModel : [])].join('-'),
+          model,
+          irqchip,
+          defines: [
+            ...(program.defines ?? []),
+            `GIC=${irqchip.slice(-1)}`,
+            ...(model === 'max' ? ['CPU_MAX=1'] : []),
+          ],
+        };
+      }),
   ),
 );
-
-/** Outputs that must be the same are kept once. */
-function expectedName({ name, source }: Guest): string {
-  const program = PROGRAMS.find((candidate) => candidate.source === source);
-  const kept = program?.usesGic ? name : name.replace('-gicv2', '');
-  return program?.showsModel ? kept : kept.replace('-max', '');
-}
 
 const isCompared = (line: string): boolean => !line.startsWith('~');
 
@@ -130,6 +161,7 @@ suite('system level', { skip: !hasCompiler && `${COMPILER} is missing` }, () => 
       const result = await v8a([
         ...['run', '--firmware', image, '-m', '512M', '--clock', 'virtual', '--timeout', '20s'],
         ...['--irqchip', guest.irqchip, '--cpu', guest.model, '--cpus', `${guest.cpus ?? 1}`],
+        ...(guest.el2 ? ['--nested'] : []),
       ]);
       const ours = result.stdout.replaceAll('\r', '');
       assert.equal(result.status, 0, `${result.stderr}\n${ours.slice(-500)}`);
@@ -140,7 +172,7 @@ suite('system level', { skip: !hasCompiler && `${COMPILER} is missing` }, () => 
       } else {
         t.diagnostic(`${QEMU} is missing: compared with what it printed once`);
       }
-      const expected = join(SOURCES, 'expected', `${expectedName(guest)}.txt`);
+      const expected = join(SOURCES, 'expected', `${guest.expected}.txt`);
       if (isUpdate) {
         mkdirSync(join(SOURCES, 'expected'), { recursive: true });
         writeFileSync(expected, ours);

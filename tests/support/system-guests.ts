@@ -23,6 +23,8 @@ export interface SystemGuest {
   readonly model: CpuModelName;
   readonly irqchip: 'gicv2' | 'gicv3';
   readonly cpus?: number;
+  /** The CPUs start at EL2. */
+  readonly el2?: true;
 }
 
 /** Compiles a guest to an image that starts at the address it is loaded at. */
@@ -47,7 +49,7 @@ export function buildGuest({ source, defines = [] }: SystemGuest, image: string)
 
 /** What the guest prints under QEMU. */
 export async function runGuestOnQemu(
-  { model, qemuCpu, irqchip, cpus = 1 }: SystemGuest,
+  { model, qemuCpu, irqchip, cpus = 1, el2 }: SystemGuest,
   image: string,
 ): Promise<string> {
   const child = endWithTests(
@@ -56,7 +58,7 @@ export async function runGuestOnQemu(
       [
         ...[
           '-M',
-          `virt,gic-version=${irqchip.slice(-1)}`,
+          `virt,gic-version=${irqchip.slice(-1)},virtualization=${el2 ? 'on' : 'off'}`,
           '-cpu',
           qemuCpu ?? model,
           '-smp',

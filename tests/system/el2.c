@@ -2,61 +2,7 @@
  * EL2: exceptions to it and from it, what it traps, interrupts by level, its translation regime, its timer.
  * The program runs at EL2. Operations below it run with their translation off, so at their physical addresses.
  */
-#include "guest.h"
-
-#define ENCODING(op0, op1, crn, crm, op2) \
-  ((u32)(op0) << 19 | (u32)(op1) << 16 | (u32)(crn) << 12 | (u32)(crm) << 8 | (u32)(op2) << 5)
-/* X3 gets or gives the value. */
-#define MRS(...) (0xd5200003 | ENCODING(__VA_ARGS__))
-#define MSR(...) (0xd5000003 | ENCODING(__VA_ARGS__))
-#define SYS(...) (0xd5000003 | ENCODING(1, __VA_ARGS__))
-#define SYSL(...) (0xd5200003 | ENCODING(1, __VA_ARGS__))
-#define IS_MSR(word) (((word) & 0xfff00000) == 0xd5100000)
-
-#define NOP 0xd503201f
-#define WFE 0xd503205f
-#define WFI 0xd503207f
-#define ERET 0xd69f03e0
-#define RET 0xd65f03c0
-#define HVC(imm) (0xd4000002 | (u32)(imm) << 5)
-#define SMC(imm) (0xd4000003 | (u32)(imm) << 5)
-#define SVC(imm) (0xd4000001 | (u32)(imm) << 5)
-#define BRK(imm) (0xd4200000 | (u32)(imm) << 5)
-#define FMOV_X3_D0 0x9e660003
-#define MOV_X0_X3 0xaa0303e0
-#define MOV_X3_X1 0xaa0103e3
-#define MOV_X0_SP 0x910003e0
-
-#define RW (1ul << 31)
-#define FMO (1ul << 3)
-#define IMO (1ul << 4)
-#define AMO (1ul << 5)
-#define VF (1ul << 6)
-#define VI (1ul << 7)
-#define VSE (1ul << 8)
-#define TWI (1ul << 13)
-#define TWE (1ul << 14)
-#define TSC (1ul << 19)
-#define TIDCP (1ul << 20)
-#define TGE (1ul << 27)
-#define TDZ (1ul << 28)
-#define HCD (1ul << 29)
-
-#define SCTLR_EL1 0x30d00980ul
-#define UCI (1ul << 26)
-#define NTWE (1ul << 18)
-#define NTWI (1ul << 16)
-#define UCT (1ul << 15)
-#define DZE (1ul << 14)
-#define UMA (1ul << 9)
-
-#define LEAVE 0xe0
-#define VECTOR 0x40
-
-static u64 data[64] __attribute__((aligned(64)));
-static u32 code[16] __attribute__((aligned(64)));
-static u32 el1_vectors[16][32] __attribute__((aligned(2048)));
-static u64 stack[64] __attribute__((aligned(64)));
+#include "levels.h"
 
 static volatile u32 interrupts;
 static void clear_pending(void);
@@ -65,98 +11,6 @@ void on_irq(u64 vector) {
   print(" EL2 vector ");
   print_hex(vector * 0x80);
   clear_pending();
-}
-
-static void sync_range(const void *from, u64 bytes) {
-  for (u64 at = 0; at < bytes; at += 64) sync_code((const u8 *)from + at);
-}
-
-/* EL1's vectors go on to EL2 by HVC, or by SMC where that is trapped and HVC is not there. */
-static void use_vectors(u32 instruction) {
-  for (u32 i = 0; i < 16; i++) el1_vectors[i][0] = instruction | (VECTOR + i) << 5;
-  sync_range(el1_vectors, sizeof(el1_vectors));
-  WRITE(vbar_el1, el1_vectors);
-}
-
-/* Runs a word at the level of `spsr`, with X0, X1 and X3. X0 is what X3 was after it. */
-static u64 run_below(u32 word, u64 spsr, u64 x0, u64 x1) {
-  code[0] = MOV_X3_X1;
-  code[1] = word;
-  code[2] = MOV_X0_X3;
-  code[3] = SVC(LEAVE);
-  sync_range(code, 16);
-  taken.count = 0;
-  return el0_call((u64)code, x0, (u64)(stack + 32), spsr, (u64)(code + 2), x1);
-}
-
-/* The same at EL2. */
-static u64 run_here(u32 word, u64 x0, u64 x1) {
-  code[0] = MOV_X3_X1;
-  code[1] = word;
-  code[2] = MOV_X0_X3;
-  code[3] = RET;
-  sync_range(code, 16);
-  taken.count = 0;
-  return ((op *)code)(x0, x1);
-}
-
-static u32 is_from_vector(void) {
-  u64 class = taken.esr >> 26;
-  return taken.vector % 4 == 0 && (class == 0x16 || class == 0x17) && (taken.esr & 0xfff0) == VECTOR;
-}
-
-/* Nothing happened but the way back. */
-static u32 is_quiet(void) {
-  if (taken.count == 0) return 1;
-  if (taken.vector != 8) return 0;
-  if (taken.esr == (0x56000000 | LEAVE)) return 1;
-  return is_from_vector() && READ(esr_el1) == (0x56000000 | LEAVE);
-}
-
-static void print_registers(u64 vector, u64 esr, u64 elr, u64 spsr, u64 far, u64 pc) {
-  u64 class = esr >> 26;
-  if (class == 0x24 || class == 0x25) esr &= ~DATA_ABORT_DETAILS;
-  print(" vector ");
-  print_hex(vector * 0x80);
-  if (vector % 4 == 0 || vector % 4 == 3) {
-    print(" ESR ");
-    print_hex(esr);
-  }
-  print(" ELR ");
-  if (elr - pc < 64) print("+");
-  print_hex(elr - pc < 64 ? elr - pc : elr);
-  print(" SPSR ");
-  print_hex(spsr);
-  if (vector % 4 == 0 && (class == 0x20 || class == 0x21 || class == 0x22 || class == 0x24 || class == 0x25)) {
-    print(" FAR ");
-    print_hex(far);
-  }
-}
-
-static void print_outcome(u64 pc, u64 result) {
-  if (is_quiet()) {
-    print(" ok ");
-    print_hex(result);
-  } else if (is_from_vector()) {
-    print(" EL1");
-    print_registers(taken.esr & 15, READ(esr_el1), READ(elr_el1), READ(spsr_el1), READ(far_el1), pc);
-  } else {
-    print(" EL2");
-    print_registers(taken.vector, taken.esr, taken.elr, taken.spsr, taken.far, pc);
-  }
-  print("\n");
-}
-
-static void below(const char *name, u32 word, u64 spsr, u64 x0, u64 x1) {
-  u64 result = run_below(word, spsr, x0, x1);
-  print(name);
-  print_outcome((u64)(code + 1), result);
-}
-
-static void here(const char *name, u32 word, u64 x0, u64 x1) {
-  u64 result = run_here(word, x0, x1);
-  print(name);
-  print_outcome((u64)(code + 1), result);
 }
 
 static void set_hcr(u64 bits) {
@@ -494,9 +348,15 @@ static void other_traps(void) {
     set_hcr(TWI | TWE | (i & 2 ? TGE : 0));
     print(i & 1 ? "nTWx " : "");
     below(i & 2 ? "TGE EL0 wfi" : "EL0 wfi", WFI, EL0T, 0, 0);
-    print(i & 1 ? "~nTWx " : "~");
     /* QEMU 7.2 doesn't trap WFE. The first one after ERET finds the event. */
+    first = WFE;
+    print(i & 1 ? "~nTWx " : "~");
     below(i & 2 ? "TGE EL0 wfe" : "EL0 wfe", WFE, EL0T, 0, 0);
+    if (!(i & 2)) {
+      print(i & 1 ? "~nTWx " : "~");
+      below("EL1 wfe", WFE, EL1H, 0, 0);
+    }
+    first = 0;
     if (i & 2) continue;
     print(i & 1 ? "nTWx " : "");
     below("EL1 wfi", WFI, EL1H, 0, 0);

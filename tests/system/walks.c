@@ -219,7 +219,7 @@ static void print_outcome(void) {
     print(" ");
     print_hex(taken.esr >> 26);
     print(":");
-    print_hex(taken.esr & 0x1ffffff);
+    print_hex(taken.esr & 0x1ffffff & ~DATA_ABORT_DETAILS);
   }
 }
 
