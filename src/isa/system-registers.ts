@@ -442,7 +442,7 @@ const ROWS: readonly SystemRegister[] = [
     'SCTLR_EL2',
     [3, 4, 1, 0, 0],
     translation(SCTLR_EL2_WRITABLE, SCTLR_EL2_RES1, {
-      featureBits: { VHE: SCTLR_EL2_OF_HOST },
+      featureBits: { VHE: SCTLR_EL2_OF_HOST, PAN: 1n << 23n, SSBS2: 1n << 44n },
       isDerivedFrom: true,
     }),
   ),

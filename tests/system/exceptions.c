@@ -227,7 +227,7 @@ static void returns(void) {
       {"FI", 0xc5}, {"IL", EL1H | (1 << 20)}, {"NZCV IL", 0x50000000 | EL1H | (1 << 20)}, {"reserved 2", EL1H ^ 7}, {"EL1 M=6", 0x3c6},
       {"EL1 M=7", 0x3c7}, {"EL2h", 0x3c9}, {"EL2t", 0x3c8}, {"EL3h", 0x3cd}, {"EL0h", 0x3c1},
       {"AArch32 User", 0x1d0}, {"AArch32 Supervisor", 0x1d3}, {"illegal, NZCV and no masks", 0xf0000009},
-      {"SS", EL1H | (1 << 21)}, {"reserved bits", EL1H | (1ul << 26) | (1ul << 27)},
+      {"SS", EL1H | (1 << 21)}, {"reserved bits", EL1H | (1ul << 24) | (1ul << 27)},
   };
   for (u32 i = 0; i < ARRAY_LENGTH(modes); i++) {
     /* The Cortex-A57 has AArch32 at EL0; we don't. */

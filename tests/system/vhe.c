@@ -417,6 +417,55 @@ static void translations(u64 va) {
 #define LDTR 0xf8400803
 #define STTR 0xf8000803
 
+#define READ_PAN() (READ(s3_0_c4_c2_3) >> 22)
+#define WRITE_PAN(value) WRITE(s3_0_c4_c2_3, (u64)(value) << 22)
+#define SPAN (1ul << 23)
+#define DSSBS (1ul << 44)
+
+static void privileged_access_never(u64 va) {
+  WRITE_PAN(1);
+  here("PAN: EL2 ldr", LDR, va, 0);
+  here("PAN: EL2 str", STR, va, 0x1111);
+  here("PAN: EL2 ldtr", LDTR, va, 0);
+  TRANSLATE(s1e1r, va);
+  asm volatile("sys #0, c7, c9, #0, %0; isb" ::"r"(va));
+  print_par("s1e1rp");
+  asm volatile("sys #0, c7, c9, #1, %0; isb" ::"r"(va));
+  print_par("s1e1wp");
+  WRITE_PAN(0);
+  asm volatile("sys #0, c7, c9, #0, %0; isb" ::"r"(va));
+  print_par("s1e1rp without PAN");
+}
+
+/* What an exception makes of PSTATE.PAN and SSBS. */
+static void entry(void) {
+  u64 sctlr = READ(sctlr_el2);
+  for (u32 i = 0; i < 4; i++) {
+    SET(SCTLR_OF_EL1, SCTLR_EL1 | SPAN);
+    WRITE(sctlr_el2, (sctlr & ~SPAN & ~DSSBS) | (i & 1 ? SPAN : 0) | (i & 2 ? DSSBS : 0));
+    WRITE_PAN(0);
+    run_below(SVC(1), EL0T, 0, 0);
+    print("SPAN ");
+    print_decimal(i & 1);
+    print(" DSSBS ");
+    print_decimal(i >> 1);
+    print(": from a host's EL0 PAN ");
+    print_decimal(READ_PAN());
+    print(" SSBS ");
+    print_hex(READ(s3_3_c4_c2_6));
+    WRITE_PAN(0);
+    set_hcr(GUEST_HCR);
+    run_below(HVC(1), GUEST_EL1H, 0, 0);
+    print(", from a guest ");
+    print_decimal(READ_PAN());
+    WRITE_PAN(0);
+    set_hcr(HOST_HCR);
+    print("\n");
+  }
+  WRITE(sctlr_el2, sctlr);
+  SET(SCTLR_OF_EL1, SCTLR_EL1);
+}
+
 static void translation(void) {
   const u64 guest_page = ~0ul << 38;
   u64 *level1 = tables[0], *level2 = tables[1], *pages = tables[2];
@@ -456,6 +505,7 @@ static void translation(void) {
       guarded_call(guest_page + 0x80, 0x77);
       report("EL2 fetch", guest_page + 0x80, 0);
       translations(guest_page);
+      if (xn == 0) privileged_access_never(guest_page);
     }
   pages[0] = FIRST | LEAF | AP(1) | TABLE_OR_PAGE;
   flush_tlb();
@@ -522,6 +572,7 @@ int main(void) {
   routing();
   timers();
   translation();
+  entry();
   print("done\n");
   return 0;
 }
