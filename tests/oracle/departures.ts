@@ -19,6 +19,13 @@ const EXCLUSIVE_SIZE = 0xc020_0000;
 const isExclusive = (word: number): boolean => (word & 0x3f80_0000) >>> 0 === 0x0800_0000;
 const isLoadExclusive = (word: number): boolean => isExclusive(word) && (word & 0x0040_0000) !== 0;
 
+/** The word of the run's program at an address. */
+function wordAt(batch: Batch, index: number, pc: bigint): number {
+  const { words, program } = runOf(batch, index);
+  const slot = batch.programs[program]?.slot ?? 0;
+  return words[Number(pc - programAddress(slot)) / 4] ?? 0;
+}
+
 export const DEPARTURES: readonly Departure[] = [
   {
     title:
@@ -42,13 +49,11 @@ export const DEPARTURES: readonly Departure[] = [
     clause: 'DDI0487 B2.9.1',
     rows: /^STL?X[RP]/,
     applies: (batch, { run, theirs }) => {
-      const { words, program, ...rest } = runOf(batch, run);
-      const slot = batch.programs[program]?.slot ?? 0;
-      const word = words[Number(theirs.pc - programAddress(slot)) / 4] ?? 0;
+      const word = wordAt(batch, run, theirs.pc);
       const Rn = (word >>> 5) & 31;
       const value =
         theirs.changes.find(({ at }) => at === AT.x + Rn)?.value ??
-        startOf(batch, { program, ...rest })[AT.x + Rn];
+        startOf(batch, runOf(batch, run))[AT.x + Rn];
       return isExclusive(word) && !isLoadExclusive(word) && value === BigInt.asUintN(64, -1n);
     },
   },
@@ -56,7 +61,9 @@ export const DEPARTURES: readonly Departure[] = [
     title: 'LDAPR, LDAPRH of an address that is not aligned is an alignment fault; QEMU loads.',
     clause: 'DDI0487 B2.5.2',
     rows: /^LDAPR/,
-    applies: (_batch, { ours, theirs }) => ours.ending === ENDING.alignment && theirs.ending === ENDING.end,
+    applies: (batch, { run, ours }) =>
+      ours.ending === ENDING.alignment &&
+      A64.decode(wordAt(batch, run, ours.pc))?.name.startsWith('LDAPR') === true,
   },
 ];
 
