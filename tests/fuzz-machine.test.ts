@@ -77,6 +77,7 @@ function run(seed: number, gicVersion: 2 | 3): string {
     memoryBytes: 16 * 1024 * 1024,
     gicVersion,
     hasAcpi: true,
+    commandLine: '',
     epochSeconds: 0,
     clock,
     trace: NO_TRACE,

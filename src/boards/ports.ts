@@ -15,6 +15,7 @@ import type {
 } from '../bus/index.js';
 import type { CfiFlash } from '../devices/cfi-flash/cfi-flash.js';
 import type { FlashCommit } from '../devices/cfi-flash/commit.js';
+import type { LoadedImage } from '../firmware/direct-boot.js';
 import type { CpuPowerPort, PowerPort, Psci, PsciConduit } from '../firmware/psci.js';
 import type { VirtioEquipment } from './virtio.js';
 
@@ -80,6 +81,8 @@ export interface Board {
   /** Where the guest expects the device tree in RAM, and what the first CPU starts with. */
   readonly deviceTreeBase: number;
   readonly resetState: { readonly pc: number; readonly x0: number };
+  /** What is in RAM when the machine starts, but for the device tree. */
+  readonly images: readonly LoadedImage[];
   /** What a short press of the power button does: asks the guest to shut down. */
   pressPowerKey(): void;
   /** Resets every device. Flash arrays and RAM keep their contents. */

@@ -46,6 +46,7 @@ export function rig(changes: Partial<VirtConfig> = {}) {
     cpu: CORTEX_A57,
     hasAcpi: true,
     virtioTransport: 'mmio',
+    hasFirmware: true,
     flash: [
       { writableBytes: 0, commitPolicy: 'quiet' },
       { writableBytes: 64 * MIB, commitPolicy: 'quiet' },

@@ -48,6 +48,7 @@ import { Pl011 } from '../devices/pl011.js';
 import { Pl031 } from '../devices/pl031.js';
 import { gpioPowerKeyNode, Pl061 } from '../devices/pl061.js';
 import { apbClockNode, type PeripheralPlace } from '../devices/primecell.js';
+import { planDirectBoot, type DirectBoot } from '../firmware/direct-boot.js';
 import { describePsci, Psci, type PsciConduit } from '../firmware/psci.js';
 import { encodeAcpi, type AcpiDescription } from '../tables/acpi/index.js';
 import { encodeSmbios, type SmbiosDescription } from '../tables/smbios.js';
@@ -131,6 +132,13 @@ interface VirtFlashConfig {
   readonly quirks?: CfiFlashQuirks;
 }
 
+/** A kernel, unpacked, with its initial RAM disk and command line; borrowed. */
+export interface VirtKernel {
+  readonly image: Uint8Array;
+  readonly initrd?: Uint8Array;
+  readonly commandLine: string;
+}
+
 export interface VirtConfig {
   readonly ramBytes: number;
   readonly gicVersion: 2 | 3;
@@ -139,6 +147,9 @@ export interface VirtConfig {
   readonly cpu: CpuModel;
   /** Whether firmware gets ACPI tables, and the board the event device that they need. */
   readonly hasAcpi: boolean;
+  /** Whether there is firmware to start. Without, the kernel is what starts. */
+  readonly hasFirmware: boolean;
+  readonly kernel?: VirtKernel;
   /** Firmware bank, variables bank. */
   readonly flash: readonly [VirtFlashConfig, VirtFlashConfig];
   /** How drivers reach virtio devices: `mmio-legacy` is the interface of before VIRTIO 1.0. */
@@ -238,6 +249,12 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
     ['pcie', pcie],
   ]);
 
+  const { kernel } = config;
+  if (kernel && config.hasFirmware) fwCfg.setKernel(kernel.image, kernel.initrd, kernel.commandLine);
+  const ram = { base: VIRT.ram.base, sizeBytes: config.ramBytes };
+  const directBoot =
+    kernel && !config.hasFirmware ? planDirectBoot(kernel.image, kernel.initrd, ram) : undefined;
+
   const parts: VirtDevices = { intc, timers, uart0, rtc, gpio, ged, fwCfg, virtioMmio };
   const files = [
     encodeSmbios(smbiosDescription(config)),
@@ -247,7 +264,7 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
 
   return {
     name: 'virt',
-    ram: { base: VIRT.ram.base, sizeBytes: config.ramBytes },
+    ram,
     map: [
       ...intc.entries,
       ...flash.map(({ device }, bank) => place(bank === 0 ? VIRT.flash0 : VIRT.flash1, device)),
@@ -272,10 +289,11 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
     psciConduit: psciConduitOf(config.cpu),
     serialInput: uart0,
     flash,
-    deviceTree: virtDeviceTree(config, parts),
+    deviceTree: virtDeviceTree(config, parts, directBoot),
     // Firmware in flash starts at the bottom of the map and looks for the tree at the bottom of RAM.
-    deviceTreeBase: VIRT.ram.base,
-    resetState: { pc: VIRT.flash0.base, x0: 0 },
+    deviceTreeBase: directBoot?.deviceTreeAddress ?? VIRT.ram.base,
+    resetState: directBoot?.entry ?? { pc: VIRT.flash0.base, x0: 0 },
+    images: directBoot?.images ?? [],
     pressPowerKey() {
       // Which of the two the guest listens to depends on which tables it goes by.
       ged?.powerDown();
@@ -405,8 +423,9 @@ function buildFlash(
 
 /** The board's device tree: `dtc` accepts it without a warning. */
 function virtDeviceTree(
-  { ramBytes, cpuCount, cpu }: VirtConfig,
+  { ramBytes, cpuCount, cpu, kernel }: VirtConfig,
   { intc, timers, uart0, rtc, gpio, fwCfg, virtioMmio }: VirtDevices,
+  directBoot: DirectBoot | undefined,
 ): DtNode {
   const uartNodes = uart0.describe(VIRT.uart0);
   return {
@@ -419,7 +438,14 @@ function virtDeviceTree(
       'interrupt-parent': { cells: [{ phandle: LABEL.intc }] },
     },
     children: [
-      { name: 'chosen', properties: { 'stdout-path': `/${uartNodes[0]?.name ?? ''}` } },
+      {
+        name: 'chosen',
+        properties: {
+          'stdout-path': `/${uartNodes[0]?.name ?? ''}`,
+          ...(kernel && kernel.commandLine !== '' ? { bootargs: kernel.commandLine } : {}),
+          ...directBoot?.chosen,
+        },
+      },
       describePsci(psciConduitOf(cpu)),
       {
         name: `memory@${VIRT.ram.base.toString(16)}`,

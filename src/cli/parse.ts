@@ -154,6 +154,12 @@ export function parseSeed(text: string): number {
   return seed;
 }
 
+/** A kernel's command line. */
+export function parseCommandLine(text: string): string {
+  if (!/^[\x20-\x7e]*$/.test(text)) throw new UnacceptableValue('has other characters', 'printable ASCII');
+  return text;
+}
+
 /** The name of a file, which need not exist. */
 export function parsePath(text: string): string {
   if (text === '') throw new UnacceptableValue('is empty', 'the name of a file');

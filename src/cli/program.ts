@@ -4,7 +4,7 @@ import { TRACE_CHANNELS, UserError } from '../base/index.js';
 import type { TraceChannel } from '../base/index.js';
 import { EXIT_STATUS_HELP } from './exit-status.js';
 import {
-  DISK_SYNTAX, formatSize, listOf, oneOf, parseCpus, parseDisk, parseDuration, parseEscapes, parseMemory, parsePath,
+  DISK_SYNTAX, formatSize, listOf, oneOf, parseCommandLine, parseCpus, parseDisk, parseDuration, parseEscapes, parseMemory, parsePath,
   parseSeed, quoteIfNeeded, UnacceptableValue,
 } from './parse.js'; // prettier-ignore
 import type { CpuModelName } from '../vm/limits.js';
@@ -20,6 +20,9 @@ export interface RunOptions {
   readonly machine: 'virt';
   readonly firmware?: string;
   readonly flash?: string;
+  readonly kernel?: string;
+  readonly initrd?: string;
+  readonly append?: string;
   readonly flashCommit: 'quiet' | 'immediate';
   /** Bytes. */
   readonly mem: number;
@@ -52,6 +55,9 @@ Examples:
   Boot, type a command, and succeed when the guest has powered off:
     v8a run -f AAVMF_CODE.fd -F vars.fd --clock virtual --timeout 2m \\
         --expect 'Shell>' --send 'reset -s\\r'
+
+  Start a kernel without firmware:
+    v8a run -k Image -i initrd.gz --append 'console=ttyAMA0'
 
   See what the firmware does with its flash, apart from its output:
     v8a run -f AAVMF_CODE.fd -F vars.fd --trace flash --trace-file flash.txt
@@ -91,7 +97,7 @@ export function buildProgram(
       'Runs a virtual machine with this terminal as its serial console.\n' +
         'Of the files given, those of --flash and --disk are written, the latter unless ro or overlay says otherwise.',
     )
-    .usage('--firmware <file> [options]')
+    .usage('--firmware <file> | --kernel <file> [options]')
     .addHelpOption(new Option('-h, --help', 'show this help').helpGroup('Looking inside:'))
     .configureHelp({ helpWidth: 100 })
 
@@ -111,6 +117,16 @@ export function buildProgram(
         parsePath,
       ),
     )
+    .addOption(
+      option(
+        '-k, --kernel <file>',
+        'kernel to start without firmware, or to offer to it: an arm64 Image, also packed (gzip, EFI zboot), an ELF' +
+          ' executable, or a raw program',
+        parsePath,
+      ),
+    )
+    .addOption(option('-i, --initrd <file>', 'initial RAM disk for the kernel', parsePath))
+    .addOption(option('--append <text>', 'command line for the kernel', parseCommandLine))
     .addOption(
       option(
         '--flash-commit <policy>',

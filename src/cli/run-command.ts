@@ -7,6 +7,7 @@ import { ENDING_SIGNALS, Terminal } from '../host/node/terminal.js';
 import { createMachine } from '../vm/index.js';
 import type { Machine, TraceEvent } from '../vm/index.js';
 import type { RunOptions, ScriptStep } from './program.js';
+import { quoteIfNeeded } from './parse.js';
 import { ExitStatus } from './exit-status.js';
 import { Session } from './session.js';
 import { formatStatistics } from './statistics.js';
@@ -26,15 +27,29 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
       `--trace-file ${options.traceFile}: needs --trace with the events to write`,
     );
   }
-  if (options.firmware === undefined && options.dumpDtb === undefined) {
-    throw new UserError('option', '--firmware is missing: give the image to run, such as AAVMF_CODE.fd');
+  if (options.firmware === undefined && options.kernel === undefined && options.dumpDtb === undefined) {
+    throw new UserError(
+      'option',
+      '--firmware is missing: give the image to run, such as AAVMF_CODE.fd, or a --kernel',
+    );
+  }
+  for (const name of ['initrd', 'append'] as const) {
+    if (options[name] === undefined || options.kernel !== undefined) continue;
+    throw new UserError('option', `--${name} ${quoteIfNeeded(options[name])}: needs --kernel`);
   }
 
   // Output files are made only when everything else is known to be right.
   let reportEvent: (event: TraceEvent) => void = () => undefined;
   const machine = await createMachine({
     machine: options.machine,
-    firmware: options.firmware ?? new Uint8Array(),
+    ...(options.firmware !== undefined
+      ? { firmware: options.firmware }
+      : options.kernel === undefined
+        ? { firmware: new Uint8Array() }
+        : {}),
+    ...(options.kernel === undefined ? {} : { kernel: options.kernel }),
+    ...(options.initrd === undefined ? {} : { initrd: options.initrd }),
+    ...(options.append === undefined ? {} : { commandLine: options.append }),
     ...(options.flash === undefined ? {} : { flash: options.flash }),
     flashCommit: options.flashCommit,
     memoryBytes: options.mem,
@@ -165,6 +180,8 @@ function refuseOverlaps(options: RunOptions): void {
     ...(options.disk ?? []).map(
       ({ overlay }) => ['--disk', typeof overlay === 'string' ? overlay : undefined] as const,
     ),
+    ['--kernel', options.kernel],
+    ['--initrd', options.initrd],
   ] as const;
   const written = [
     ['--log', options.log],

@@ -8,7 +8,7 @@
 import { deepCopy } from '../base/index.js';
 import type { Trace } from '../base/index.js';
 import type { AccessSize, AcpiDevice, IrqLine, MmioDevice, Snapshottable } from '../bus/index.js';
-import { registerResources } from './acpi-resources.js';
+import { gsiOfSpi } from './interrupt-spec.js';
 import type { PeripheralPlace } from './primecell.js';
 import { RegisterBlock, registers, resetValues } from './registers.js';
 import type { RegisterValues } from './registers.js';
@@ -90,7 +90,8 @@ export class AcpiGed implements MmioDevice, Snapshottable<AcpiGedState> {
         objects: {
           _HID: 'ACPI0013',
           _UID: 0,
-          _CRS: registerResources(base, SIZE_BYTES, { spi, trigger: 'edge-rising' }),
+          // Interrupts and nothing else (ACPI 6.4, 5.6.9.1): Linux wants none but those.
+          _CRS: { resources: [{ kind: 'interrupt', gsi: gsiOfSpi(spi), trigger: 'edge-rising' }] },
           EREG: { base, sizeBytes: SIZE_BYTES, fields: ['ESEL'] },
           _EVT: {
             arguments: 1,

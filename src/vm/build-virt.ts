@@ -2,13 +2,19 @@ import { UserError } from '../base/index.js';
 import type { Trace } from '../base/index.js';
 import type { ByteSink, Clock, FlashStorage } from '../bus/index.js';
 import type { FlashBank } from '../boards/ports.js';
-import { affinityOf, buildVirt as buildVirtBoard, VIRT_FLASH_GEOMETRY } from '../boards/virt.js';
+import {
+  affinityOf,
+  buildVirt as buildVirtBoard,
+  VIRT_FLASH_GEOMETRY,
+  type VirtKernel,
+} from '../boards/virt.js';
 import type { CoreImage } from '../cpu/interpreter.js';
 import type { CpuModel } from '../cpu/models.js';
 import type { WasmEngine } from '../cpu/wasm-engine.js';
 import type { CfiFlashCounters } from '../devices/cfi-flash/cfi-flash.js';
 import { openFirmwareFile, openFlashFile } from '../host/node/flash-file.js';
 import { hostRandom, seededRandom } from '../host/node/random.js';
+import { readInitrdFile, readKernelFile, unpackKernel } from '../host/node/kernel-file.js';
 import { encodeFdt } from '../tables/fdt.js';
 import { openDisks, type DiskOptions } from './disks.js';
 import type { DeviceStatistics, Hardware, PowerLatch } from './machine.js';
@@ -22,7 +28,10 @@ const DEVICE_TREE_PADDING_BYTES = 4096;
 
 /** Options of `createMachine`, complete, and what the machine around the board provides. */
 interface VirtHardwareOptions {
-  readonly firmware: string | Uint8Array;
+  readonly firmware?: string | Uint8Array;
+  readonly kernel?: string | Uint8Array;
+  readonly initrd?: string | Uint8Array;
+  readonly commandLine: string;
   readonly flash?: string | Uint8Array;
   readonly flashCommit: 'quiet' | 'immediate';
   readonly memoryBytes: number;
@@ -54,7 +63,8 @@ export interface VirtHardware extends Hardware {
 /** The `virt` board with its CPU and its files. */
 export function buildVirt(options: VirtHardwareOptions): VirtHardware {
   const { clock, trace, power, outside, serialOutput, epochSeconds, memoryBytes, cpuCount } = options;
-  const firmware = openFirmware(options.firmware);
+  const kernel = openKernel(options);
+  const firmware = openFirmware(options.firmware ?? new Uint8Array());
   try {
     // Closed in the other order, whatever happens on the way.
     const open: { close(): void }[] = [];
@@ -85,6 +95,8 @@ export function buildVirt(options: VirtHardwareOptions): VirtHardware {
           cpuCount,
           cpu: options.cpu,
           hasAcpi: options.hasAcpi,
+          hasFirmware: options.firmware !== undefined,
+          ...(kernel ? { kernel } : {}),
           flash: [
             { writableBytes: 0, commitPolicy: options.flashCommit },
             { writableBytes: variables.writableBytes, commitPolicy: options.flashCommit },
@@ -130,6 +142,10 @@ export function buildVirt(options: VirtHardwareOptions): VirtHardware {
         notices: [...variables.notices, ...disks.flatMap(({ notices }) => notices)],
         reset: () => {
           board.reset();
+          for (const { address, bytes, sizeBytes } of board.images) {
+            dma.write(address, bytes);
+            dma.write(address + bytes.length, new Uint8Array(sizeBytes - bytes.length));
+          }
           dma.write(board.deviceTreeBase, deviceTree);
           engine.reset(board.resetState.pc, board.resetState.x0);
         },
@@ -168,6 +184,15 @@ function closeAll(open: readonly { close(): void }[]): void {
     }
   }
   if (failures.length > 0) throw failures[0];
+}
+
+function openKernel({ kernel, initrd, commandLine }: VirtHardwareOptions): VirtKernel | undefined {
+  if (kernel === undefined) return undefined;
+  return {
+    image: typeof kernel === 'string' ? readKernelFile(kernel) : unpackKernel(kernel, 'given as bytes'),
+    ...(initrd === undefined ? {} : { initrd: typeof initrd === 'string' ? readInitrdFile(initrd) : initrd }),
+    commandLine,
+  };
 }
 
 /** An image, wherever its bytes are. */

@@ -23,9 +23,19 @@ export interface MachineOptions {
   readonly machine?: 'virt';
   /**
    * The firmware, for the first flash bank: a path, or the bytes, which are copied. May be smaller than the bank of
-   * 64 MiB. Never written.
+   * 64 MiB. Never written. Left out: `kernel` is started without firmware.
    */
-  readonly firmware: string | Uint8Array;
+  readonly firmware?: string | Uint8Array;
+  /**
+   * A kernel: a path, or the bytes. An arm64 `Image` as it is, packed by gzip or as an EFI zboot image, an ELF
+   * executable, or any program that can run where QEMU's `virt` loads it. Started without a boot loader, or, where there
+   * is firmware, offered to that through fw_cfg.
+   */
+  readonly kernel?: string | Uint8Array;
+  /** The initial RAM disk for `kernel`: a path, or the bytes. */
+  readonly initrd?: string | Uint8Array;
+  /** The command line for `kernel`, printable ASCII. */
+  readonly commandLine?: string;
   /**
    * The flash for firmware variables, the second bank. A path: the file is read and written, and locked against a
    * second machine. Bytes are copied, and changes end with the machine. Left out: an erased bank that ends with
@@ -143,6 +153,7 @@ export function assembleMachine(
     throw new UserError('option', `cpus ${cpuCount}: accepted: a whole number from 1 to ${MAX_CPUS}`);
   }
 
+  checkBoot(options);
   const plain = cpuModel(options.cpu ?? DEFAULT_CPU_MODEL);
   const model = options.el2 === true ? withEl2(plain) : plain;
   const isVirtual = options.clock === 'virtual';
@@ -156,7 +167,10 @@ export function assembleMachine(
   const console = new SerialConsole(nodeLoop);
   const outside = new OutsideWorld();
   const hardware = buildVirt({
-    firmware: options.firmware,
+    ...(options.firmware === undefined ? {} : { firmware: options.firmware }),
+    ...(options.kernel === undefined ? {} : { kernel: options.kernel }),
+    ...(options.initrd === undefined ? {} : { initrd: options.initrd }),
+    commandLine: options.commandLine ?? '',
     ...(options.flash === undefined ? {} : { flash: options.flash }),
     flashCommit: options.flashCommit ?? 'quiet',
     memoryBytes,
@@ -180,6 +194,23 @@ export function assembleMachine(
   const onReset = options.onReset ?? 'restart';
   const machine = new Machine({ hardware, clock, host: nodeLoop, power, console, outside, onReset });
   return { machine, hardware };
+}
+
+/** Something has to start, and what is for a kernel needs one. */
+function checkBoot({ firmware, kernel, initrd, commandLine }: MachineOptions): void {
+  if (firmware === undefined && kernel === undefined) {
+    throw new UserError('option', 'firmware and kernel are missing: accepted: one of them, or both');
+  }
+  for (const [option, value] of [
+    ['initrd', initrd],
+    ['commandLine', commandLine],
+  ] as const) {
+    if (value === undefined || kernel !== undefined) continue;
+    throw new UserError('option', `${option}: accepted: together with a kernel`);
+  }
+  if (commandLine !== undefined && !/^[\x20-\x7e]*$/.test(commandLine)) {
+    throw new UserError('option', `commandLine ${JSON.stringify(commandLine)}: accepted: printable ASCII`);
+  }
 }
 
 /** Options come from JavaScript too. */
