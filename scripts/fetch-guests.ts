@@ -4,7 +4,7 @@
  * outside the source tree: `$V8A_CACHE`, else `~/.cache/v8a-guests`.
  *
  * As a command (`npm run guests`) it prints one `name<TAB>path` line per file on stdout. `--kernels` fetches a kernel
- * and its initial RAM disk too (120 MiB); `--download` fetches packages into the cache even when they are installed.
+ * and its initial RAM disk too (120 MiB), of which `make-initramfs.ts` makes a small one; `--download` fetches packages into the cache even when they are installed.
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -186,4 +186,7 @@ if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLTo
     const path = guestFile(name);
     if (path !== undefined) console.log(`${name}\t${path}`);
   }
+  const { tinyInitramfs } = await import('./make-initramfs.js');
+  const initramfs = tinyInitramfs();
+  if (initramfs !== undefined) console.log(`tiny.cpio.gz\t${initramfs}`);
 }

@@ -1,0 +1,90 @@
+/** Debian's kernel with a small initial RAM disk through the command: started directly, and by UEFI firmware. */
+import { strict as assert } from 'node:assert';
+import { suite, test } from 'node:test';
+
+import { guestFile } from '../scripts/fetch-guests.js';
+import { tinyInitramfs } from '../scripts/make-initramfs.js';
+import { dialogue, plain, v8a } from './support/cli.js';
+import { AAVMF_CODE, skipWithout } from './support/guests.js';
+
+const KERNEL = guestFile('linux');
+const INITRD = tinyInitramfs();
+
+const kernel = [
+  ...['run', '--kernel', KERNEL ?? '', '--initrd', INITRD ?? '', '--append', 'console=ttyAMA0'],
+  ...['--clock', 'virtual', '--timeout', '500s', '--trace', 'guest-errors'],
+];
+
+/** What a kernel says about hardware and tables that are wrong, and what it says under QEMU 7.2 as well. */
+const COMPLAINT =
+  /\berror\b|\bfail|unable|\binvalid\b|\bbug\b|warning|mismatch|could not|not found|call trace|unexpected|too (many|few)/i;
+const USUAL =
+  /EFI_RNG_PROTOCOL unavailable|UEFI not found|No NUMA configuration|Failed to initialise from firmware|DMI not present|Early cacheinfo failed|HYP mode not available|4010000000-0x401fffffff\] could not be reserved/;
+
+function complaints(console: string): string[] {
+  return plain(console)
+    .split('\n')
+    .filter((line) => COMPLAINT.test(line) && !USUAL.test(line));
+}
+
+async function boot(
+  options: readonly string[],
+  ...steps: readonly { expect: string; send: string }[]
+): Promise<string> {
+  const { status, stdout, stderr } = await v8a([...kernel, ...options, ...dialogue(...steps)]);
+  assert.equal(status, 0, `${plain(stdout).slice(-3000)}\n${stderr}`);
+  assert.deepEqual(complaints(stdout), []);
+  return `${plain(stdout)}\n${stderr}`;
+}
+
+const PROMPT = 'tiny# ';
+const OFF = { expect: PROMPT, send: 'poweroff -f\r' };
+
+suite('Linux, started directly', { skip: skipWithout(KERNEL, INITRD) }, () => {
+  for (const irqchip of ['gicv2', 'gicv3']) {
+    test(`reaches a shell and powers off: ${irqchip}, 2 CPUs, no complaint`, async () => {
+      const output = await boot(
+        ['--irqchip', irqchip, '-c', '2'],
+        { expect: PROMPT, send: 'cat /proc/cmdline; grep -c ^processor /proc/cpuinfo\r' },
+        OFF,
+      );
+      assert.match(output, /^console=ttyAMA0$/m);
+      assert.match(output, /^2$/m);
+      assert.match(output, /Power down/);
+      assert.doesNotMatch(output, /guest-errors/);
+    });
+  }
+
+  test('a reset starts the kernel again, as it was', async () => {
+    const output = await boot([], { expect: PROMPT, send: 'reboot -f\r' }, OFF);
+    assert.equal(output.match(/tiny guest on/g)?.length, 2);
+  });
+});
+
+suite('Linux, handed to AAVMF', { skip: skipWithout(KERNEL, INITRD, AAVMF_CODE) }, () => {
+  const firmware = ['--firmware', AAVMF_CODE ?? '', '-c', '2'];
+
+  test('goes by the ACPI and SMBIOS tables', async () => {
+    const output = await boot(
+      firmware,
+      { expect: PROMPT, send: 'ls /sys/firmware/acpi/tables; cat /sys/class/dmi/id/sys_vendor\r' },
+      OFF,
+    );
+    assert.match(output, /EFI stub: Generating empty DTB/);
+    assert.match(output, /^APIC\s+DBG2\s+DSDT\s+FACP\s+GTDT\s+MCFG\s+PPTT\s+SPCR/m);
+    assert.match(output, /^v8a$/m);
+    assert.match(output, /Brought up 1 node, 2 CPUs/);
+    assert.match(output, /ACPI: button: Power Button/);
+  });
+
+  test('--acpi off: goes by the device tree', async () => {
+    const output = await boot(
+      [...firmware, '--acpi', 'off'],
+      { expect: PROMPT, send: 'ls /proc/device-tree\r' },
+      OFF,
+    );
+    assert.match(output, /EFI stub: Using DTB from configuration table/);
+    assert.match(output, /ACPI: Interpreter disabled|ACPI: Unable to load|ACPI disabled/);
+    assert.match(output, /pcie@10000000/);
+  });
+});
