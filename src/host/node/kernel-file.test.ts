@@ -44,17 +44,19 @@ test('EFI zboot with a gzip payload is unpacked (Linux zboot-header.S)', () => {
   assert.deepEqual(new Uint8Array(readKernelFile(file('vmlinuz.efi', image))), KERNEL);
 });
 
-const refused = (what: string, bytes: Uint8Array, code: string, message: RegExp) =>
-  test(what, () => {
+for (const [what, bytes, code, message] of [
+  ['zboot with another compression is named', zboot(KERNEL, 'zstd'), 'kernel-packed', /zstd/],
+  ['zboot that is cut off', zboot(KERNEL, 'gzip').subarray(0, 5000), 'kernel-packed', /cut off/],
+  ['gzip that is cut off', gzipSync(KERNEL).subarray(0, 100), 'kernel-packed', /unpacked/],
+  ['an empty file', new Uint8Array(), 'kernel-empty', /empty/],
+] as const) {
+  test(`${what}: a user error`, () => {
     assert.throws(
       () => readKernelFile(file('refused', bytes)),
       (error) => error instanceof UserError && error.code === code && message.test(error.message),
     );
   });
-refused('zboot with another compression is named', zboot(KERNEL, 'zstd'), 'kernel-packed', /zstd/);
-refused('zboot that is cut off', zboot(KERNEL, 'gzip').subarray(0, 5000), 'kernel-packed', /cut off/);
-refused('gzip that is cut off', gzipSync(KERNEL).subarray(0, 100), 'kernel-packed', /unpacked/);
-refused('an empty file', new Uint8Array(), 'kernel-empty', /empty/);
+}
 
 test('a RAM disk is taken as it is, packed or not', () => {
   const packed = gzipSync(KERNEL);
