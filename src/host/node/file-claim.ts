@@ -104,7 +104,7 @@ export function claimFile(path: string, mode: ClaimMode = 'exclusive'): () => vo
   }
 }
 
-/** Why a claim cannot be put into a directory that can be read. */
+/** Why a claim cannot be put into a directory whose files can be read. */
 const UNWRITABLE: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EROFS']);
 
 interface Claim {
@@ -127,7 +127,7 @@ function liveClaims(path: string, own: string, self: Claimant): Claim[] {
   const directory = dirname(path);
   const prefix = basename(path) + CLAIM_SUFFIX;
   const found: Claim[] = [];
-  for (const name of fs.readdirSync(directory).sort()) {
+  for (const name of namesIn(directory, self.mode).sort()) {
     const claim = join(directory, name);
     const pid = Number.parseInt(name.slice(prefix.length), 10);
     if (!name.startsWith(prefix) || claim === own || !(pid > 0)) continue;
@@ -140,6 +140,16 @@ function liveClaims(path: string, own: string, self: Claimant): Claim[] {
     else found.push({ path: claim, pid, isDoubtful: life === 'unknown' });
   }
   return found;
+}
+
+/** A reader may not even be allowed to see who else is there. */
+function namesIn(directory: string, mode: ClaimMode): string[] {
+  try {
+    return fs.readdirSync(directory);
+  } catch (error) {
+    if (mode === 'shared' && UNWRITABLE.has(errorCode(error) ?? '')) return [];
+    throw error;
+  }
 }
 
 function readClaimant(claim: string, pid: number, self: Claimant): Claimant | undefined {

@@ -238,6 +238,7 @@ class OpenDisk implements DiskFile {
   /** The same, where it may be written. */
   readonly #writable: WritableDiskImage | undefined;
   readonly #opening: Opening;
+  readonly #reported = new Set<string>();
   #isClosed = false;
 
   constructor(options: DiskFileOptions, environment: DiskEnvironment, image: DiskImage, opening: Opening) {
@@ -307,13 +308,15 @@ class OpenDisk implements DiskFile {
     }
   }
 
-  /** The guest hears of an I/O error, and the user why. */
+  /** The guest hears of an I/O error, and the user why, once. */
   #attempt(what: string, action: () => void): boolean {
     try {
       action();
       return true;
     } catch (error) {
-      this.#environment.onFailure(this.#failure(what, error));
+      const line = this.#failure(what, error);
+      if (!this.#reported.has(line)) this.#environment.onFailure(line);
+      this.#reported.add(line);
       return false;
     }
   }
