@@ -63,6 +63,18 @@ describe('a mistake is one line and status 2', () => {
       /: --cpu z80: is not supported; accepted: cortex-a57, max$/m,
     ],
     ['an interrupt controller', [...firmware, '--irqchip', 'gicv9'], /: --irqchip gicv9: .*: gicv2, gicv3/],
+    [
+      'a disk option',
+      [...firmware, '--disk', 'x,rw'],
+      /: --disk x,rw: rw is not supported; accepted: <file>/,
+    ],
+    ['a log over a disk', [...firmware, '--disk', 'd.img', '--log', './d.img'], /--log .*--disk/],
+    [
+      'a transport',
+      [...firmware, '--virtio-transport', 'usb'],
+      /: --virtio-transport usb: .*: mmio, mmio-legacy/,
+    ],
+    ['a seed', [...firmware, '--seed', 'x'], /: --seed x: is no seed; accepted: a whole number from 0 up$/m],
     ['a commit policy', [...firmware, '--flash-commit', 'never'], /: --flash-commit never: .*: quiet, imm/],
     ['a duration', [...firmware, '--timeout', 'soon'], /: --timeout soon: is no duration; accepted: 60s/],
     [

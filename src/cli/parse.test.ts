@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import type { DiskOptions } from '../vm/disks.js';
 import { GIB, KIB, MIB } from '../base/index.js';
 import {
   formatSize,
   listOf,
   oneOf,
+  parseDisk,
   parseDuration,
   parseEscapes,
   parseMemory,
+  parseSeed,
   parseSize,
   quoteIfNeeded,
   UnacceptableValue,
@@ -135,6 +138,40 @@ test('what would mean something else to a shell, or nothing, is shown in quotes'
     assert.equal(quoteIfNeeded(plain), plain);
   }
   for (const other of ['', 'a b', String.raw`\q`]) assert.equal(quoteIfNeeded(other), `'${other}'`);
+});
+
+describe('disks', () => {
+  const disks: readonly (readonly [string, DiskOptions])[] = [
+    ['a.img', { file: 'a.img' }],
+    ['a.img,ro', { file: 'a.img', readOnly: true }],
+    ['a.img,overlay', { file: 'a.img', overlay: true }],
+    ['/x/a b.img,overlay=o.img,serial=one two', { file: '/x/a b.img', overlay: 'o.img', serial: 'one two' }],
+    ['a.qcow2,format=qcow2,ro', { file: 'a.qcow2', format: 'qcow2', readOnly: true }],
+    ['a,,b.img,ro', { file: 'a,b.img', readOnly: true }],
+    ['a,,,ro', { file: 'a,', readOnly: true }],
+    ['a=b,overlay=c=d,,e', { file: 'a=b', overlay: 'c=d,e' }],
+  ];
+  for (const [text, disk] of disks) test(`'${text}'`, () => assert.deepEqual(parseDisk(text), disk));
+
+  const mistakes: readonly (readonly [string, RegExp])[] = [
+    ['', /^names no file; accepted: <file>/],
+    [',ro', /^names no file/],
+    ['a.img,rw', /^rw is not supported; accepted: <file>\[,ro\]/],
+    ['a.img,ro=1', /^ro=1 is not supported/],
+    ['a.img,overlay=', /^overlay= is not supported/],
+    ['a.img,format=vmdk', /^format=vmdk is no format that can be read; accepted: format=raw, format=qcow2$/],
+    ['a.img,serial=', /^serial= is no serial number; accepted: 1 to 20 printable characters/],
+    ['a.img,serial=123456789012345678901', /is no serial number/],
+    ['a.img,ro,overlay', /^has ro and overlay; accepted: one of the two$/],
+  ];
+  for (const [text, message] of mistakes)
+    test(`'${text}' is a mistake`, () => assert.throws(() => parseDisk(text), { message }));
+});
+
+test('a seed is a whole number', () => {
+  assert.equal(parseSeed('0'), 0);
+  for (const text of ['', '-1', '1.5', '0x10', '99999999999999999'])
+    assert.throws(() => parseSeed(text), /is no seed/);
 });
 
 describe('words', () => {

@@ -22,10 +22,10 @@ afterEach(() => fs.rmSync(directory, { recursive: true, force: true }));
 interface Rig {
   readonly disk: DiskFile;
   readonly failures: string[];
-  read(offset: number, length: number): Uint8Array;
-  write(offset: number, bytes: Uint8Array): boolean;
-  zero(offset: number, length: number): boolean;
-  flush(): boolean;
+  readonly read: (offset: number, length: number) => Uint8Array;
+  readonly write: (offset: number, bytes: Uint8Array) => boolean;
+  readonly zero: (offset: number, length: number) => boolean;
+  readonly flush: () => boolean;
 }
 
 function open(
