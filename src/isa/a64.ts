@@ -9,6 +9,7 @@ import { LOADS_STORES } from './groups/loads-stores.js';
 import { NOT_ADVERTISED } from './groups/not-advertised.js';
 import { SIMD_COPY } from './groups/simd-copy.js';
 import { SIMD_CRYPTO } from './groups/simd-crypto.js';
+import { SIMD_FLOAT } from './groups/simd-float.js';
 import { SIMD_MULTIPLY } from './groups/simd-multiply.js';
 import { SIMD_SHIFT_IMMEDIATE } from './groups/simd-shift-immediate.js';
 import { SIMD_THREE_SAME } from './groups/simd-three-same.js';
@@ -41,6 +42,7 @@ export const A64_GROUPS: readonly InstructionGroup[] = [
   },
   { title: 'Advanced SIMD three different and by indexed element', rows: SIMD_MULTIPLY },
   { title: 'Advanced SIMD shift by immediate', rows: SIMD_SHIFT_IMMEDIATE },
+  { title: 'Advanced SIMD floating point', rows: SIMD_FLOAT },
   { title: 'Cryptographic Extension', rows: SIMD_CRYPTO },
   { title: 'Extensions that no CPU model has', rows: NOT_ADVERTISED },
 ];

@@ -162,6 +162,12 @@ const VECTOR_OPS = {
   'f64x2.div': 0xf3,
   'f64x2.min': 0xf4,
   'f64x2.max': 0xf5,
+  'i32x4.trunc_sat_f32x4_s': 0xf8,
+  'i32x4.trunc_sat_f32x4_u': 0xf9,
+  'f32x4.convert_i32x4_s': 0xfa,
+  'f32x4.convert_i32x4_u': 0xfb,
+  'f32x4.demote_f64x2_zero': 0x5e,
+  'f64x2.promote_low_f32x4': 0x5f,
 } as const;
 
 export type VectorOp = keyof typeof VECTOR_OPS;

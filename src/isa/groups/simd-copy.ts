@@ -229,6 +229,20 @@ const MODIFIED_IMMEDIATE = [
       if (result) setVector(s, Q, Vd, result());
     },
   }),
+  insn('FMOV (vector, immediate), half-precision', {
+    bits: '0 Q 0 0111100000 abc:3 1111 1 1 defgh:5 Vd:5',
+    spec: 'DDI0487 C7.2 FMOV (vector, immediate)',
+    static: ['Q'],
+    simd: true,
+    feature: 'FP16',
+    text: ({ Q, abc, defgh, Vd }) => `fmov\t${vec(Vd, 1, Q)}, ${floatText((abc << 5) | defgh)}`,
+    exec(s, { Q, abc, defgh, Vd }) {
+      const value = s.lookup('AdvSIMDExpandImm half', [abc, defgh], (imm8) =>
+        repeat(expandFloat(imm8, 5, 10), 16),
+      );
+      setVector(s, Q, Vd, splat('i64x2.splat', value));
+    },
+  }),
 ];
 
 // ---- extract and permute

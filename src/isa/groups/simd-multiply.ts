@@ -3,7 +3,7 @@ import type { V128 } from '../../wasm/expr.js';
 import { i32, i64, or, shl } from '../../wasm/expr.js';
 import type { Feature } from '../features.js';
 import type { ImmField, Row, VecField } from '../row.js';
-import { insn, unimplemented } from '../row.js';
+import { insn } from '../row.js';
 import type { Shape } from '../simd-arithmetic.js';
 import {
   absoluteDifference, accumulatedMultiplyHigh, bitAnd, bitXor, doublingMultiplyHigh, doublingMultiplyWide, dotProduct, elementBits, narrow, saturatingAdd,
@@ -443,27 +443,6 @@ const DOT: readonly Row[] = [
   }),
 ];
 
-// ---- not done yet
-
-const FLOAT = (
-  [
-    ['FMLA', 0, '0001'],
-    ['FMLS', 0, '0101'],
-    ['FMUL', 0, '1001'],
-    ['FMULX', 1, '1001'],
-  ] as const
-).flatMap(([name, U, opcode]) => {
-  const spec = `DDI0487 C7.2 ${name} (by element)`;
-  return (['10 L', '11 0'] as const).flatMap((size, i) => {
-    const rest = `${size} Vm:5 ${opcode} H 0 Vn:5 Vd:5`;
-    const width = ['single', 'double'][i];
-    return [
-      unimplemented(`${name} (by element), ${width}`, `0 ${i === 1 ? '1' : 'Q'} ${U} 01111 ${rest}`, spec),
-      unimplemented(`${name} (by element, scalar), ${width}`, `01 ${U} 11111 ${rest}`, spec),
-    ];
-  });
-});
-
 export const SIMD_MULTIPLY: readonly Row[] = [
   ...WIDENING.map(wideningRow),
   ...WIDENING.filter(({ hasScalar }) => hasScalar).map(scalarWideningRow),
@@ -471,5 +450,4 @@ export const SIMD_MULTIPLY: readonly Row[] = [
   highNarrowRow('0110', ['subhn', 'rsubhn'], 'sub'),
   ...BY_ELEMENT.flatMap(byElementRows),
   ...DOT,
-  ...FLOAT,
 ];

@@ -3,7 +3,7 @@ import type { I32, V128 } from '../../wasm/expr.js';
 import { i32, i64, sub } from '../../wasm/expr.js';
 import { bitselect } from '../../wasm/simd.js';
 import type { Row } from '../row.js';
-import { insn, unimplemented } from '../row.js';
+import { insn } from '../row.js';
 import type { Narrowing, Shape } from '../simd-arithmetic.js';
 import {
   bitAndNot, bitNot, bitOr, elementBits, narrow, roundingShiftRight, setHalf, shiftRight, signMask, signedLimit,
@@ -284,36 +284,10 @@ function wideningRow(size: number): Row {
   });
 }
 
-// ---- floating point, not done yet
-
-const FLOAT = (['01 shift:5', '1 shift:6'] as const).flatMap((where, i) =>
-  (
-    [
-      ['SCVTF', 0, '11100'],
-      ['UCVTF', 1, '11100'],
-      ['FCVTZS', 0, '11111'],
-      ['FCVTZU', 1, '11111'],
-    ] as const
-  ).flatMap(([name, U, opcode]) => {
-    const rest = `${where} ${opcode} 1 Vn:5 Vd:5`;
-    const spec = `DDI0487 C7.2 ${name} (vector, fixed-point)`;
-    const width = BITS_NAME[i + 2];
-    return [
-      unimplemented(
-        `${name} (vector, fixed-point), ${width}`,
-        `0 ${i === 1 ? '1' : 'Q'} ${U} 011110 ${rest}`,
-        spec,
-      ),
-      unimplemented(`${name} (vector, fixed-point, scalar), ${width}`, `01 ${U} 111110 ${rest}`, spec),
-    ];
-  }),
-);
-
 export const SIMD_SHIFT_IMMEDIATE: readonly Row[] = [
   ...SAME_WIDTH.flatMap((instruction) => ALL.map((size) => vectorRow(instruction, size))),
   ...SAME_WIDTH.flatMap((instruction) => instruction.scalarSizes.map((size) => scalarRow(instruction, size))),
   ...NARROWING.flatMap((instruction) => [0, 1, 2].map((size) => narrowingVectorRow(instruction, size))),
   ...NARROWING.flatMap((instruction) => [0, 1, 2].map((size) => narrowingScalarRow(instruction, size))),
   ...[0, 1, 2].map(wideningRow),
-  ...FLOAT,
 ];

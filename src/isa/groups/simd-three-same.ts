@@ -3,14 +3,14 @@ import type { V128 } from '../../wasm/expr.js';
 import { i32, i64 } from '../../wasm/expr.js';
 import { bitselect, shuffle } from '../../wasm/simd.js';
 import type { Row } from '../row.js';
-import { insn, unimplemented } from '../row.js';
+import { insn } from '../row.js';
 import type { Shape } from '../simd-arithmetic.js';
 import {
   absoluteDifference, accumulatedMultiplyHigh, bitAnd, bitAndNot, bitNot, bitOr, bitXor, doublingMultiplyHigh, elementBits, greater, maximum, minimum, oneEach, saturatingAdd,
   saturatingSub, shiftRight, signMask, signedLimit, zeros,
 } from '../simd-arithmetic.js'; // prettier-ignore
 import {
-  everySecond, greaterUnsigned, isFloatShape, laneBinary, laneShift, laneSplat, laneUnary, multiply, noteSaturation,
+  everySecond, greaterUnsigned, laneBinary, laneShift, laneSplat, laneUnary, multiply, noteSaturation,
   setLow, setVector,
 } from '../simd-lanes.js'; // prettier-ignore
 import { scalar, vec } from '../simd-text.js';
@@ -367,54 +367,9 @@ const LOGICAL = insn('AND, BIC, ORR, ORN, EOR, BSL, BIT, BIF (vector)', {
   },
 });
 
-// ---- floating point, not done yet
-
-/** `sz` is the element size: single or double. */
-const FLOAT_NAMES: readonly (readonly [
-  name: string,
-  U: 0 | 1,
-  a: 0 | 1,
-  opcode: string,
-  isScalar: boolean,
-])[] = [
-  ['FMAXNM', 0, 0, '11000', false],
-  ['FMLA', 0, 0, '11001', false],
-  ['FADD', 0, 0, '11010', false],
-  ['FMULX', 0, 0, '11011', true],
-  ['FCMEQ (register)', 0, 0, '11100', true],
-  ['FMAX', 0, 0, '11110', false],
-  ['FRECPS', 0, 0, '11111', true],
-  ['FMINNM', 0, 1, '11000', false],
-  ['FMLS', 0, 1, '11001', false],
-  ['FSUB', 0, 1, '11010', false],
-  ['FMIN', 0, 1, '11110', false],
-  ['FRSQRTS', 0, 1, '11111', true],
-  ['FMAXNMP', 1, 0, '11000', false],
-  ['FADDP', 1, 0, '11010', false],
-  ['FMUL', 1, 0, '11011', false],
-  ['FCMGE (register)', 1, 0, '11100', true],
-  ['FACGE', 1, 0, '11101', true],
-  ['FMAXP', 1, 0, '11110', false],
-  ['FDIV', 1, 0, '11111', false],
-  ['FMINNMP', 1, 1, '11000', false],
-  ['FABD', 1, 1, '11010', true],
-  ['FCMGT (register)', 1, 1, '11100', true],
-  ['FACGT', 1, 1, '11101', true],
-  ['FMINP', 1, 1, '11110', false],
-];
-
-const FLOAT = FLOAT_NAMES.flatMap(([name, U, a, opcode, isScalar]) => {
-  const spec = `DDI0487 C7.2 ${name}`;
-  const rest = `${a} sz 1 Vm:5 ${opcode} 1 Vn:5 Vd:5`;
-  const rows = [unimplemented(`${name} (vector)`, `0 Q ${U} 01110 ${rest}`, spec, isFloatShape)];
-  if (isScalar) rows.push(unimplemented(`${name} (scalar)`, `01 ${U} 11110 ${rest}`, spec));
-  return rows;
-});
-
 export const SIMD_THREE_SAME: readonly Row[] = [
   LOGICAL,
   ...INSTRUCTIONS.map(vectorRow),
   ...INSTRUCTIONS.map(scalarRow).filter((row) => row !== undefined),
   ...ACCUMULATING,
-  ...FLOAT,
 ];

@@ -3,22 +3,13 @@ import type { V128 } from '../../wasm/expr.js';
 import { i32, i64 } from '../../wasm/expr.js';
 import { bitselect, shuffle, vector } from '../../wasm/simd.js';
 import type { Row } from '../row.js';
-import { insn, unimplemented } from '../row.js';
+import { insn } from '../row.js';
 import type { Narrowing, Shape } from '../simd-arithmetic.js';
 import {
   bitAnd, bitAndNot, bitNot, bitOr, bitXor, elementBits, leastEach, maximum, minimum, narrow, oneEach, saturatingSub,
   setHalf, signMask, signedLimit, zeros,
 } from '../simd-arithmetic.js'; // prettier-ignore
-import {
-  isFloatShape,
-  laneBinary,
-  laneShift,
-  laneSplat,
-  laneUnary,
-  noteSaturation,
-  setLow,
-  widen,
-} from '../simd-lanes.js';
+import { laneBinary, laneShift, laneSplat, laneUnary, noteSaturation, setLow, widen } from '../simd-lanes.js';
 import { scalar, vec } from '../simd-text.js';
 import type { Stage } from '../stage.js';
 
@@ -383,93 +374,6 @@ const PAIRWISE = [
   }),
 ];
 
-// ---- floating point, not done yet
-
-type FloatRow = readonly [
-  name: string,
-  U: 0 | 1,
-  sizeHigh: 0 | 1,
-  opcode: string,
-  form: 'vector' | 'scalar' | 'both',
-];
-
-const FLOAT_NAMES: readonly FloatRow[] = [
-  ['FRINTN', 0, 0, '11000', 'vector'],
-  ['FRINTM', 0, 0, '11001', 'vector'],
-  ['FCVTNS', 0, 0, '11010', 'both'],
-  ['FCVTMS', 0, 0, '11011', 'both'],
-  ['FCVTAS', 0, 0, '11100', 'both'],
-  ['SCVTF', 0, 0, '11101', 'both'],
-  ['FCMGT (zero)', 0, 1, '01100', 'both'],
-  ['FCMEQ (zero)', 0, 1, '01101', 'both'],
-  ['FCMLT (zero)', 0, 1, '01110', 'both'],
-  ['FABS', 0, 1, '01111', 'vector'],
-  ['FRINTP', 0, 1, '11000', 'vector'],
-  ['FRINTZ', 0, 1, '11001', 'vector'],
-  ['FCVTPS', 0, 1, '11010', 'both'],
-  ['FCVTZS', 0, 1, '11011', 'both'],
-  ['FRECPE', 0, 1, '11101', 'both'],
-  ['FRECPX', 0, 1, '11111', 'scalar'],
-  ['FRINTA', 1, 0, '11000', 'vector'],
-  ['FRINTX', 1, 0, '11001', 'vector'],
-  ['FCVTNU', 1, 0, '11010', 'both'],
-  ['FCVTMU', 1, 0, '11011', 'both'],
-  ['FCVTAU', 1, 0, '11100', 'both'],
-  ['UCVTF', 1, 0, '11101', 'both'],
-  ['FCMGE (zero)', 1, 1, '01100', 'both'],
-  ['FCMLE (zero)', 1, 1, '01101', 'both'],
-  ['FNEG', 1, 1, '01111', 'vector'],
-  ['FRINTI', 1, 1, '11001', 'vector'],
-  ['FCVTPU', 1, 1, '11010', 'both'],
-  ['FCVTZU', 1, 1, '11011', 'both'],
-  ['FRSQRTE', 1, 1, '11101', 'both'],
-  ['FSQRT', 1, 1, '11111', 'vector'],
-];
-
-const FLOAT = [
-  ...FLOAT_NAMES.flatMap(([name, U, sizeHigh, opcode, form]) => {
-    const rest = `${sizeHigh} sz 10000 ${opcode} 10 Vn:5 Vd:5`;
-    const spec = `DDI0487 C7.2 ${name}`;
-    const rows: Row[] = [];
-    if (form !== 'scalar')
-      rows.push(unimplemented(`${name} (vector, one operand)`, `0 Q ${U} 01110 ${rest}`, spec, isFloatShape));
-    if (form !== 'vector')
-      rows.push(unimplemented(`${name} (scalar, one operand)`, `01 ${U} 11110 ${rest}`, spec));
-    return rows;
-  }),
-  ...(['0 Q 1 01110', '01 1 11110'] as const).map((start, i) =>
-    unimplemented(
-      `FCVTXN (${['vector', 'scalar'][i]})`,
-      `${start} 0 1 10000 10110 10 Vn:5 Vd:5`,
-      'DDI0487 C7.2 FCVTXN',
-    ),
-  ),
-  unimplemented('FCVTN', '0 Q 0 01110 0 sz 10000 10110 10 Vn:5 Vd:5', 'DDI0487 C7.2 FCVTN'),
-  unimplemented('FCVTL', '0 Q 0 01110 0 sz 10000 10111 10 Vn:5 Vd:5', 'DDI0487 C7.2 FCVTL'),
-  unimplemented('URECPE', '0 Q 0 01110 1 0 10000 11100 10 Vn:5 Vd:5', 'DDI0487 C7.2 URECPE'),
-  unimplemented('URSQRTE', '0 Q 1 01110 1 0 10000 11100 10 Vn:5 Vd:5', 'DDI0487 C7.2 URSQRTE'),
-  ...(
-    [
-      ['FMAXNM', '0', '01100'],
-      ['FMAX', '0', '01111'],
-      ['FMINNM', '1', '01100'],
-      ['FMIN', '1', '01111'],
-    ] as const
-  ).flatMap(([name, sizeHigh, opcode]) => [
-    unimplemented(
-      `${name}V`,
-      `0 1 1 01110 ${sizeHigh} 0 11000 ${opcode} 10 Vn:5 Vd:5`,
-      `DDI0487 C7.2 ${name}V`,
-    ),
-    unimplemented(
-      `${name}P (scalar)`,
-      `01 1 11110 ${sizeHigh} sz 11000 ${opcode} 10 Vn:5 Vd:5`,
-      `DDI0487 C7.2 ${name}P (scalar)`,
-    ),
-  ]),
-  unimplemented('FADDP (scalar)', '01 1 11110 0 sz 11000 01101 10 Vn:5 Vd:5', 'DDI0487 C7.2 FADDP (scalar)'),
-];
-
 export const SIMD_TWO_REGISTER: readonly Row[] = [
   ...INSTRUCTIONS.map(vectorRow),
   ...INSTRUCTIONS.filter(({ scalarSizes }) => scalarSizes !== undefined).map(scalarRow),
@@ -478,5 +382,4 @@ export const SIMD_TWO_REGISTER: readonly Row[] = [
   ...NARROWING.map(narrowingScalarRow),
   ...ACROSS.map(acrossRow),
   ...PAIRWISE,
-  ...FLOAT,
 ];
