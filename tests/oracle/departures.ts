@@ -65,6 +65,23 @@ export const DEPARTURES: readonly Departure[] = [
       ours.ending === ENDING.alignment &&
       A64.decode(wordAt(batch, run, ours.pc))?.name.startsWith('LDAPR') === true,
   },
+  {
+    title:
+      'FCVTZS (vector, fixed-point) of a half-precision scalar extends the sign through bits 31:16; the architecture, and v8a, have zeros above the element.',
+    clause: 'DDI0487 C7.2 FCVTZS (vector, fixed-point)',
+    rows: /^FCVTZS \(vector, fixed-point\), scalar, half/,
+    applies: (batch, { run, ours, theirs }) => {
+      const { words } = runOf(batch, run);
+      // What follows may make anything of it.
+      const [word, next] = words;
+      if (word === undefined || next !== undefined) return true;
+      const at = AT.v + 2 * (word & 31);
+      const low = (changes: typeof ours.changes): bigint | undefined =>
+        changes.find((change) => change.at === at)?.value;
+      const value = low(ours.changes);
+      return value !== undefined && low(theirs.changes) === BigInt.asUintN(32, BigInt.asIntN(16, value));
+    },
+  },
 ];
 
 /** What explains a mismatch. */
