@@ -26,7 +26,7 @@ import type { Format, Rounding } from './format.js';
 import { FPCR, ROUNDING, isNaN, magnitude, negate } from './format.js';
 
 /** What the operations need of a `Stage`. */
-type Caller = Pick<Stage, 'call' | 'let' | 'fpcr'>;
+export type Caller = Pick<Stage, 'call' | 'let' | 'fpcr'>;
 
 type Unary = (s: Caller, format: Format, a: Int) => Int;
 type Binary = (s: Caller, format: Format, a: Int, b: Int) => Int;

@@ -19,10 +19,9 @@ import {
 import type { Format, Rounding } from './format.js';
 import { FPCR, FPSR, LAYOUT, magnitude, negate } from './format.js';
 import { eachElement } from './lanes.js';
+import type { Caller } from './operations.js';
 import * as exact from './operations.js';
 import { perFormat } from './values.js';
-
-type Caller = Pick<Stage, 'call' | 'let' | 'fpcr'>;
 
 /** Elements may be used any number of times. */
 type Compute<S> = (s: S, format: Format, elements: Operands<Int>, fractionBits: I32) => Int;
@@ -43,21 +42,22 @@ function filled<T>(operands: readonly T[]): Operands<T> {
 
 /** Returns the fast path's result, if it stands. */
 function tryFast(
-  { fb, fpcr, fpsr, orFpsr }: HelperBody,
+  body: HelperBody,
   { isToNearest, isMaybeInexact, compute }: FastPath,
   format: Format,
   operands: readonly V128[],
   fractionBits: I32,
 ): void {
   if (format === 'half') return;
-  const modes = and(fpcr(), i32(isToNearest ? FPCR.FZ | FPCR.RMODE : FPCR.FZ));
-  const hindrance = isMaybeInexact ? or(modes, and(not(fpsr()), i32(FPSR.IXC))) : modes;
+  const { fb } = body;
+  const modes = and(body.fpcr(), i32(isToNearest ? FPCR.FZ | FPCR.RMODE : FPCR.FZ));
+  const hindrance = isMaybeInexact ? or(modes, and(not(body.fpsr()), i32(FPSR.IXC))) : modes;
   fb.if(eqz(hindrance), () => {
     const { value, stands, inexact } = compute(fb, format, filled(operands), fractionBits);
     fb.if(vectorTest('i32x4.all_true', stands), () => {
       if (inexact)
         fb.if(vectorTest('v128.any_true', inexact), () => {
-          orFpsr(i32(FPSR.IXC));
+          body.orFpsr(i32(FPSR.IXC));
         });
       fb.return(value);
     });
@@ -79,7 +79,7 @@ interface Definition {
 }
 
 function operation(definition: Definition): VectorOperation {
-  const { name, operands, hasFractionBits, to = (from) => from, fast, fastFormats } = definition;
+  const { name, operands, hasFractionBits = false, to = (from) => from, fast, fastFormats } = definition;
   const vector = perFormat((format): Helper<'v128'> => ({
     name: `fp vector ${name} ${format}`,
     params: [...Array<ValType>(operands).fill('v128'), ...(hasFractionBits ? (['i32'] as const) : [])],
@@ -91,7 +91,11 @@ function operation(definition: Definition): VectorOperation {
       const fractionBits = last ? fb.get(last) : i32(0);
       if (fast && fastFormats?.includes(format) !== false)
           tryFast(body, fast, format, vectors.map((local) => fb.get(local)), fractionBits); // prettier-ignore
-      const caller: Caller = { call: body.call, fpcr: body.fpcr, let: (value) => fb.let(value) };
+      const caller: Caller = {
+        call: (helper, ...args) => body.call(helper, ...args),
+        fpcr: () => body.fpcr(),
+        let: (value) => fb.let(value),
+      };
       const result = eachElement(body, { from: format, to: to(format) }, vectors, (elements) =>
         definition.exact(caller, format, filled(elements), fractionBits),
       );
