@@ -240,7 +240,9 @@ export function insn<
 
 /**
  * An encoding that is known and raises Undefined for now; it keeps its place in the conformance page. `constraint` as in
- * `RowDefinition`.
+ * `RowDefinition`. There is none at the moment.
+ *
+ * @public
  */
 export const unimplemented = undefinedRow('unimplemented');
 /** An encoding of a feature that no CPU model has. */
