@@ -54,7 +54,8 @@ suite('npm run test:oracle', { skip: missing !== undefined && `${missing} is not
     const resumed = oracle(...options, '--resume');
     assert.equal(resumed.status, 0, resumed.stderr);
     assert.match(resumed.stdout, /9000 cases, at least 9000 of each/);
-    assert.match(resumed.stdout, /\n(4096|808|4904) cases in /);
+    const [, rest = '0'] = /\n(\d+) cases in /.exec(resumed.stdout) ?? [];
+    assert.ok(Number(rest) > 0 && Number(rest) < 2 * 9000, `${rest} of 18000 cases were left`);
   });
 
   for (const [options, message] of [

@@ -66,9 +66,9 @@ function isLeftOut(word: number): boolean {
     word === 0xd45e_0000 ||
     // MRS, MSR and SYS: whether they are undefined is the register's matter (system-registers.test.ts).
     (matches(word, 0xffc0_0000, 0xd500_0000) && (word & 0x0018_0000) !== 0) ||
-    // Scalar FABS and FSQRT of half precision, which are unallocated: QEMU ends.
-    matches(word, 0xffff_fc00, 0x5ef8_f800) ||
-    matches(word, 0xffff_fc00, 0x7ef9_f800) ||
+    // Unallocated words among the two-register instructions of half precision, such as scalar FABS: QEMU ends.
+    ((matches(word, 0x9f7e_0c00, 0x0e78_0800) || matches(word, 0xdf7e_0c00, 0x5e78_0800)) &&
+      A64.decode(word) === undefined) ||
     // MSR SVCR turns on the mode in which most instructions are undefined.
     matches(word, 0xffff_f0ff, 0xd503_407f) ||
     // YIELD, WFE and WFI wait for what never comes.
@@ -122,13 +122,32 @@ function undefinedOnes(results: Uint8Array, words: number): boolean[] {
 
 /** A difference with a reason. */
 interface Explanation {
-  /** Names of the rows. */
-  readonly rows: RegExp;
+  readonly mask: number;
+  readonly match: number;
   readonly undefinedIn: 'v8a' | 'QEMU';
   readonly why: string;
 }
 
-const EXPLANATIONS: readonly Explanation[] = [];
+const EXPLANATIONS: readonly Explanation[] = [
+  {
+    mask: 0xdf7e_0c00,
+    match: 0x5e70_0800,
+    undefinedIn: 'v8a',
+    why: 'scalar pairwise of half precision with sz = 1 is unallocated; QEMU executes it (DDI0487 C4.1.97)',
+  },
+  {
+    mask: 0xbf7e_0c00,
+    match: 0x0e70_0800,
+    undefinedIn: 'v8a',
+    why: 'across lanes of half precision with sz = 1 is unallocated; QEMU executes it (DDI0487 C4.1.97)',
+  },
+  {
+    mask: 0xbff8_fc00,
+    match: 0x2f00_fc00,
+    undefinedIn: 'v8a',
+    why: 'FMOV (vector, immediate) of half precision with op = 1 is unallocated; QEMU executes it (DDI0487 C4.1.97)',
+  },
+];
 
 export interface SweepLine {
   /** Name of the row, or none where the word is unallocated. */
@@ -146,23 +165,28 @@ export interface SweepResult {
   readonly lines: Map<string, SweepLine>;
 }
 
-function explain(model: CpuModel, row: Row | undefined, undefinedIn: 'v8a' | 'QEMU'): string | undefined {
+function explain(
+  model: CpuModel,
+  row: Row | undefined,
+  word: number,
+  undefinedIn: 'v8a' | 'QEMU',
+): string | undefined {
   if (undefinedIn === 'v8a' && row && !implementsRow(model, row))
     return row.status === 'unimplemented' ? 'not done' : 'not advertised';
-  // TODO: FP16, DotProd and RDM get their rows.
-  if (undefinedIn === 'v8a' && !row && model.name === 'max') return 'no row yet';
-  return EXPLANATIONS.find((one) => one.undefinedIn === undefinedIn && one.rows.test(row?.name ?? ''))?.why;
+  return EXPLANATIONS.find((one) => one.undefinedIn === undefinedIn && matches(word, one.mask, one.match))
+    ?.why;
 }
 
 const EXAMPLES = 4;
 
 function add(model: CpuModel, result: SweepResult, word: number, undefinedIn: 'v8a' | 'QEMU'): void {
   const row = A64.decode(word);
-  const key = `${row?.name} ${undefinedIn}`;
+  const why = explain(model, row, word, undefinedIn);
+  const key = `${row?.name} ${undefinedIn} ${why}`;
   const line = result.lines.get(key) ?? {
     row: row?.name,
     undefinedIn,
-    why: explain(model, row, undefinedIn),
+    why,
     count: 0,
     examples: [],
   };
