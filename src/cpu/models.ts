@@ -123,8 +123,6 @@ const MAX_FEATURES = [
   'LOR',
   'PAN',
   'PAN2',
-  'HAFDBS',
-  'HPDS',
 ] as const;
 
 /**
