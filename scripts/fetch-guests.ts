@@ -4,22 +4,16 @@
  * outside the source tree: `$V8A_CACHE`, else `~/.cache/v8a-guests`.
  *
  * As a command (`npm run guests`) it prints one `name<TAB>path` line per file on stdout. `--kernels` fetches a kernel
- * and its initial RAM disk too (120 MiB), of which `make-initramfs.ts` makes a small one; `--download` fetches packages into the cache even when they are installed.
+ * and its initial RAM disk too (120 MiB), of which `make-initramfs.ts` makes a small one, more drivers for it
+ * (60 MiB) and GRUB; `--download` fetches packages into the cache even when they are installed.
  */
 import { spawnSync } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+
+import { unpackPackage } from './apt.js';
 
 const DEBIAN_INSTALLER = 'usr/lib/debian-installer/images/12/arm64/text/debian-installer/arm64';
 
@@ -37,10 +31,16 @@ const PACKAGES = {
     linux: `${DEBIAN_INSTALLER}/linux`,
     'initrd.gz': `${DEBIAN_INSTALLER}/initrd.gz`,
   },
+  'grub-efi-arm64-signed': {
+    'grubaa64.efi': 'usr/lib/grub/arm64-efi-signed/grubaa64.efi.signed',
+  },
 } as const;
 
-/** Large ones, fetched only when asked for. */
-const KERNEL_PACKAGES: readonly string[] = ['debian-installer-12-netboot-arm64'];
+/** What goes with a kernel, some of it large: fetched only when asked for. */
+const KERNEL_PACKAGES: readonly string[] = ['debian-installer-12-netboot-arm64', 'grub-efi-arm64-signed'];
+
+/** Those that are in the archive for arm64 only. */
+const ARM64_PACKAGES: readonly string[] = ['grub-efi-arm64-signed'];
 
 type GuestPackage = keyof typeof PACKAGES;
 export type GuestFile = { [P in GuestPackage]: keyof (typeof PACKAGES)[P] }[GuestPackage];
@@ -110,10 +110,8 @@ function fetchPackage(packageName: GuestPackage): void {
   const work = mkdtempSync(join(guestCache(), '.fetch-'));
   try {
     console.error(`fetching ${packageName} into ${guestCache()}`);
-    downloadPackage(packageName, work);
-    const archive = readdirSync(work).find((name) => name.endsWith('.deb'));
-    if (archive === undefined) throw new Error('apt-get left no package file');
-    run('dpkg-deb', ['-x', join(work, archive), join(work, 'root')], work);
+    const isArm64 = ARM64_PACKAGES.includes(packageName);
+    const archive = unpackPackage(packageName, work, guestCache(), isArm64 ? 'arm64' : undefined);
 
     const ready = join(work, 'ready');
     mkdirSync(ready);
@@ -122,7 +120,7 @@ function fetchPackage(packageName: GuestPackage): void {
       // Debian spells some of these as symbolic links.
       renameSync(realpathSync(join(work, 'root', file.path)), join(ready, file.name));
     }
-    writeFileSync(join(ready, 'package.txt'), `${decodeURIComponent(archive)}\n`);
+    writeFileSync(join(ready, 'package.txt'), `${archive}\n`);
     const final = join(guestCache(), packageName);
     try {
       renameSync(ready, final);
@@ -135,50 +133,13 @@ function fetchPackage(packageName: GuestPackage): void {
   }
 }
 
-/** `apt-get download`, with the machine's package lists or, where those are missing or stale, with our own. */
-function downloadPackage(packageName: string, into: string): void {
-  const options = ['-q', '-o', 'Acquire::Retries=2', '-o', 'Acquire::http::Timeout=30'];
-  // As root, apt would switch to a user who may not write here, and warn.
-  if (process.geteuid?.() === 0) options.push('-o', 'APT::Sandbox::User=root');
-  try {
-    run('apt-get', [...options, 'download', packageName], into);
-    return;
-  } catch {
-    // Falls through to lists of our own.
-  }
-  const apt = join(guestCache(), 'apt');
-  mkdirSync(join(apt, 'lists', 'partial'), { recursive: true });
-  mkdirSync(join(apt, 'archives', 'partial'), { recursive: true });
-  options.push(
-    ...['-o', `Dir::State::Lists=${join(apt, 'lists')}`],
-    ...['-o', `Dir::Cache=${apt}`, '-o', `Dir::Cache::Archives=${join(apt, 'archives')}`],
-    // Without it, an unreachable archive is only a warning, and the download's complaint misleads.
-    ...['-o', 'APT::Update::Error-Mode=any'],
-    // A post-update hook of the distribution would need root.
-    ...['-o', 'APT::Update::Post-Invoke-Success::=true', '-o', 'APT::Update::Post-Invoke::=true'],
-  );
-  run('apt-get', [...options, 'update'], into);
-  run('apt-get', [...options, 'download', packageName], into);
-}
-
-/** Runs to the end, quietly; throws the last line that the program wrote when it fails. */
-function run(program: string, args: readonly string[], cwd: string): void {
-  const result = spawnSync(program, args, {
-    cwd,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    encoding: 'utf8',
-    env: { ...process.env, LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' },
-  });
-  if (result.status === 0) return;
-  const lines = `${result.stdout}\n${result.stderr}`.split('\n').filter((line) => line.trim() !== '');
-  throw new Error(`${program} ${args.at(-1) ?? ''} failed: ${lines.at(-1) ?? String(result.error)}`);
-}
-
-if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  for (const problem of fetchGuests({
-    download: process.argv.includes('--download'),
-    kernels: process.argv.includes('--kernels'),
-  })) {
+async function main(args: readonly string[]): Promise<void> {
+  const withKernels = args.includes('--kernels');
+  // Imports this module: not before it has been evaluated.
+  const { fetchModules, tinyInitramfs } = await import('./make-initramfs.js');
+  const problems = fetchGuests({ download: args.includes('--download'), kernels: withKernels });
+  if (withKernels) problems.push(...fetchModules());
+  for (const problem of problems) {
     console.error(`fetch-guests: ${problem}`);
     process.exitCode = 1;
   }
@@ -186,7 +147,10 @@ if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLTo
     const path = guestFile(name);
     if (path !== undefined) console.log(`${name}\t${path}`);
   }
-  const { tinyInitramfs } = await import('./make-initramfs.js');
   const initramfs = tinyInitramfs();
   if (initramfs !== undefined) console.log(`tiny.cpio.gz\t${initramfs}`);
+}
+
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  void main(process.argv.slice(2));
 }

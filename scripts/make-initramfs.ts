@@ -5,11 +5,15 @@
  *
  * `npm run guests -- --kernels` fetches what it needs, makes it and prints its path.
  */
-import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync,
+} from 'node:fs'; // prettier-ignore
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
 
+import { unpackPackage } from './apt.js';
 import { guestCache, guestFile } from './fetch-guests.js';
 
 /** One member of a `newc` archive (Linux Documentation/driver-api/early-userspace/buffer-format.rst). */
@@ -83,7 +87,19 @@ const MODULES = [
   'virtio_console',
   'virtio-rng',
   'gpio_keys',
+  'nls_cp437',
+  'nls_ascii',
+  'fat',
+  'vfat',
+  'crc32c_generic',
+  'crc16',
 ];
+
+/**
+ * What the installer fetches later, of the same kernel: in a package of that kernel's version. The RAM disk is made
+ * without where it is not to be had.
+ */
+const PACKAGED_MODULES = ['virtio_blk', 'mbcache', 'jbd2', 'ext4'];
 
 const INIT = `#!/bin/sh
 export PATH=/bin HOME=/ TERM=dumb PS1='tiny# '
@@ -98,7 +114,7 @@ while :; do sh -i; done
 const isSymlink = ({ mode }: Member): boolean => (mode & FILE_TYPE) === (SYMLINK & FILE_TYPE);
 const textOf = ({ data }: Member): string => Buffer.from(data).toString();
 
-function pick(installer: ReadonlyMap<string, Member>): Map<string, Member> {
+function pick(installer: ReadonlyMap<string, Member>, packaged: readonly string[]): Map<string, Member> {
   const directory: Member = { mode: DIRECTORY, data: new Uint8Array() };
   const picked = new Map(
     ['bin', 'dev', 'lib', 'lib/aarch64-linux-gnu', 'modules', 'proc', 'sys', 'tmp'].map(
@@ -119,6 +135,10 @@ function pick(installer: ReadonlyMap<string, Member>): Map<string, Member> {
     if (name === undefined) throw new Error(`the installer's initial RAM disk has no module ${module}`);
     take(name, `modules/${index.toString().padStart(2, '0')}-${module}.ko`);
   });
+  packaged.forEach((path, index) => {
+    const name = `modules/${(MODULES.length + index).toString().padStart(2, '0')}-${path.replace(/.*\//, '')}`;
+    picked.set(name, { mode: 0o100644, data: readFileSync(path) });
+  });
   for (const [name, member] of installer) {
     const [, , program = ''] = (isSymlink(member) && MULTI_CALL.exec(textOf(member))) || [];
     if (program !== '') {
@@ -131,18 +151,74 @@ function pick(installer: ReadonlyMap<string, Member>): Map<string, Member> {
   return picked;
 }
 
-/** The RAM disk's path, made when it is not there or older than what it is made of; undefined without the installer. */
+/** The version of the installer's kernel: `6.1.0-50-arm64`. */
+function kernelVersion(installer: ReadonlyMap<string, Member>): string {
+  for (const name of installer.keys()) {
+    const [, version] = /^lib\/modules\/([^/]+)\/kernel\//.exec(name) ?? [];
+    if (version !== undefined) return version;
+  }
+  throw new Error("the installer's initial RAM disk has no modules");
+}
+
+const readInstaller = (source: string): Map<string, Member> => readArchive(gunzipSync(readFileSync(source)));
+
+const moduleFolder = (): string => join(guestCache(), 'modules');
+
+/** Paths of `PACKAGED_MODULES`, as far as they were fetched. */
+function packagedModules(): string[] {
+  return PACKAGED_MODULES.map((name) => join(moduleFolder(), `${name}.ko`)).filter((path) =>
+    existsSync(path),
+  );
+}
+
+/** Fetches the drivers that the installer's RAM disk lacks. Returns the reasons, one line each, for what is missing. */
+export function fetchModules(): string[] {
+  const source = guestFile('initrd.gz');
+  if (source === undefined || packagedModules().length === PACKAGED_MODULES.length) return [];
+  const packageName = `linux-image-${kernelVersion(readInstaller(source))}`;
+  const work = mkdtempSync(join(guestCache(), '.fetch-'));
+  try {
+    console.error(`fetching ${packageName} into ${guestCache()}`);
+    unpackPackage(packageName, work, guestCache(), 'arm64');
+    mkdirSync(moduleFolder(), { recursive: true });
+    for (const path of readdirSync(join(work, 'root', 'lib/modules'), {
+      recursive: true,
+      encoding: 'utf8',
+    })) {
+      const name = path.replace(/.*\//, '');
+      if (!PACKAGED_MODULES.some((module) => name === `${module}.ko`)) continue;
+      copyFileSync(join(work, 'root', 'lib/modules', path), join(work, name));
+      renameSync(join(work, name), join(moduleFolder(), name));
+    }
+    return [];
+  } catch (error) {
+    return [`${packageName}: ${error instanceof Error ? error.message : String(error)}`];
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** The RAM disk's path, made when it is not there; undefined without the installer. */
 export function tinyInitramfs(): string | undefined {
   const source = guestFile('initrd.gz');
   if (source === undefined) return undefined;
+  const packaged = packagedModules();
+  // Its name tells what it is made of, this program included: other versions of the source tree share the cache.
+  const key = createHash('sha256').update(readFileSync(fileURLToPath(import.meta.url)));
+  for (const path of [source, ...packaged])
+    key.update(`${path} ${statSync(path).size} ${statSync(path).mtimeMs}\n`);
   const folder = join(guestCache(), 'initramfs');
-  const path = join(folder, 'tiny.cpio.gz');
-  const madeOf = [source, fileURLToPath(import.meta.url)].map((file) => statSync(file).mtimeMs);
-  if (existsSync(path) && madeOf.every((time) => time < statSync(path).mtimeMs)) return path;
+  const path = join(folder, `tiny-${key.digest('hex').slice(0, 12)}.cpio.gz`);
+  if (existsSync(path)) return path;
   mkdirSync(folder, { recursive: true });
-  const archive = writeArchive(pick(readArchive(gunzipSync(readFileSync(source)))));
+  const archive = writeArchive(pick(readInstaller(source), packaged));
   const work = `${path}.${process.pid}`;
   writeFileSync(work, gzipSync(archive));
   renameSync(work, path);
   return path;
+}
+
+/** Whether that RAM disk has the drivers of disks. */
+export function hasDiskDrivers(): boolean {
+  return packagedModules().length === PACKAGED_MODULES.length;
 }

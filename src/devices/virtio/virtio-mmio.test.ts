@@ -267,6 +267,24 @@ describe('queues (4.2.2, 2.6.1)', () => {
   });
 });
 
+test("a legacy driver's page size outlives its reset of the device, but not a reset of the machine (4.2.4)", () => {
+  const place = (driver: TestDriver<EchoDevice>): boolean => {
+    const [queue] = driver.queues;
+    driver.set('QueueSel', 0);
+    driver.set('QueueNum', queue!.size);
+    driver.set('QueuePFN', queue!.areas.descriptor / 4096);
+    driver.queue().add([driver.readable(Uint8Array.of(7)), driver.writable(1)]);
+    driver.notify();
+    return driver.queue().used().length === 1;
+  };
+  const driver = driverOf('legacy').start();
+  driver.set('Status', 0);
+  assert.ok(place(driver));
+  const other = driverOf('legacy').start();
+  other.mmio.reset();
+  assert.ok(!place(other));
+});
+
 test('describe() is the node that QEMU gives its virt board', () => {
   assert.deepEqual(driverOf().mmio.describe({ base: 0xa00_3e00, spi: 47 }), [
     {

@@ -69,6 +69,9 @@ const LEGACY = registers({
 const CONFIG = 0x100;
 export const VIRTIO_MMIO_SIZE_BYTES = 0x200;
 
+/** QueueAlign where the driver writes none, as with QEMU. */
+const DEFAULT_QUEUE_ALIGN = 4096;
+
 /** InterruptStatus */
 const INTERRUPT = { USED_BUFFER: 1, CONFIGURATION: 2 } as const;
 
@@ -130,7 +133,10 @@ export class VirtioMmio implements MmioDevice, Snapshottable<VirtioMmioState> {
         this.#interrupt(INTERRUPT.CONFIGURATION);
       },
       onReset: () => {
+        // 4.2.4: drivers write the page size before they reset the device, and not again.
+        const { guestPageSize } = this.#registers;
         this.#resetRegisters();
+        this.#registers.guestPageSize = guestPageSize;
       },
     });
   }
@@ -281,7 +287,7 @@ export class VirtioMmio implements MmioDevice, Snapshottable<VirtioMmioState> {
       return;
     }
     const { size } = queue.registers;
-    const align = Math.max(1, queueAlign[queue.index] ?? 0);
+    const align = Math.max(1, queueAlign[queue.index] ?? DEFAULT_QUEUE_ALIGN);
     const descriptors = pfn * guestPageSize;
     const driver = descriptors + 16 * size;
     const device = Math.ceil((driver + 6 + 2 * size) / align) * align;
@@ -317,7 +323,7 @@ export class VirtioMmio implements MmioDevice, Snapshottable<VirtioMmioState> {
       queueSel: 0,
       interruptStatus: 0,
       guestPageSize: 0,
-      queueAlign: this.device.queues.map(() => 0),
+      queueAlign: this.device.queues.map(() => DEFAULT_QUEUE_ALIGN),
       queuePfn: this.device.queues.map(() => 0),
     };
   }
