@@ -99,7 +99,10 @@ const MODULES = [
  * What the installer fetches later, of the same kernel: in a package of that kernel's version. The RAM disk is made
  * without where it is not to be had.
  */
-const PACKAGED_MODULES = ['virtio_blk', 'mbcache', 'jbd2', 'ext4'];
+const PACKAGED_MODULES = [
+  ...['virtio_blk', 'mbcache', 'jbd2', 'ext4'],
+  ...['fscache', 'netfs', '9pnet', '9pnet_virtio', '9p'],
+];
 
 const INIT = `#!/bin/sh
 export PATH=/bin HOME=/ TERM=dumb PS1='tiny# '

@@ -65,8 +65,9 @@ Examples:
 
 const KEYS = `
 Keys on a terminal:
-  Ctrl-A x   quit               Ctrl-A a   send Ctrl-A to the guest
-  Ctrl-A h   help               everything else goes to the guest, Ctrl-C too`;
+  Ctrl-A x   quit               Ctrl-A p   press the power button
+  Ctrl-A h   help               Ctrl-A a   send Ctrl-A to the guest
+  Everything else goes to the guest, Ctrl-C too.`;
 
 /**
  * The command line of v8a. `run` carries out `v8a run` and returns the exit status, which goes to `exit`.

@@ -134,6 +134,7 @@ async function runInTerminal(
       },
       onCommand: (command) => {
         if (command === 'quit') session.quit();
+        else if (command === 'power') machine.pressPowerKey();
         else say(HELP_TEXT);
       },
       onOutputClosed: () => {

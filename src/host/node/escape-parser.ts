@@ -2,16 +2,13 @@
 const ESCAPE = 0x01;
 
 /** What a key after Ctrl-A asks for. */
-export type TerminalCommand = 'quit' | 'help';
+export type TerminalCommand = 'quit' | 'power' | 'help';
 
-const COMMANDS = new Map<number, TerminalCommand>(
-  Object.entries({ x: 'quit', X: 'quit', h: 'help', H: 'help', '?': 'help' } as const).map(
-    ([key, command]) => [key.charCodeAt(0), command],
-  ),
-);
+const KEYS: Readonly<Record<string, TerminalCommand>> = { x: 'quit', p: 'power', h: 'help', '?': 'help' };
 
 export const TERMINAL_HELP = [
   'Ctrl-A x   quit',
+  'Ctrl-A p   press the power button: asks the guest to shut down',
   'Ctrl-A a   send Ctrl-A to the guest',
   'Ctrl-A h   this help',
 ];
@@ -30,7 +27,7 @@ export class EscapeParser {
     for (const byte of typed) {
       if (this.#isAfterEscape) {
         this.#isAfterEscape = false;
-        const command = COMMANDS.get(byte);
+        const command = KEYS[String.fromCharCode(byte).toLowerCase()];
         if (command !== undefined) commands.push(command);
         else if (byte === ESCAPE || byte === 'a'.charCodeAt(0) || byte === 'A'.charCodeAt(0))
           data.push(ESCAPE);

@@ -16,6 +16,7 @@ describe('Ctrl-A', () => {
     ['everything else goes to the guest, Ctrl-C too', 'ls\r\u0003', 'ls\r\u0003', []],
     ['x quits', `a${CTRL_A}xb`, 'ab', ['quit']],
     ['h and ? show help', `${CTRL_A}h${CTRL_A}?`, '', ['help', 'help']],
+    ['p and P press the power button', `${CTRL_A}pq${CTRL_A}P`, 'q', ['power', 'power']],
     ['a sends Ctrl-A', `${CTRL_A}a`, CTRL_A, []],
     ['Ctrl-A sends Ctrl-A', `${CTRL_A}${CTRL_A}x`, `${CTRL_A}x`, []],
     ['with a key that means nothing sends nothing', `${CTRL_A}zb`, 'b', []],
