@@ -60,6 +60,12 @@ suite('Linux, started directly', { skip: skipWithout(KERNEL, INITRD) }, () => {
     });
   }
 
+  test('uses what --cpu max has', async () => {
+    const output = await boot(['--cpu', 'max', '-c', '2'], OFF);
+    assertPrinted(output, /CPU features: detected: Hardware dirty bit management/);
+    assertPrinted(output, /CPU features: detected: LSE atomic instructions/);
+  });
+
   test('a reset starts the kernel again, as it was', async () => {
     const output = await boot([], { expect: PROMPT, send: 'reboot -f\r' }, OFF);
     assert.equal(output.match(/tiny guest on/g)?.length, 2);

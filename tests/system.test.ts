@@ -57,6 +57,13 @@ const PROGRAMS: readonly Program[] = [
     ...WITH_16K,
   },
   {
+    name: 'walks-of-model',
+    requirement: 'hardware updates of descriptors, hierarchical permissions (FEAT_HAFDBS, FEAT_HPDS)',
+    source: 'walks.c',
+    defines: ['OF_MODEL=1'],
+    showsModel: true,
+  },
+  {
     name: 'exceptions',
     requirement: 'exception classes, syndromes, saved state, returns, alignment (DDI0487 D1.3)',
     source: 'exceptions.c',
@@ -97,6 +104,15 @@ const PROGRAMS: readonly Program[] = [
     el2: true,
   },
   {
+    name: 'el2-of-model',
+    requirement: 'hardware updates of EL2’s descriptors, hierarchical permissions (FEAT_HAFDBS, FEAT_HPDS)',
+    source: 'el2.c',
+    defines: ['EL2=1', 'OF_MODEL=1'],
+    only: { irqchip: 'gicv3' },
+    showsModel: true,
+    el2: true,
+  },
+  {
     name: 'vhe',
     requirement: 'a host at EL2 and its guests: names, traps, interrupts, timers, translation (FEAT_VHE)',
     source: 'vhe.c',
@@ -109,6 +125,13 @@ const PROGRAMS: readonly Program[] = [
     source: `${name}.c`,
     ...AS_HOST,
   })),
+  {
+    name: 'walks-of-model-host',
+    requirement: 'hardware updates at EL2 with HCR_EL2.E2H and TGE (FEAT_HAFDBS, FEAT_VHE)',
+    source: 'walks.c',
+    ...AS_HOST,
+    defines: [...AS_HOST.defines, 'OF_MODEL=1'],
+  },
   {
     name: 'smp-below-el2',
     requirement: 'four CPUs that start at EL2 and go on at EL1',

@@ -149,6 +149,9 @@ function isIdentification(encoding: number): boolean {
   return encoding >> 14 === 3 && ((encoding >> 11) & 7) < 2 && ((encoding >> 7) & 15) === 0;
 }
 
+/** What operations by address ask for, by what they are. */
+const CHECK = { read: ACCESS.read, write: ACCESS.checkWrite } as const;
+
 type Translate = Extract<SystemOperation['effect'], { readonly translate: 'read' | 'write' }>;
 
 export class InterpreterStage implements Stage {
@@ -1363,9 +1366,9 @@ export class InterpreterStage implements Stage {
     const { effect } = operation;
     if (typeof effect === 'object') {
       if ('maintain' in effect) {
-        this.#fb.call(mmu.checkMaintenance, va(), i32(ACCESS[effect.maintain]), this.pc());
+        this.#fb.call(mmu.checkMaintenance, va(), i32(CHECK[effect.maintain]), this.pc());
       } else {
-        this.#fb.call(mmu.translate, va(), i32(ACCESS[effect.translate]), this.#modeOf(effect), this.pc());
+        this.#fb.call(mmu.translate, va(), i32(CHECK[effect.translate]), this.#modeOf(effect), this.pc());
       }
       this.#afterSlowPath();
       return;

@@ -4,7 +4,8 @@
  * Implemented: EL1&0, EL2 and EL2&0 regimes, 4K, 16K and 64K granules, 48-bit addresses, blocks and contiguous entries
  * (cached page by page), hierarchical permissions, access flag and dirty state (by hardware where the CPU has
  * FEAT_HAFDBS), AP, UXN, PXN, WXN, PAN, top byte ignore, Device and Normal memory with the alignment faults that follow.
- * Physical addresses have 44 bits (ID_AA64MMFR0_EL1.PARange).
+ * Where the manual leaves it open: hardware updates a descriptor only for an access that is permitted, AT among them, and
+ * tables in flash can't be updated, which is an unsupported atomic hardware update fault. Physical addresses have 44 bits (ID_AA64MMFR0_EL1.PARange).
  *
  * @deviation Cached translations are forgotten more often than asked for, which the architecture allows at any time:
  * writing TTBR0_ELx or TTBR1_ELx and TLBI by ASID forget all of the regime, global ones too; TLBI by address disregards
@@ -42,8 +43,11 @@ import {
   tlbEntryOffset,
 } from './state.js';
 
-/** Kinds of access, as `walk` takes them. */
-export const ACCESS = { read: 0, write: 1, execute: 2 } as const;
+/**
+ * Kinds of access, as `walk` takes them; those with bit 0 need permission to write. `checkWrite` asks for it and writes
+ * nothing, as cache maintenance and address translation do: it leaves a page clean. DDI0487 D8.4.
+ */
+export const ACCESS = { read: 0, write: 1, execute: 2, checkWrite: 3 } as const;
 
 /** Fault status codes, the level to be added to those of a walk. DDI0487 D19.2.37, ISS for Data Aborts. */
 const FSC = {
@@ -54,6 +58,8 @@ const FSC = {
   external: 0x10,
   externalOnWalk: 0x14,
   alignment: 0x21,
+  /** The memory of the tables is none that hardware could update. */
+  unsupportedUpdate: 0x31,
 } as const;
 /** ISS.WnR of a Data Abort. */
 const ISS_WRITE = 1 << 6;
@@ -110,6 +116,9 @@ export interface MmuFunctions {
   readonly translate: FunctionRef<'none'>;
 }
 
+/** Where `hostPage` leaves a region's flags. */
+const REGION_FLAGS = STATE.EXCHANGE.at + 8;
+
 /** Loads by size, zero-extended to 64 bits. */
 const LOAD_KINDS: readonly LoadKind[] = ['i64_8u', 'i64_16u', 'i64_32u', 'i64'];
 const STORE_KINDS: readonly StoreKind[] = ['i64_8', 'i64_16', 'i64_32', 'i64'];
@@ -159,11 +168,25 @@ export function defineMmu(
   const tcrOfMode = (mode: I32): I64 => (tcrOf ? call(tcrOf, mode) : sysreg('TCR_EL1'));
 
   const bit = (value: I64, n: I64): I64 => and(shrU(value, n), i64(1));
+  const needsWrite = (access: I32): I32 => and(access, i32(ACCESS.write));
 
   /** Entry of the page map. */
   const codeTable = (page: I32): I32 => load('i32', shl(shrU(page, i32(PAGE_SHIFT)), i32(2)), PAGE_MAP_BASE);
 
-  /** Host address of the physical page, or 0; the region's flags in EXCHANGE+8. */
+  /** Drops the decoded form of the words that a store of `bytes` at host address `at` touches. */
+  const dropCode = (fb: FunctionBuilder, at: I32, bytes: I32): void => {
+    const table = fb.let(codeTable(at));
+    const word = fb.local('i32');
+    fb.set(word, shrU(and(at, i32(PAGE_SIZE - 1)), i32(2)));
+    const last = fb.let(shrU(sub(add(and(at, i32(PAGE_SIZE - 1)), bytes), i32(1)), i32(2)));
+    fb.loop('words', (next) => {
+      fb.store('i32_16', add(table, shl(fb.get(word), i32(1))), 0, i32(0));
+      fb.set(word, add(fb.get(word), i32(1)));
+      fb.brIf(next, leU(fb.get(word), last));
+    });
+  };
+
+  /** Host address of the physical page, or 0; the region's flags are in REGION_FLAGS then. */
   const hostPage = mb.function('hostPage', ['i32'], 'i32', (fb) => {
     const page = fb.param(0, 'i32');
     const at = fb.local('i32');
@@ -174,7 +197,7 @@ export function defineMmu(
       fb.if(ltU(fb.get(at), fb.get(end)), () => {
         const offset = fb.let(sub(fb.get(page), load('i32', fb.get(at), 0)));
         fb.if(ltU(offset, load('i32', fb.get(at), 4)), () => {
-          fb.store('i32', i32(0), STATE.EXCHANGE.at + 8, load('i32', fb.get(at), 12));
+          fb.store('i32', i32(0), REGION_FLAGS, load('i32', fb.get(at), 12));
           const host = fb.let(add(load('i32', fb.get(at), 8), shl(offset, i32(PAGE_SHIFT))));
           fb.return(select(eq(codeTable(host), i32(ERASED)), i32(ERASED_PAGE), host));
         });
@@ -327,21 +350,38 @@ export function defineMmu(
       });
     });
 
+    // What hardware makes of the descriptor: TCR_ELx.HA is bit 39, HD bit 40.
+    const hasUpdates = hasFeature(model, 'HAFDBS');
+    const updated = fb.local('i64');
+    fb.set(updated, fb.get(descriptor));
+    const ha = hasUpdates ? wrap(bit(tcr, i64(39))) : i32(0);
     // Access flag, bit 10.
     fb.if(eqz(bit(fb.get(descriptor), i64(10))), () => {
-      levelFault(FSC.accessFlag);
+      fb.if(eqz(ha), () => {
+        levelFault(FSC.accessFlag);
+      });
+      fb.set(updated, or(fb.get(updated), i64(1 << 10)));
     });
     const offsetMask = fb.let(sub(shl(i64(1), add(mul(stride, sub(i64(4), fb.get(level))), i64(3))), i64(1)));
     fb.set(output, or(and(fb.get(output), not(offsetMask)), and(canonical, offsetMask)));
 
     const d = fb.get(descriptor);
+    // TCR_ELx.HPD0 is bit 41, HPD1 bit 42: tables take nothing away.
+    if (hasFeature(model, 'HPDS'))
+      fb.if(wrap(bit(tcr, add(high, i64(41)))), () => {
+        fb.set(tableAttributes, i64(0));
+      });
     const t = fb.get(tableAttributes);
+    // A clean page: DBM, bit 51, with AP[2]. It is writable, and the first store clears AP[2].
+    const isClean = fb.let(
+      hasUpdates ? and(and(ha, wrap(bit(tcr, i64(40)))), wrap(and(bit(d, i64(51)), bit(d, i64(7))))) : i32(0),
+    );
     const is = (value: I32): I32 => ne(value, i32(0));
     // AP[1] grants EL0 access, AP[2] takes writes away; APTable only takes away. Table bits: 62 RO, 61 no EL0, 60 UXN, 59 PXN.
     const isMode = (...of: number[]): I32 =>
       of.map((m) => eq(fb.get(mode), i32(m))).reduce((a, b) => or(a, b));
     const user = fb.let(and(and(wrap(bit(d, i64(6))), eqz(bit(t, i64(61)))), eqz(isSingle)));
-    const readOnly = fb.let(or(wrap(bit(d, i64(7))), wrap(bit(t, i64(62)))));
+    const readOnly = fb.let(or(and(wrap(bit(d, i64(7))), eqz(isClean)), wrap(bit(t, i64(62)))));
     const uxn = fb.let(or(wrap(bit(d, i64(54))), wrap(bit(t, i64(60)))));
     // The EL2 regime has one bit, XN, in UXN's place.
     const pxn = fb.let(select(isSingle, uxn, or(wrap(bit(d, i64(53))), wrap(bit(t, i64(59))))));
@@ -362,11 +402,31 @@ export function defineMmu(
     const isAllowed = select(
       eq(fb.get(access), i32(ACCESS.read)),
       r,
-      select(eq(fb.get(access), i32(ACCESS.write)), w, x),
+      select(needsWrite(fb.get(access)), w, x),
     );
     fb.if(eqz(isAllowed), () => {
       levelFault(FSC.permission);
     });
+    const staysClean = fb.temp('i32');
+    fb.set(staysClean, isClean);
+    if (hasUpdates) {
+      fb.if(and(isClean, eq(fb.get(access), i32(ACCESS.write))), () => {
+        fb.set(updated, and(fb.get(updated), i64(~(1n << 7n))));
+        fb.set(staysClean, i32(0));
+      });
+      fb.if(ne(fb.get(updated), fb.get(descriptor)), () => {
+        // No other CPU has its turn meanwhile: the descriptor is what was read.
+        const page = call(hostPage, wrap(shrU(fb.get(descriptorAddress), i64(PAGE_SHIFT))));
+        const at = fb.let(add(page, wrap(and(fb.get(descriptorAddress), i64(PAGE_SIZE - 1)))));
+        fb.if(and(load('i32', i32(0), REGION_FLAGS), i32(REGION_READ_ONLY)), () => {
+          fault(i32(FSC.unsupportedUpdate));
+        });
+        fb.if(codeTable(at), () => {
+          dropCode(fb, at, i32(8));
+        });
+        fb.store('i64', at, 0, fb.get(updated));
+      });
+    }
     // MAIR: attribute 0b0000xxxx is Device.
     const attributes = fb.let(
       wrap(and(shrU(ofRegime(fb.get(mode), 'MAIR'), shl(and(shrU(d, i64(2)), i64(7)), i64(3))), i64(0xff))),
@@ -381,7 +441,8 @@ export function defineMmu(
       'WALK_FLAGS',
       [
         flagIf(r, TLB_FLAGS.readable),
-        flagIf(w, TLB_FLAGS.writable),
+        // A store to a clean page comes back for another walk.
+        flagIf(and(w, eqz(fb.get(staysClean))), TLB_FLAGS.writable),
         flagIf(x, TLB_FLAGS.executable),
         flagIf(device, TLB_FLAGS.device | TLB_FLAGS.strict),
         flagIf(isLarge, TLB_FLAGS.large),
@@ -440,7 +501,7 @@ export function defineMmu(
       direct,
       () => {
         fb.set(flags, or(fb.get(flags), i32(TLB_FLAGS.direct)));
-        fb.if(and(load('i32', i32(0), STATE.EXCHANGE.at + 8), i32(REGION_READ_ONLY)), () => {
+        fb.if(and(load('i32', i32(0), REGION_FLAGS), i32(REGION_READ_ONLY)), () => {
           fb.set(flags, or(fb.get(flags), i32(TLB_FLAGS.readOnly)));
         });
         fb.if(codeTable(direct), () => {
@@ -482,9 +543,7 @@ export function defineMmu(
     const pc = fb.get(fb.param(3, 'i64'));
     const tlb = fb.let(tlbOf(request));
     const entry = fb.let(add(tlb, tlbEntryOffset(va)));
-    const wanted = fb.let(
-      select(eq(access, i32(ACCESS.write)), i32(TLB_FLAGS.writable), i32(TLB_FLAGS.readable)),
-    );
+    const wanted = fb.let(select(needsWrite(access), i32(TLB_FLAGS.writable), i32(TLB_FLAGS.readable)));
     fb.if(
       and(
         eq(load('i64', entry, TLB.any), and(va, i64(-PAGE_SIZE))),
@@ -511,19 +570,6 @@ export function defineMmu(
   /** Physical address of a device access, as a float: exact, and without the cost of a BigInt. */
   const physical = (entry: I32, va: I64): ReturnType<typeof convert> =>
     convert('f64', or(shl(extU(load('i32', entry, TLB.host)), i64(PAGE_SHIFT)), extU(pageOffset(va))), false);
-
-  /** Drops the decoded form of the words that a store of `bytes` at host address `at` touches. */
-  const dropCode = (fb: FunctionBuilder, at: I32, bytes: I32): void => {
-    const table = fb.let(codeTable(at));
-    const word = fb.local('i32');
-    fb.set(word, shrU(and(at, i32(PAGE_SIZE - 1)), i32(2)));
-    const last = fb.let(shrU(sub(add(and(at, i32(PAGE_SIZE - 1)), bytes), i32(1)), i32(2)));
-    fb.loop('words', (next) => {
-      fb.store('i32_16', add(table, shl(fb.get(word), i32(1))), 0, i32(0));
-      fb.set(word, add(fb.get(word), i32(1)));
-      fb.brIf(next, leU(fb.get(word), last));
-    });
-  };
 
   /** An aligned piece of at most 8 bytes within a page whose entry allows it. `(va, size, entry, pc, request)`. */
   const loadPiece = mb.function('loadPiece', ['i64', 'i32', 'i32', 'i64', 'i32'], 'i64', (fb) => {

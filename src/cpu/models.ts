@@ -120,6 +120,8 @@ const MAX_FEATURES = [
   'DIT',
   'SSBS2',
   'IDST',
+  'HAFDBS',
+  'HPDS',
   'LOR',
   'PAN',
   'PAN2',

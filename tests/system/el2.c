@@ -982,8 +982,58 @@ static void regimes(void) {
   asm volatile("tlbi alle1; dsb sy; isb" ::: "memory");
 }
 
+/* TCR_EL2 outside of a host: HA, HD and HPD are elsewhere. */
+static void controls_of_model(void) {
+  static const struct { const char *name; u64 bits; } controls[] = {
+      {"-", 0}, {"HA", 1 << 21}, {"HD", 1 << 22}, {"HA HD", 3 << 21},
+#ifdef CPU_MAX
+      /* QEMU 7.2 has it on every CPU. */
+      {"HPD", 1 << 24},
+#endif
+  };
+  u64 ttbr = READ(ttbr0_el2), tcr = READ(tcr_el2), va = (1ul << 38) + TARGET;
+  for (u32 i = 0; i < ARRAY_LENGTH(controls); i++) {
+    struct space space = make_space(12, 25);
+    u64 *entry = entry_of(&space, va, 3);
+    *entry_of(&space, va, 2) |= 1ul << 62; /* read-only */
+    prepare_target();
+    use((u64)space.root, tcr_of(&space) | controls[i].bits);
+    for (u32 is_writable = 0; is_writable < 2; is_writable++) {
+      if (is_writable) *entry_of(&space, va, 2) &= ~(1ul << 62);
+      for (u32 bits = 0; bits < 8; bits++) {
+        u64 leaf = TARGET | (LEAF & ~AF) | (bits & 1 ? AF : 0) | (bits & 2 ? AP(2) : 0) | (bits & 4 ? 1ul << 51 : 0) | TABLE_OR_PAGE;
+        print(controls[i].name);
+        print(is_writable ? " table writable leaf " : " table read-only leaf ");
+        print_hex(leaf);
+        print("\n");
+        for (u32 k = 0; k < 3; k++) {
+          *entry = leaf;
+          flush_tlb();
+          if (k == 0) try_el1("ldr", op_ldr, va, 0);
+          if (k == 1) try_el1("str", op_str, va + 8, 0x1111);
+          if (k == 2) try_fetch("fetch", va + 0x80);
+          print("descriptor changed by ");
+          print_hex(*entry ^ leaf);
+          print("\n");
+        }
+      }
+    }
+    use(ttbr, tcr);
+  }
+}
+
+/* What differs between our models: a run of its own. */
+#ifndef OF_MODEL
+#define OF_MODEL 0
+#endif
+
 int main(void) {
   use_vectors(HVC(0));
+  if (OF_MODEL) {
+    controls_of_model();
+    print("done\n");
+    return 0;
+  }
   WRITE(sctlr_el1, SCTLR_EL1);
   WRITE(cptr_el2, 0x33ff);
   identification();

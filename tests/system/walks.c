@@ -5,11 +5,18 @@
 #ifndef GRANULE_16K
 #define GRANULE_16K 0
 #endif
+/* What differs between our models: a run of its own, too. */
+#ifndef OF_MODEL
+#define OF_MODEL 0
+#endif
 
 /* TCR_EL1 as start.S sets it, without EPD1. */
 #define TCR_LOW (25ul | (1 << 8) | (1 << 10) | (3 << 12) | (2ul << 32))
 #define TCR_TBI1 (1ul << 38)
 #define TCR_EPD1 (1ul << 23)
+#define TCR_HA (1ul << 39)
+#define TCR_HD (1ul << 40)
+#define TCR_HPD1 (1ul << 42)
 
 #define VALID 1ul
 #define TABLE_OR_PAGE 3ul
@@ -18,6 +25,7 @@
 #define INNER (3ul << 8)
 #define AF (1ul << 10)
 #define NG (1ul << 11)
+#define DBM (1ul << 51)
 #define CONTIGUOUS (1ul << 52)
 #define PXN (1ul << 53)
 #define UXN (1ul << 54)
@@ -267,13 +275,13 @@ static void permission_row(u64 va) {
   prepare_target();
 }
 
-static void permissions(void) {
+static void permissions(u64 more) {
   struct space space = make_space(12, 25);
   u64 va = high_address(&space, 3);
   u64 *entry = map(&space, va, 3, LEAF);
   u64 *middle = entry_of(&space, va, 2), *top = entry_of(&space, va, 1);
   const u64 table = *middle, root = *top;
-  use(&space, 0);
+  use(&space, more);
   u64 sctlr = READ(sctlr_el1);
   for (u32 wxn = 0; wxn < 2; wxn++) {
     WRITE(sctlr_el1, wxn ? sctlr | WXN : sctlr);
@@ -526,6 +534,222 @@ static void memory_types(void) {
   }
 }
 
+/* What hardware has made of a descriptor. */
+static void print_update(u64 before, u64 now) {
+  if (now == before) {
+    print(" .");
+  } else {
+    print(" ^");
+    print_hex(now ^ before);
+  }
+}
+
+static u64 *updated;
+static u64 before;
+
+/* Starts from the descriptor again. */
+static void restart(void) {
+  *updated = before;
+  flush_tlb();
+  taken.count = 0;
+}
+
+static void finish(void) {
+  print_outcome();
+  print_update(before, *updated);
+}
+
+static void update_row(u64 va) {
+  static op *const operations[] = {op_ldr, op_str, op_ldtr, op_sttr, op_ldxr, op_ldp, op_stp, op_zva, op_prfm};
+  for (u32 i = 0; i < ARRAY_LENGTH(operations); i++) {
+    restart();
+    operations[i](va, 0);
+    finish();
+  }
+  restart();
+  guarded_call(va + 0x80, 0);
+  finish();
+  print(" | EL0");
+  restart();
+  el0_call(EL0(op_ldr), va, 0, EL0T, EL0(op_exit), 0);
+  finish();
+  restart();
+  el0_call(EL0(op_str), va, 0, EL0T, EL0(op_exit), 0);
+  finish();
+  restart();
+  el0_call(va + 0x80, va, 0, EL0T, EL0(op_exit), 0);
+  finish();
+  print("\n");
+  prepare_target();
+}
+
+/* Address translation and maintenance say that a clean page can be written, and leave it clean. */
+static void checks_row(u64 va) {
+  for (u32 which = 0; which < 4; which++) {
+    restart();
+    address_translation("AT", va, which);
+    /* QEMU 7.2 makes the page dirty. */
+    print(which & 1 ? "~descriptor" : "descriptor");
+    print_update(before, *updated);
+    print("\n");
+  }
+  /* It does nothing for DC IVAC. */
+  print("~ivac");
+  restart();
+  op_ivac(va, 0);
+  finish();
+  print(" civac");
+  restart();
+  op_civac(va, 0);
+  finish();
+  print("\n");
+}
+
+static void hardware_updates(u32 grain) {
+  static const struct { const char *name; u64 bits; } controls[] = {
+      {"-", 0}, {"HA", TCR_HA}, {"HD", TCR_HD}, {"HA HD", TCR_HA | TCR_HD}};
+  for (u32 i = 0; i < ARRAY_LENGTH(controls); i++)
+    for (u32 level = grain == 12 ? 1 : 2; level < 4; level++) {
+      struct space space = make_space(grain, 25);
+      u64 va = high_address(&space, level);
+      prepare_target();
+      updated = map(&space, va, level, LEAF);
+      u64 leaf = *updated & ~AF;
+      use(&space, controls[i].bits);
+      print(controls[i].name);
+      title("", &space, level);
+      for (u32 bits = 0; bits < 16; bits++) {
+        before = leaf | (bits & 1 ? AF : 0) | AP(bits >> 1 & 3) | (bits & 8 ? DBM : 0);
+        /* QEMU 7.2 takes a clean page of EL0 for one that EL0 can't write, which EL1 may execute. */
+        print((before & DBM) && (before & AP(3)) == AP(3) ? "~AF " : "AF ");
+        print_decimal(bits & 1);
+        print(" AP ");
+        print_decimal(bits >> 1 & 3);
+        print(" DBM ");
+        print_decimal(bits >> 3);
+        update_row(va);
+      }
+      before = leaf | AP(2) | DBM;
+      checks_row(va);
+      /* A translation that was cached by reading, then by writing. */
+      restart();
+      u64 read = op_ldr(va, 0);
+      print("cached");
+      finish();
+      op_str(va + 8, read + 1);
+      finish();
+      print(" ");
+      print_hex(((u64 *)TARGET)[1] - read);
+      print("\n");
+      if (level < 3) {
+        restart();
+        op_ldr(va + 0x1000, 0);
+        op_str(va, 0);
+        finish();
+        op_str(va + 0x1000, 0);
+        finish();
+        print(" block\n");
+      }
+      /* Exclusives: loading reads, storing writes. One that fails needn't. */
+      restart();
+      u64 status, value;
+      asm volatile("ldxr %1, [%2]; stxr %w0, %1, [%2]" : "=&r"(status), "=&r"(value) : "r"(va) : "memory");
+      print("exclusive ");
+      print_decimal(status & 1);
+      finish();
+      restart();
+      asm volatile("clrex; stxr %w0, %1, [%1]" : "=&r"(status) : "r"(va) : "memory");
+      print(" ");
+      print_decimal(status & 1);
+      print_outcome();
+      print("\n");
+#ifdef CPU_MAX
+      restart();
+      asm volatile(".arch armv8.1-a\nldaddal %1, %0, [%2]" : "=&r"(value) : "r"(1ul), "r"(va) : "memory");
+      print("atomic ");
+      finish();
+      restart();
+      value = ~0ul;
+      asm volatile(".arch armv8.1-a\ncas %0, %1, [%2]" : "+r"(value) : "r"(1ul), "r"(va) : "memory");
+      finish();
+      print("\n");
+#endif
+      /* Across the boundary: both pages. */
+      if (level == 3 && grain == 12) {
+        u64 end = (va & ~0xffful) + 0x1000;
+        u64 *second = updated + 1;
+        *second = before + 0x1000;
+        restart();
+        op_str(end - 3, 0);
+        print("crossing");
+        finish();
+        print_update(before + 0x1000, *second);
+        *second = (before & ~DBM) + 0x1000;
+        restart();
+        op_str(end - 3, 0);
+        print_outcome();
+        print_update((before & ~DBM) + 0x1000, *second);
+        print("\n");
+      }
+      prepare_target();
+    }
+}
+
+/*
+ * A table that holds code: B.LO at 0xf80, which is a page descriptor as well. Its access flag is a bit of the distance
+ * that it branches: 0x60 without, to the end of the table, and 0xe0 with, beyond it.
+ */
+static void updates_of_code(void) {
+  struct space space = make_space(12, 25);
+  u64 va = high_address(&space, 3) & ~0x1ffffful;
+  u64 *table = entry_of(&space, va, 3);
+  u32 *code = (u32 *)table;
+  va += 0xf80 / 8 * 0x1000;
+  table[0xf80 / 8] = 0x54000000ul | ATTR(0) | INNER | TABLE_OR_PAGE;
+  for (u32 i = 0; i < 2; i++) {
+    code[(i ? 0x1060 : 0xfe0) / 4] = 0x52800020 + 0x20 * i; /* mov w0, #1 + i */
+    code[(i ? 0x1060 : 0xfe0) / 4 + 1] = 0xd65f03c0;        /* ret */
+  }
+  for (u32 at = 0; at < 0x1100; at += 64) sync_code((u8 *)table + at);
+  use(&space, TCR_HA);
+  /* QEMU 7.2 keeps what it has translated of the descriptor. */
+  print("~descriptor as code");
+  for (u32 i = 0; i < 2; i++) {
+    u64 result;
+    asm volatile("cmn xzr, xzr; mov x0, #0; blr %1; mov %0, x0" : "=r"(result) : "r"((u64)table + 0xf80) : "x0", "x30", "cc");
+    print(" ");
+    print_decimal(result);
+    taken.count = 0;
+    op_ldr(va, 0);
+    print_outcome();
+    sync_code((u8 *)table + 0xf80);
+  }
+  print("\n");
+}
+
+/* In the image, which is in flash as well. */
+static const u64 flash_table[512] __attribute__((aligned(4096))) = {
+    TARGET | (LEAF & ~AF) | TABLE_OR_PAGE,
+    TARGET | LEAF | AP(2) | DBM | TABLE_OR_PAGE,
+};
+
+/* Hardware can't update a table in flash. QEMU 7.2 can. */
+static void updates_of_flash(void) {
+  extern u8 _start[];
+  struct space space = make_space(12, 25);
+  u64 va = high_address(&space, 3) & ~0x1ffffful;
+  *entry_of(&space, va, 2) = ((u64)flash_table - (u64)_start) | TABLE_OR_PAGE;
+  use(&space, TCR_HA | TCR_HD);
+  prepare_target();
+  for (u32 i = 0; i < 2; i++) {
+    print(i ? "clean page of a table in flash\n" : "page without access flag of a table in flash\n");
+    try_el1("~ldr", op_ldr, va + 0x1000 * i, 0);
+    try_el1("~str", op_str, va + 0x1000 * i, 0);
+    try_fetch("~fetch", va + 0x1000 * i + 0x80);
+    address_translation("~AT", va + 0x1000 * i, 1);
+  }
+}
+
 void on_irq(u64 vector) {
   print_hex(vector);
   print(" unexpected interrupt\n");
@@ -534,12 +758,21 @@ void on_irq(u64 vector) {
 
 int main(void) {
   map_ops_for_el0();
-  if (GRANULE_16K) {
+  if (OF_MODEL) {
+    hardware_updates(12);
+    hardware_updates(16);
+    updates_of_code();
+    updates_of_flash();
+#ifdef CPU_MAX
+    print("HPD1\n");
+    permissions(TCR_HPD1);
+#endif
+  } else if (GRANULE_16K) {
     levels(14, (const u8[]){16, 17, 29, 39, 0});
   } else {
     levels(12, (const u8[]){16, 25, 33, 34, 39, 0});
     levels(16, (const u8[]){16, 22, 35, 0});
-    permissions();
+    permissions(0);
     page_crossing();
     tags_and_ranges();
     lower_half();
