@@ -101,7 +101,7 @@ const MODULES = [
  */
 const PACKAGED_MODULES = [
   ...['virtio_blk', 'mbcache', 'jbd2', 'ext4'],
-  ...['fscache', 'netfs', '9pnet', '9pnet_virtio', '9p'],
+  ...['netfs', 'fscache', '9pnet', '9pnet_virtio', '9p'],
 ];
 
 const INIT = `#!/bin/sh
