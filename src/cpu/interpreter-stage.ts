@@ -1286,8 +1286,8 @@ export class InterpreterStage implements Stage {
         setSysreg(this.#fb, name, value);
         if (behind.isDerivedFrom) this.#fb.call(exceptions.stateChanged);
         if (behind.invalidates === undefined) return;
-        const regime = name.endsWith('_EL2') ? mmu.flushRegime.el2 : mmu.flushRegime.el1;
-        this.#fb.call(behind.invalidates === 'all translations' ? mmu.flushAll : regime);
+        if (behind.invalidates === 'translations') this.#fb.call(mmu.flushAll);
+        this.#fb.call(mmu.selectAddressSpace);
         this.#refetchAtNext();
         return;
       }
@@ -1385,6 +1385,10 @@ export class InterpreterStage implements Stage {
       }
       case 'invalidate translations':
         this.#fb.call(mmu.flushEveryCpu);
+        this.#refetchAtNext();
+        return;
+      case 'invalidate translations by ASID':
+        this.#fb.call(mmu.flushAsid, wrap(shrU(va(), i64(48))));
         this.#refetchAtNext();
         return;
       case 'invalidate translations by address':

@@ -244,8 +244,10 @@ export interface CoreImage {
 export interface CoreExports {
   /** Executes about `budget` instructions; the EXIT cell says why it came back. */
   run(budget: number): void;
+  selectAddressSpace(): void;
   flushAll(): void;
   flushEveryCpu(): void;
+  dropWriteTags(hostPage: number): void;
   stateChanged(): void;
 }
 
@@ -491,8 +493,10 @@ function generate(
   });
 
   mb.export('run', run);
+  mb.export('selectAddressSpace', mmu.selectAddressSpace);
   mb.export('flushAll', mmu.flushAll);
   mb.export('flushEveryCpu', mmu.flushEveryCpu);
+  mb.export('dropWriteTags', mmu.dropWriteTags);
   mb.export('stateChanged', exceptions.stateChanged);
   for (const { at, values } of lookups.tables) mb.addData(at, new Uint8Array(values.buffer));
   invariant(indices.size < HANDLER_COUNTS.capacity - 3, 'handler indices have 16 bits');

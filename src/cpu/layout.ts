@@ -62,8 +62,10 @@ export const STATE = {
   MPIDR: cell(8),
   /** Index of this CPU. */
   CPU: cell(4),
-  /** Start of this CPU's TLBs. */
+  /** Start of the TLBs of the address space in use. */
   TLB_BANK: cell(4),
+  /** Which of this CPU's address spaces gives way to the next new one. */
+  NEXT_VICTIM: cell(4),
   /** TLBs of the current translation regime and privilege. */
   TLB: cell(4),
   /** TLBs of the privilege that LDTR, STTR and their kind access memory with. */
@@ -123,9 +125,8 @@ export const MAX_CPUS = 8;
 export const REGIONS = { at: STATE_SIZE, capacity: 32, stride: 16 } as const;
 export const REGION_COUNT = REGIONS.at + REGIONS.capacity * REGIONS.stride;
 
-/** What CPUs on one thread share: how many there are; a bit for each that must forget all translations. */
+/** How many CPUs there are on this thread. */
 export const CPU_COUNT = REGION_COUNT + 4;
-export const STALE_TLBS = REGION_COUNT + 8;
 /** Flag of a region: stores go to the device. */
 export const REGION_READ_ONLY = 1;
 
@@ -164,6 +165,8 @@ export const TLB_FLAGS = {
   code: 0x100,
   /** Cached from a block, or from a granule above 4 KiB. */
   large: 0x200,
+  /** Cached from a block larger than what a bit of `LARGE` stands for. */
+  huge: 0x400,
 } as const;
 
 /**
@@ -173,12 +176,11 @@ export const TLB_FLAGS = {
 export const MODE = { el0: 0, el1: 1, el1Pan: 2, el2: 3, hostEl0: 4, hostEl2: 5, hostEl2Pan: 6 } as const;
 export const MODES = 7;
 
-/** Modes whose translations are cached and forgotten together: EL1&0, and those of EL2. */
+/** The modes of a translation regime: EL1&0, and those of EL2. */
 export const REGIME = {
   el1: { first: MODE.el0, count: 3, index: 0 },
   el2: { first: MODE.el2, count: 4, index: 1 },
 } as const;
-export type Regime = (typeof REGIME)[keyof typeof REGIME];
 
 const DATA_TLB_SIZE = TLB.entries * TLB.stride;
 /** Distance from a mode's data TLB to its code TLB. */
@@ -192,16 +194,26 @@ export function tlbOfMode(mode: number): number {
 }
 
 /**
- * Behind a CPU's TLBs, for each regime: non-zero once a mapping larger than 4 KiB has been cached for the low, the high
- * half of the address space.
+ * Behind the TLBs of an address space, for each regime and half: which parts of the half have mappings cached that are
+ * larger than 4 KiB, a bit for each 64 MiB, modulo 4 GiB.
  */
-export const LARGE = { at: MODES * MODE_STRIDE, stride: 8, low: 0, high: 4 } as const;
-export const TLB_BANK_SIZE = LARGE.at + 16;
-const TLB_END = TLB_BASE + MAX_CPUS * TLB_BANK_SIZE;
+export const LARGE = { at: MODES * MODE_STRIDE, stride: 16, low: 0, high: 8, shift: 26 } as const;
+/** Behind that: the ASIDs that the TLBs belong to (EL1&0 in bits 15:0, EL2&0 in 31:16), or `NO_ASID`. */
+export const BANK_ASID = LARGE.at + 2 * LARGE.stride;
+export const NO_ASID = -1n;
+export const TLB_BANK_SIZE = BANK_ASID + 8;
+
+/**
+ * Each CPU has TLBs for so many address spaces, told apart by their ASIDs: a kernel that isolates its page tables uses
+ * two for each process.
+ */
+export const ADDRESS_SPACES = 16;
+export const CPU_TLBS_SIZE = ADDRESS_SPACES * TLB_BANK_SIZE;
+const TLB_END = TLB_BASE + MAX_CPUS * CPU_TLBS_SIZE;
 
 /** Where the TLBs of a CPU start. */
-export function tlbBankOf(cpu: number): number {
-  return TLB_BASE + cpu * TLB_BANK_SIZE;
+export function tlbsOf(cpu: number): number {
+  return TLB_BASE + cpu * CPU_TLBS_SIZE;
 }
 
 /** Where the state of a CPU is while another one has its turn. */

@@ -7,10 +7,13 @@
  * Where the manual leaves it open: hardware updates a descriptor only for an access that is permitted, AT among them, and
  * tables in flash can't be updated, which is an unsupported atomic hardware update fault. Physical addresses have 44 bits (ID_AA64MMFR0_EL1.PARange).
  *
+ * A CPU caches the translations of several address spaces, each in TLBs of its own (`ADDRESS_SPACES`), so that going from
+ * one to another and back costs nothing.
+ *
  * @deviation Cached translations are forgotten more often than asked for, which the architecture allows at any time:
- * writing TTBR0_ELx or TTBR1_ELx and TLBI by ASID forget all of the regime, global ones too; TLBI by address disregards
- * regime, ASID and VMID and, where blocks or granules above 4 KiB are in use, forgets all, as do all other TLBIs. TLBI
- * of this PE alone reaches every PE.
+ * TLBI by ASID forgets global ones too; TLBI by address disregards regime, ASID and VMID and, where blocks or granules
+ * above 4 KiB are in use nearby, forgets all of the address space; all other TLBIs forget everything. TLBI of this PE
+ * alone reaches every PE.
  *
  * @deviation There is no stage 2: HCR_EL2.VM, VTTBR_EL2 and VTCR_EL2 keep what is written and have no effect, so a guest
  * of a hypervisor sees physical addresses.
@@ -25,10 +28,9 @@ import { call } from '../wasm/function-ref.js';
 import type { ModuleBuilder } from '../wasm/module-builder.js';
 import type { ExceptionFunctions } from './exceptions.js';
 import { EC, HCR, hcrBit, sctlr as sctlrInForce, syndrome } from './exceptions.js';
-import type { Regime } from './layout.js';
 import {
-  CODE_TLB, CODE_TLB_OFFSET, CPU_COUNT, ERASED, ERASED_PAGE, LARGE, MODE, MODE_STRIDE, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIME, REGIONS, REGION_COUNT,
-  REGION_READ_ONLY, STALE_TLBS, STATE, TLB, TLB_BANK_SIZE, TLB_FLAGS, tlbBankOf, tlbOfMode,
+  ADDRESS_SPACES, BANK_ASID, CODE_TLB, CODE_TLB_OFFSET, CPU_COUNT, CPU_TLBS_SIZE, ERASED, ERASED_PAGE, LARGE, MODE, MODE_STRIDE, NO_ASID, PAGE_MAP_BASE,
+  PAGE_SHIFT, PAGE_SIZE, REGIME, REGIONS, REGION_COUNT, REGION_READ_ONLY, STATE, TLB, TLB_BANK_SIZE, TLB_FLAGS, tlbOfMode, tlbsOf,
 } from './layout.js'; // prettier-ignore
 import type { CpuModel } from './models.js';
 import { hasFeature } from './models.js';
@@ -102,14 +104,18 @@ export interface MmuFunctions {
   readonly zeroBlock: FunctionRef<'none'>;
   /** `(target)`: fills the code TLB for the address, without its tag in PC; 0 where an exception was raised instead. */
   readonly fetch: FunctionRef<'i32'>;
+  /** Uses the TLBs of the address space that the ASIDs in force name. */
+  readonly selectAddressSpace: FunctionRef<'none'>;
   /** Forgets all translations of this CPU. */
   readonly flushAll: FunctionRef<'none'>;
   /** Forgets all translations. */
   readonly flushEveryCpu: FunctionRef<'none'>;
   /** `(va)`: forgets what covers the page, on every CPU. */
   readonly flushAddress: FunctionRef<'none'>;
-  /** Forgets the translations of one regime, of this CPU. */
-  readonly flushRegime: Readonly<Record<keyof typeof REGIME, FunctionRef<'none'>>>;
+  /** `(asid)`: forgets the translations of an address space, on every CPU. */
+  readonly flushAsid: FunctionRef<'none'>;
+  /** `(host page)`: stores to the page take the slow path from now on, on every CPU. */
+  readonly dropWriteTags: FunctionRef<'none'>;
   /** `(va, access, pc)`: faults where a cache maintenance instruction may not reach the address. */
   readonly checkMaintenance: FunctionRef<'none'>;
   /** `(va, access, mode, pc)`: AT; writes PAR_EL1. */
@@ -130,7 +136,7 @@ export function defineMmu(
   host: HostFunctions,
 ): MmuFunctions {
   const hasEl2 = hasFeature(model, 'EL2');
-  const regimes: readonly Regime[] = hasEl2 ? [REGIME.el1, REGIME.el2] : [REGIME.el1];
+  const regimes = hasEl2 ? [REGIME.el1, REGIME.el2] : [REGIME.el1];
   const modes = regimes.flatMap(({ first, count }) => Array.from({ length: count }, (_, n) => first + n));
 
   /** The register of the regime that `mode` belongs to. */
@@ -241,8 +247,8 @@ export function defineMmu(
         fault(i32(FSC.addressSize));
       });
       setField32(fb, 'WALK_PAGE', wrap(shrU(address, i64(PAGE_SHIFT))));
-      const { readable, writable, executable, device, large } = TLB_FLAGS;
-      const always = readable | writable | executable | large;
+      const { readable, writable, executable, device, large, huge } = TLB_FLAGS;
+      const always = readable | writable | executable | large | huge;
       setField32(fb, 'WALK_ATTRIBUTES', select(dc, i32(0xff), i32(0)));
       setField32(
         fb,
@@ -446,6 +452,7 @@ export function defineMmu(
         flagIf(x, TLB_FLAGS.executable),
         flagIf(device, TLB_FLAGS.device | TLB_FLAGS.strict),
         flagIf(isLarge, TLB_FLAGS.large),
+        flagIf(gtU(offsetMask, i64(2 ** LARGE.shift - 1)), TLB_FLAGS.huge),
         strict,
       ].reduce((all, flag) => or(all, flag)),
     );
@@ -477,12 +484,17 @@ export function defineMmu(
     fb.call(exceptions.raise, or(ec, iss), va, i32(1), pc);
   });
 
+  const halfOf = (va: I64): I32 => select(wrap(bit(va, i64(55))), i32(LARGE.high), i32(LARGE.low));
+  /** The bit of the part of its half that an address is in. */
+  const partOf = (va: I64): I64 => shl(i64(1), shrU(va, i64(LARGE.shift)));
+
   const noteLarge = (fb: FunctionBuilder, va: I64, mode: I32): void => {
     fb.if(and(field32('WALK_FLAGS'), i32(TLB_FLAGS.large)), () => {
-      const half = select(wrap(bit(va, i64(55))), i32(LARGE.high), i32(LARGE.low));
       const regime = geU(mode, i32(REGIME.el2.first));
-      const at = hasEl2 ? add(half, mul(regime, i32(LARGE.stride))) : half;
-      fb.store('i32', add(field32('TLB_BANK'), at), LARGE.at, i32(1));
+      const half = hasEl2 ? add(halfOf(va), mul(regime, i32(LARGE.stride))) : halfOf(va);
+      const at = fb.let(add(field32('TLB_BANK'), half));
+      const parts = select(and(field32('WALK_FLAGS'), i32(TLB_FLAGS.huge)), i64(-1), partOf(va));
+      fb.store('i64', at, LARGE.at, or(load('i64', at, LARGE.at), parts));
     });
   };
 
@@ -881,38 +893,107 @@ export function defineMmu(
     fb.unreachable();
   });
 
-  const flushOf = (regime: Regime, fb: FunctionBuilder): void => {
-    const bank = fb.let(field32('TLB_BANK'));
-    fb.memoryFill(add(bank, i32(tlbOfMode(regime.first))), i32(0xff), i32(regime.count * MODE_STRIDE));
-    // All ones is an address of the last entry: give those the tag of entry 0.
-    for (let mode = regime.first; mode < regime.first + regime.count; mode++) {
-      const last = tlbOfMode(mode) + (TLB.entries - 1) * TLB.stride;
-      for (const tag of [TLB.read, TLB.write, TLB.any]) fb.store('i64', bank, last + tag, i64(0));
-      const lastCode = tlbOfMode(mode) + CODE_TLB_OFFSET + (CODE_TLB.entries - 1) * CODE_TLB.stride;
-      fb.store('i64', bank, lastCode + CODE_TLB.tag, i64(0));
+  /** `(bank)`: forgets the translations of an address space, whoever's it is. */
+  const clearBank = mb.function('clearBank', ['i32'], 'none', (fb) => {
+    const bank = fb.get(fb.param(0, 'i32'));
+    for (const { first, count, index } of regimes) {
+      fb.memoryFill(add(bank, i32(tlbOfMode(first))), i32(0xff), i32(count * MODE_STRIDE));
+      // All ones is an address of the last entry: give those the tag of entry 0.
+      for (let mode = first; mode < first + count; mode++) {
+        const last = tlbOfMode(mode) + (TLB.entries - 1) * TLB.stride;
+        for (const tag of [TLB.read, TLB.write, TLB.any]) fb.store('i64', bank, last + tag, i64(0));
+        const lastCode = tlbOfMode(mode) + CODE_TLB_OFFSET + (CODE_TLB.entries - 1) * CODE_TLB.stride;
+        fb.store('i64', bank, lastCode + CODE_TLB.tag, i64(0));
+      }
+      for (const half of [LARGE.low, LARGE.high])
+        fb.store('i64', bank, LARGE.at + index * LARGE.stride + half, i64(0));
     }
-    for (const half of [LARGE.low, LARGE.high])
-      fb.store('i32', bank, LARGE.at + regime.index * LARGE.stride + half, i32(0));
+  });
+
+  /**
+   * `(bank)`: forgets the translations of an address space: at once where it is in use, else before it is used. A CPU
+   * that waits for its turn looks for an address space when that begins.
+   */
+  const forget = mb.function('forget', ['i32'], 'none', (fb) => {
+    const bank = fb.get(fb.param(0, 'i32'));
+    fb.if(
+      eq(bank, field32('TLB_BANK')),
+      () => {
+        fb.call(clearBank, bank);
+      },
+      () => {
+        fb.store('i64', bank, BANK_ASID, i64(NO_ASID));
+      },
+    );
+  });
+
+  /** Goes through the address spaces of some CPUs. */
+  const forEachBank = (fb: FunctionBuilder, from: I32, cpus: I32, body: (bank: I32) => void): void => {
+    const bank = fb.temp('i32');
+    fb.set(bank, from);
+    const end = fb.let(add(fb.get(bank), mul(cpus, i32(CPU_TLBS_SIZE))));
+    fb.loop('banks', (next) => {
+      body(fb.get(bank));
+      fb.set(bank, add(fb.get(bank), i32(TLB_BANK_SIZE)));
+      fb.brIf(next, ltU(fb.get(bank), end));
+    });
   };
+  const ownTlbs = (): I32 => add(i32(tlbsOf(0)), mul(field32('CPU'), i32(CPU_TLBS_SIZE)));
+  const cpuCount = (): I32 => load('i32', i32(0), CPU_COUNT);
+  const asidsOf = (bank: I32): I64 => load('i64', bank, BANK_ASID);
+
+  const selectAddressSpace = mb.function('selectAddressSpace', [], 'none', (fb) => {
+    /** TCR_ELx.A1, bit 22, tells which register holds the ASID; AS, bit 36, whether it has 16 bits. */
+    const asidOf = (el: string, hasTtbr1: boolean): I64 => {
+      const tcr = sysreg(`TCR_${el}`);
+      const ttbr0 = sysreg(`TTBR0_${el}`);
+      const ttbr = hasTtbr1 ? select(wrap(bit(tcr, i64(22))), sysreg(`TTBR1_${el}`), ttbr0) : ttbr0;
+      return and(shrU(ttbr, i64(48)), select(wrap(bit(tcr, i64(36))), i64(0xffff), i64(0xff)));
+    };
+    const el1 = asidOf('EL1', true);
+    const asids = fb.let(hasEl2 ? or(el1, shl(asidOf('EL2', hasFeature(model, 'VHE')), i64(16))) : el1);
+    const use = (bank: I32): void => {
+      setField32(fb, 'TLB_BANK', bank);
+      fb.call(exceptions.stateChanged);
+    };
+    fb.if(eq(asidsOf(field32('TLB_BANK')), asids), () => {
+      fb.return();
+    });
+    forEachBank(fb, ownTlbs(), i32(1), (bank) => {
+      fb.if(eq(asidsOf(bank), asids), () => {
+        use(bank);
+        fb.return();
+      });
+    });
+    const victim = fb.let(add(ownTlbs(), mul(field32('NEXT_VICTIM'), i32(TLB_BANK_SIZE))));
+    setField32(fb, 'NEXT_VICTIM', and(add(field32('NEXT_VICTIM'), i32(1)), i32(ADDRESS_SPACES - 1)));
+    fb.call(clearBank, victim);
+    fb.store('i64', victim, BANK_ASID, asids);
+    use(victim);
+  });
 
   const flushAll = mb.function('flushAll', [], 'none', (fb) => {
-    for (const regime of regimes) flushOf(regime, fb);
+    forEachBank(fb, ownTlbs(), i32(1), (bank) => {
+      fb.call(forget, bank);
+    });
   });
-  const flushRegime = hasEl2
-    ? {
-        el1: mb.function('flushEl1', [], 'none', (fb) => {
-          flushOf(REGIME.el1, fb);
-        }),
-        el2: mb.function('flushEl2', [], 'none', (fb) => {
-          flushOf(REGIME.el2, fb);
-        }),
-      }
-    : { el1: flushAll, el2: flushAll };
 
-  // The other CPUs on this thread have their turn later: they forget when it begins.
   const flushEveryCpu = mb.function('flushEveryCpu', [], 'none', (fb) => {
-    fb.store('i32', i32(0), STALE_TLBS, xor(shl(i32(1), field32('CPU')), i32(-1)));
-    fb.call(flushAll);
+    forEachBank(fb, i32(tlbsOf(0)), cpuCount(), (bank) => {
+      fb.call(forget, bank);
+    });
+  });
+
+  const flushAsid = mb.function('flushAsid', ['i32'], 'none', (fb) => {
+    const asid = fb.get(fb.param(0, 'i32'));
+    forEachBank(fb, i32(tlbsOf(0)), cpuCount(), (bank) => {
+      // The upper half of an ASID may be out of use: what agrees in the lower half goes.
+      const differing = fb.let(xor(wrap(asidsOf(bank)), or(asid, shl(asid, i32(16)))));
+      const isIt = (mask: number): I32 => eqz(and(differing, i32(mask)));
+      fb.if(hasEl2 ? or(isIt(0xff), isIt(0xff_0000)) : isIt(0xff), () => {
+        fb.call(forget, bank);
+      });
+    });
   });
 
   /** Makes the data entry at `entry` (of index `index(va)`) match nothing. */
@@ -925,26 +1006,51 @@ export function defineMmu(
     const never = fb.let(xor(and(va, i64(-PAGE_SIZE)), i64(PAGE_SIZE)));
     const index = fb.let(tlbEntryOffset(va));
     const codeIndex = fb.let(codeTlbEntryOffset(va));
-    const bank = fb.temp('i32');
-    fb.set(bank, i32(tlbBankOf(0)));
-    const end = fb.let(add(i32(tlbBankOf(0)), mul(load('i32', i32(0), CPU_COUNT), i32(TLB_BANK_SIZE))));
-    fb.loop('banks', (banks) => {
-      const half = fb.let(add(fb.get(bank), select(wrap(bit(va, i64(55))), i32(LARGE.high), i32(LARGE.low))));
-      const large = regimes
-        .map(({ index }) => load('i32', half, LARGE.at + index * LARGE.stride))
-        .reduce((a, b) => or(a, b));
-      // A large mapping stands in many entries, and a top byte may differ: forget everything.
-      fb.if(large, () => {
-        fb.call(flushEveryCpu);
-        fb.return();
+    const half = fb.let(halfOf(va));
+    const part = fb.let(partOf(va));
+    forEachBank(fb, i32(tlbsOf(0)), cpuCount(), (bank) => {
+      fb.if(ne(asidsOf(bank), i64(NO_ASID)), () => {
+        const large = regimes
+          .map((regime) => load('i64', add(bank, half), LARGE.at + regime.index * LARGE.stride))
+          .reduce((a, b) => or(a, b));
+        fb.if(
+          ne(and(large, part), i64(0)),
+          () => {
+            // A large mapping stands in many entries, and a top byte may differ.
+            fb.call(forget, bank);
+          },
+          () => {
+            for (const mode of modes) {
+              dropEntry(fb, add(add(bank, index), i32(tlbOfMode(mode))), never);
+              const code = add(add(bank, codeIndex), i32(tlbOfMode(mode) + CODE_TLB_OFFSET));
+              fb.store('i64', code, CODE_TLB.tag, never);
+            }
+          },
+        );
       });
-      for (const mode of modes) {
-        dropEntry(fb, add(add(fb.get(bank), index), i32(tlbOfMode(mode))), never);
-        const code = add(add(fb.get(bank), codeIndex), i32(tlbOfMode(mode) + CODE_TLB_OFFSET));
-        fb.store('i64', code, CODE_TLB.tag, never);
-      }
-      fb.set(bank, add(fb.get(bank), i32(TLB_BANK_SIZE)));
-      fb.brIf(banks, ltU(fb.get(bank), end));
+    });
+  });
+
+  const dropWriteTags = mb.function('dropWriteTags', ['i32'], 'none', (fb) => {
+    const page = fb.get(fb.param(0, 'i32'));
+    const entry = fb.temp('i32');
+    const index = fb.temp('i32');
+    forEachBank(fb, i32(tlbsOf(0)), cpuCount(), (bank) => {
+      fb.if(ne(asidsOf(bank), i64(NO_ASID)), () => {
+        for (const mode of modes) {
+          fb.set(entry, add(bank, i32(tlbOfMode(mode))));
+          fb.set(index, i32(0));
+          fb.loop('entries', (next) => {
+            // The tag of the neighbouring index matches nothing here; the next slow path fills the entry anew.
+            fb.if(eq(load('i32', fb.get(entry), TLB.host), page), () => {
+              dropEntry(fb, fb.get(entry), shl(extU(xor(fb.get(index), i32(1))), i64(PAGE_SHIFT)));
+            });
+            fb.set(entry, add(fb.get(entry), i32(TLB.stride)));
+            fb.set(index, add(fb.get(index), i32(1)));
+            fb.brIf(next, ltU(fb.get(index), i32(TLB.entries)));
+          });
+        }
+      });
     });
   });
 
@@ -992,10 +1098,12 @@ export function defineMmu(
     checkAtomic,
     zeroBlock,
     fetch,
+    selectAddressSpace,
     flushAll,
     flushEveryCpu,
     flushAddress,
-    flushRegime,
+    flushAsid,
+    dropWriteTags,
     checkMaintenance,
     translate,
   };

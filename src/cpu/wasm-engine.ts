@@ -18,8 +18,8 @@ import { NEXT } from './interpreter-stage.js';
 import type { CoreExports, CoreImage, HostImports } from './interpreter.js';
 import { HANDLER, HandlerFinder } from './interpreter.js';
 import {
-  CPU_COUNT, ERASED, ERASED_PAGE, EXIT, HANDLER_COUNTS, MAX_CPUS, MODES, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY,
-  SIDE_BASE, SIDE_TABLE, STALE_TLBS, STATE, STATE_USED, TLB, parkedStateOf, tlbBankOf, tlbOfMode,
+  BANK_ASID, CPU_COUNT, ERASED, ERASED_PAGE, EXIT, HANDLER_COUNTS, MAX_CPUS, NO_ASID, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY,
+  SIDE_BASE, SIDE_TABLE, STATE, STATE_USED, parkedStateOf, tlbsOf,
 } from './layout.js'; // prettier-ignore
 import type { CpuModel } from './models.js';
 import { exists, highestEl } from './models.js';
@@ -240,10 +240,9 @@ export class WasmEngine implements Engine {
     bytes.copyWithin(parkedStateOf(this.#current), 0, STATE_USED);
     bytes.copyWithin(0, parkedStateOf(index), parkedStateOf(index) + STATE_USED);
     this.#current = index;
-    const stale = this.#view.getInt32(STALE_TLBS, true);
-    if (((stale >> index) & 1) === 0) return;
-    this.#view.setInt32(STALE_TLBS, stale & ~(1 << index), true);
-    this.#exports.flushAll();
+    // Its translations may have been forgotten in the meantime.
+    const bank = this.#view.getUint32(STATE.TLB_BANK.at, true);
+    if (this.#view.getBigInt64(bank + BANK_ASID, true) === NO_ASID) this.#exports.selectAddressSpace();
   }
 
   // ---- power of the CPUs
@@ -312,10 +311,11 @@ export class WasmEngine implements Engine {
     view.setInt32(STATE.FLAG_KIND.at, 2, true);
     view.setBigUint64(STATE.MPIDR.at, mpidr, true);
     view.setInt32(STATE.CPU.at, cpu, true);
-    view.setInt32(STATE.TLB_BANK.at, tlbBankOf(cpu), true);
+    view.setInt32(STATE.TLB_BANK.at, tlbsOf(cpu), true);
     view.setInt32(STATE.TRACE_EXCEPTIONS.at, this.#ports.trace.on('exceptions') ? 1 : 0, true);
     this.#exports.flushAll();
     this.#exports.stateChanged();
+    this.#exports.selectAddressSpace();
     if (cpu !== before) this.#switchTo(before);
   }
 
@@ -473,21 +473,8 @@ export class WasmEngine implements Engine {
     this.#memory.bytes.fill(0, table, table + SIDE_TABLE.words * 2);
     this.#view.setUint16(table + SIDE_TABLE.words * 2, HANDLER.pageEnd, true);
     this.#setTableOf(hostPage, table);
-    this.#dropWriteTags(hostPage);
+    this.#exports.dropWriteTags(hostPage);
     return table;
-  }
-
-  /** Stores to the page must take the slow path from now on, which drops what they overwrite. */
-  #dropWriteTags(hostPage: number): void {
-    for (let n = 0; n < MODES * this.#cpus.length; n++)
-      for (let i = 0; i < TLB.entries; i++) {
-        const bank = tlbBankOf(Math.floor(n / MODES));
-        const entry = bank + tlbOfMode(n % MODES) + i * TLB.stride;
-        if (this.#view.getUint32(entry + TLB.host, true) !== hostPage) continue;
-        // The tag of the neighbouring index matches nothing here; the entry is filled anew by the next slow path.
-        const never = BigInt((i ^ 1) * PAGE_SIZE);
-        for (const tag of [TLB.read, TLB.write, TLB.any]) this.#view.setBigUint64(entry + tag, never, true);
-      }
   }
 
   #dropCode(hostAddress: number, length: number): void {

@@ -23,11 +23,8 @@ export type SystemRegisterKind =
       readonly writable: bigint;
       /** Further writable bits of a CPU that has the feature. */
       readonly featureBits?: Readonly<Partial<Record<Feature, bigint>>>;
-      /**
-       * What must be forgotten when it changes: cached translations of its regime, all of them or those of one address
-       * space; or those of all regimes.
-       */
-      readonly invalidates?: 'translations' | 'address space' | 'all translations';
+      /** What follows when it changes: cached translations must be forgotten, or another address space may be in use. */
+      readonly invalidates?: 'translations' | 'address space';
       /** The CPU keeps something that follows from it. */
       readonly isDerivedFrom?: true;
     }
@@ -98,6 +95,7 @@ export interface SystemOperation extends Access {
     | 'invalidate instructions'
     | 'invalidate translations'
     | 'invalidate translations by address'
+    | 'invalidate translations by ASID'
     /** Cache maintenance by address: the address must translate, with permission to read or write it. */
     | { readonly maintain: 'read' | 'write' }
     /**
@@ -452,7 +450,7 @@ const ROWS: readonly SystemRegister[] = [
     [3, 4, 1, 1, 0],
     storage(HCR_EL2_WRITABLE, 1n << 31n, {
       featureBits: { VHE: 1n << 34n, LOR: 1n << 35n },
-      invalidates: 'all translations',
+      invalidates: 'translations',
       isDerivedFrom: true,
     }),
   ),
@@ -593,7 +591,7 @@ function tlbi(suffix: string, crm: number): SystemOperation[] {
   return [
     all('VMALLE1', 0, 0, crm, el1),
     byAddress('VAE1', 0, 1, el1),
-    all('ASIDE1', 0, 2, crm, el1),
+    operation(`TLBI ASIDE1${suffix}`, [0, 8, crm, 2], 'invalidate translations by ASID', el1),
     byAddress('VAAE1', 0, 3, el1),
     byAddress('VALE1', 0, 5, el1),
     byAddress('VAALE1', 0, 7, el1),
