@@ -64,6 +64,11 @@ const PROGRAMS: readonly Program[] = [
     showsModel: true,
   },
   {
+    name: 'asids',
+    requirement: 'address spaces by ASID, TLB maintenance by ASID and address (DDI0487 D8.13, D8.15)',
+    source: 'asids.c',
+  },
+  {
     name: 'exceptions',
     requirement: 'exception classes, syndromes, saved state, returns, alignment (DDI0487 D1.3)',
     source: 'exceptions.c',
