@@ -174,7 +174,7 @@ export const TLB_FLAGS = {
  * regime, of a host at EL2 and its EL0.
  */
 export const MODE = { el0: 0, el1: 1, el1Pan: 2, el2: 3, hostEl0: 4, hostEl2: 5, hostEl2Pan: 6 } as const;
-export const MODES = 7;
+const MODES = 7;
 
 /** The modes of a translation regime: EL1&0, and those of EL2. */
 export const REGIME = {
