@@ -14,11 +14,14 @@ import { VIRT } from '#v8a/boards/virt.js';
 import { CPU_MODELS, hasFeature, implementsRow, withEl2 } from '#v8a/cpu/models.js';
 import { TIMER_REGISTERS } from '#v8a/devices/generic-timer.js';
 import { ICC_REGISTERS } from '#v8a/devices/gic/gicv3.js';
+import { monitorRegisters } from '#v8a/devices/performance-monitors.js';
 import { A64_GROUPS } from '#v8a/isa/a64.js';
 import { ABSENT_SYSTEM_ENCODINGS, ABSENT_SYSTEM_SPACES } from '#v8a/isa/absent-system-encodings.js';
 import { FEATURES } from '#v8a/isa/features.js';
 import type { Row, Status } from '#v8a/isa/row.js';
-import { SYSTEM_OPERATIONS, SYSTEM_REGISTERS, systemEncodingText } from '#v8a/isa/system-registers.js';
+import {
+  EVENT_COUNTERS, SYSTEM_OPERATIONS, SYSTEM_REGISTERS, systemEncodingText,
+} from '#v8a/isa/system-registers.js'; // prettier-ignore
 import type { SystemOperation, SystemRegister } from '#v8a/isa/system-registers.js';
 
 import { DEPARTURES } from '../tests/oracle/departures.js';
@@ -123,11 +126,13 @@ function el0Access({ minEl, el0 }: SystemRegister | SystemOperation): string {
   if (minEl > 0) return 'no';
   if (el0 === undefined) return 'yes';
   if (el0 === 'read-only') return 'reads';
-  return `${el0.isReadOnly ? 'reads, ' : ''}${el0.register} bit ${el0.bits.join(' or ')}`;
+  const reads = el0.readBits ? `, to read also ${el0.readBits.join(' or ')}` : '';
+  return `${el0.isReadOnly ? 'reads, ' : ''}${el0.register} bit ${el0.bits.join(' or ')}${reads}`;
 }
 
 const EXTERNAL: ReadonlyMap<string, string> = new Map([
   ...TIMER_REGISTERS.map((name) => [name, 'generic timers'] as const),
+  ...monitorRegisters(EVENT_COUNTERS).map((name) => [name, 'performance monitors'] as const),
   ...ICC_REGISTERS.map((name) => [name, 'GICv3; undefined with a GICv2'] as const),
 ]);
 

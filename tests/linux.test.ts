@@ -55,6 +55,7 @@ suite('Linux, started directly', { skip: skipWithout(KERNEL, INITRD) }, () => {
       );
       assertPrinted(output, /^console=ttyAMA0$/m);
       assertPrinted(output, /^2$/m);
+      assertPrinted(output, /enabled with armv8_pmuv3 PMU driver, 7 counters available/);
       assertPrinted(output, /Power down/);
       assert.doesNotMatch(output, /guest-errors/);
     });
@@ -84,6 +85,7 @@ suite('Linux, handed to AAVMF', { skip: skipWithout(KERNEL, INITRD, AAVMF_CODE) 
       },
       OFF,
     );
+    assertPrinted(output, /enabled with armv8_pmuv3_0 PMU driver, 7 counters available/);
     assertPrinted(output, /EFI stub: Generating empty DTB/);
     assertPrinted(output, /^APIC DBG2 DSDT FACP GTDT MCFG PPTT SPCR$/m);
     assertPrinted(output, /^v8a$/m);

@@ -146,6 +146,13 @@ const PROGRAMS: readonly Program[] = [
     el2: true,
   },
   {
+    name: 'pmu',
+    requirement:
+      'performance monitors: registers, counts, filters, access from EL0, overflow (DDI0487 D13, D19.5)',
+    source: 'pmu.c',
+    qemuArguments: ['-icount', 'shift=0'],
+  },
+  {
     name: 'flash',
     requirement: 'code and data in flash, in array mode and out of it',
     source: 'flash.c',

@@ -4,6 +4,7 @@ import type {
   ByteReceiver,
   ByteSink,
   Clock,
+  CpuActivity,
   DirectMap,
   DmaPort,
   DtNode,
@@ -26,6 +27,8 @@ export interface BoardPorts {
   currentCpu(): number;
   /** The interrupt inputs of a CPU. */
   cpuLines(cpu: number): { readonly irq: IrqLine; readonly fiq: IrqLine };
+  /** What a CPU does, for its performance monitors. */
+  cpuActivity(cpu: number): CpuActivity;
   readonly cpuPower: CpuPowerPort;
   readonly dma: DmaPort;
   /** Memory that the CPU sees at `base` as long as the device there maps it. All ones, as erased flash is. */

@@ -19,6 +19,14 @@ export function rig(changes: Partial<VirtConfig> = {}) {
     trace: NO_TRACE,
     currentCpu: () => 0,
     cpuLines: (cpu) => ({ irq: { set: (level) => void (irq[cpu] = level) }, fiq: { set: () => undefined } }),
+    cpuActivity: () => ({
+      begun: 0,
+      retired: 0,
+      exceptionLevel: 1,
+      observe: () => undefined,
+      setAlarm: () => undefined,
+      watchLevel: () => undefined,
+    }),
     cpuPower: {
       state: (cpu) => (cpu === 0 ? 'on' : 'off'),
       on: (cpu, entry) => calls.push(`on ${cpu} ${entry}`),

@@ -163,6 +163,7 @@ test('MADT: a CPU interface for each CPU, and what its interrupt controller has 
   assert.equal(first.getBigUint64(32, true), BigInt(VIRT.gicc.base));
   assert.equal(third.getUint32(8, true), 2);
   assert.equal(third.getUint32(12, true), 1, 'enabled');
+  assert.equal(third.getUint32(20, true), 23, 'performance interrupt');
   assert.equal(third.getBigUint64(68, true), 2n);
   assert.equal(frame.getBigUint64(8, true), BigInt(VIRT.gicv2m.base));
   assert.deepEqual([frame.getUint16(20, true), frame.getUint16(22, true)], [64, 80]);

@@ -6,7 +6,7 @@
  * start there, and PSCI is by SMC (QEMU's `virtualization=on`).
  *
  * @deviation With a GICv3 there is no ITS and so no MSI, which QEMU's board has; with a GICv2 there is a GICv2m.
- * @deviation There is no PMU, and no platform bus, which is empty in QEMU unless asked for.
+ * @deviation There is no platform bus, which is empty in QEMU unless asked for.
  * @deviation The device tree has no seeds for random numbers, so that runs can be repeated, nor PSCI's MIGRATE, which
  * QEMU names and does not implement.
  */
@@ -44,6 +44,7 @@ import {
   PcieWindow,
   type PcieHostPlacement,
 } from '../devices/pcie-ecam.js';
+import { PerformanceMonitors } from '../devices/performance-monitors.js';
 import { Pl011 } from '../devices/pl011.js';
 import { Pl031 } from '../devices/pl031.js';
 import { gpioPowerKeyNode, Pl061 } from '../devices/pl061.js';
@@ -106,6 +107,8 @@ const TIMER_PPIS = {
   hypervisor: 10,
   hypervisorVirtual: 12,
 } as const;
+/** Of the performance monitors. */
+const PMU_PPI = 7;
 const SYSTEM_COUNTER_HZ = 62_500_000;
 export const VIRT_FLASH_GEOMETRY: CfiFlashGeometry = {
   chips: 2,
@@ -166,6 +169,7 @@ export interface VirtBoard extends Board {
 interface VirtDevices {
   readonly intc: InterruptController;
   readonly timers: GenericTimers;
+  readonly pmu: PerformanceMonitors;
   readonly uart0: Pl011;
   readonly rtc: Pl031;
   readonly gpio: Pl061;
@@ -209,6 +213,11 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
     })),
   });
 
+  const pmu = new PerformanceMonitors(
+    { pmcr: config.cpu.pmcr, hasEl2: hasFeature(config.cpu, 'EL2') },
+    cpus.map((cpu) => ({ activity: ports.cpuActivity(cpu), irq: intc.ppi(cpu, PMU_PPI) })),
+  );
+
   const flash = [
     buildFlash('flash0', VIRT.flash0.base, config.flash[0], ports, ports.flashStorage[0]),
     buildFlash('flash1', VIRT.flash1.base, config.flash[1], ports, ports.flashStorage[1]),
@@ -239,6 +248,7 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
   const devices = new Map<string, BoardDevice>([
     ['gic', intc.gic],
     ['timers', timers],
+    ['pmu', pmu],
     ...flash.map(({ device }) => [device.name, device] as const),
     ['uart0', uart0],
     ['rtc', rtc],
@@ -255,7 +265,7 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
   const directBoot =
     kernel && !config.hasFirmware ? planDirectBoot(kernel.image, kernel.initrd, ram) : undefined;
 
-  const parts: VirtDevices = { intc, timers, uart0, rtc, gpio, ged, fwCfg, virtioMmio };
+  const parts: VirtDevices = { intc, timers, pmu, uart0, rtc, gpio, ged, fwCfg, virtioMmio };
   const files = [
     encodeSmbios(smbiosDescription(config)),
     ...(config.hasAcpi ? [encodeAcpi(acpiDescription(config, parts))] : []),
@@ -283,6 +293,7 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
     systemRegisters: new Map([
       ...intc.systemRegisters,
       ...TIMER_REGISTERS.map((name): [string, SystemRegisterPort] => [name, timers]),
+      ...pmu.registers.map((name): [string, SystemRegisterPort] => [name, pmu]),
     ]),
     cpuAffinities,
     psci,
@@ -327,7 +338,11 @@ function psciConduitOf(cpu: CpuModel): PsciConduit {
 }
 
 function processorsOf(cpus: readonly number[]): AcpiProcessor[] {
-  return cpus.map((cpu) => ({ uid: cpu, mpidr: affinityOf(cpu) }));
+  return cpus.map((cpu) => ({
+    uid: cpu,
+    mpidr: affinityOf(cpu),
+    performanceInterrupt: intidOfPpi(PMU_PPI),
+  }));
 }
 
 /** The affinity fields of MPIDR_EL1. One cluster: Aff0 alone tells the CPUs apart. */
@@ -424,7 +439,7 @@ function buildFlash(
 /** The board's device tree: `dtc` accepts it without a warning. */
 function virtDeviceTree(
   { ramBytes, cpuCount, cpu, kernel }: VirtConfig,
-  { intc, timers, uart0, rtc, gpio, fwCfg, virtioMmio }: VirtDevices,
+  { intc, timers, pmu, uart0, rtc, gpio, fwCfg, virtioMmio }: VirtDevices,
   directBoot: DirectBoot | undefined,
 ): DtNode {
   const uartNodes = uart0.describe(VIRT.uart0);
@@ -456,6 +471,7 @@ function virtDeviceTree(
       },
       describeCpus(cpuCount, cpu),
       timers.describe(TIMER_PPIS, intc.ppiCpuMask, hasFeature(cpu, 'VHE')),
+      pmu.describe(PMU_PPI, intc.ppiCpuMask),
       apbClockNode(),
       intc.node,
       cfiFlashNode([VIRT.flash0, VIRT.flash1], 4),

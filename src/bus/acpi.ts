@@ -87,6 +87,8 @@ export interface AcpiProcessor {
   readonly uid: number;
   /** The affinity fields of its MPIDR_EL1. */
   readonly mpidr: bigint;
+  /** INTID of its performance monitors' interrupt, level-sensitive. */
+  readonly performanceInterrupt: number;
 }
 
 /** An entry of the Multiple APIC Description Table (ACPI 6.4, 5.2.12). */

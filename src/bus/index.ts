@@ -1,6 +1,7 @@
 export * from './acpi.js';
 export * from './block-storage.js';
 export * from './clock.js';
+export * from './cpu-activity.js';
 export * from './description.js';
 export * from './device.js';
 export * from './flash-storage.js';

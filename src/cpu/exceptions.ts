@@ -40,6 +40,12 @@ export const EC = {
   brk: 0x3c,
 } as const;
 
+/** Classes of exceptions that stand in the place of an instruction, which therefore has not been executed. */
+const INSTEAD_OF_INSTRUCTION = [
+  EC.unknown, EC.wfx, EC.simdAccess, EC.systemRegister, EC.instructionAbortLower, EC.instructionAbort, EC.pcAlignment,
+  EC.dataAbortLower, EC.dataAbort, EC.spAlignment, EC.illegalState,
+].reduce((classes, ec) => classes | (1n << BigInt(ec)), 0n); // prettier-ignore
+
 /** ESR_ELx.IL: the instruction is 32 bits long. */
 const IL = 1 << 25;
 
@@ -313,6 +319,8 @@ export function defineExceptions(
     target: I32,
     { esr, far, hasFar, returnAddress }: { esr: I32; far?: I64; hasFar?: I32; returnAddress: I64 },
   ): void => {
+    const isInstead = and(shrU(i64(INSTEAD_OF_INSTRUCTION), extU(shrU(esr, i32(26)))), i64(1));
+    setField64(fb, 'UNRETIRED', add(field64('UNRETIRED'), isInstead));
     banked(fb, target, (el) => {
       setSysreg(fb, `ESR_${el}`, extU(esr));
       if (far && hasFar)

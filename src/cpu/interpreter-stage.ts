@@ -1091,7 +1091,8 @@ export class InterpreterStage implements Stage {
     const { el0 } = row;
     if (!isRead && (el0 === 'read-only' || el0?.isReadOnly)) this.#undefinedAtEl0();
     if (el0 !== undefined && el0 !== 'read-only') {
-      const mask = i32(el0.bits.reduce((all, bit) => all | (1 << bit), 0));
+      const bits = isRead ? [...el0.bits, ...(el0.readBits ?? [])] : el0.bits;
+      const mask = i32(bits.reduce((all, bit) => all | (1 << bit), 0));
       const { host } = systemRegister(el0.register);
       const control =
         host !== undefined && hasFeature(this.#core.model, 'VHE')
@@ -1284,6 +1285,12 @@ export class InterpreterStage implements Stage {
         const writable = writableBits(behind, model);
         const value = or(and(this.x(source), i64(writable)), i64(behind.reset & ~writable));
         setSysreg(this.#fb, name, value);
+        if (behind.isShown) {
+          this.#fb.store('i64', i32(0), STATE.EXCHANGE.at, value);
+          // Nobody there to see it: just as well.
+          this.let(call(this.#core.externalWrite, i32(SYSTEM_REGISTERS.indexOf(register))));
+          this.#refetchAtNext();
+        }
         if (behind.isDerivedFrom) this.#fb.call(exceptions.stateChanged);
         if (behind.invalidates === undefined) return;
         if (behind.invalidates === 'translations') this.#fb.call(mmu.flushAll);

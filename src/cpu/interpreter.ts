@@ -68,6 +68,7 @@ export interface HostImports {
   externalWrite(index: number): number;
   firmwareCall(conduit: number, immediate: number): number;
   traceException(vector: number): void;
+  levelChanged(): void;
 }
 
 interface Handler {
@@ -297,6 +298,7 @@ function generate(
   const externalWrite = imported('externalWrite', ['i32'], 'i32');
   const firmwareCall = imported('firmwareCall', ['i32', 'i32'], 'i32');
   const traceException = imported('traceException', ['i32'], 'none');
+  const levelChanged = imported('levelChanged', [], 'none');
 
   const exceptions = defineExceptions(mb, model, traceException);
   const mmu = defineMmu(mb, model, exceptions, { deviceRead, deviceWrite, makeCodePage });
@@ -364,6 +366,16 @@ function generate(
     fb.block('exit', (exit) => {
       fb.loop('refetch', (refetch) => {
         setField32(fb, 'FAULT', i32(0));
+        // Every change of the exception level comes by here.
+        fb.if(field32('LEVEL_WATCH'), () => {
+          const level = add(field32('EL'), i32(1));
+          fb.if(ne(field32('LEVEL_WATCH'), level), () => {
+            setField32(fb, 'LEVEL_WATCH', level);
+            setField32(fb, 'BUDGET', fb.get(n));
+            fb.call(levelChanged);
+            fb.set(n, field32('BUDGET'));
+          });
+        });
         fb.if(mayInterrupt, () => {
           fb.brIf(refetch, call(exceptions.takeInterrupt));
         });
@@ -372,6 +384,8 @@ function generate(
           fb.if(call(mmu.fetch, field64('PC')), () => {
             fb.call(exceptions.raise, syndrome(EC.illegalState), i64(0), i32(0), field64('PC'));
           });
+          // Counted, as other instructions that are not executed.
+          fb.set(n, sub(fb.get(n), i32(1)));
           fb.br(refetch);
         });
         reloadFlags();

@@ -82,6 +82,10 @@ export const STATE = {
   BUDGET: cell(4),
   /** Non-zero after a slow path raised an exception: PC is the handler's address. */
   FAULT: cell(4),
+  /** Instructions that used up budget and were not executed: undefined, trapped, ended by an abort. */
+  UNRETIRED: cell(8),
+  /** Where changes of the exception level are to be told: one more than the level told last. Else 0. */
+  LEVEL_WATCH: cell(4),
   /** Interrupt inputs: bit 0 FIQ, bit 1 IRQ, bit 2 SError, as in DAIF. */
   PENDING: cell(4),
   /** Why `run` came back: a value of `EXIT`. */

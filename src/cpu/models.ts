@@ -4,6 +4,7 @@ import type { Feature } from '../isa/features.js';
 import { withFeatures } from '../isa/features.js';
 import type { Row } from '../isa/row.js';
 import type { SystemRegisterKind } from '../isa/system-registers.js';
+import { EVENT_COUNTERS } from '../isa/system-registers.js';
 import { ZVA_LOG2_WORDS } from './mmu.js';
 
 export type CpuModelName = 'cortex-a57' | 'max';
@@ -17,6 +18,8 @@ export interface CpuModel {
   readonly identification: Readonly<Record<string, bigint>>;
   /** CCSIDR_EL1 by CSSELR_EL1: level 1 data, level 1 instruction, level 2 unified. */
   readonly ccsidr: readonly [bigint, bigint, bigint];
+  /** PMCR_EL0.IMP, IDCODE and N, in their places. */
+  readonly pmcr: number;
   readonly features: readonly Feature[];
   /** Features that it has beyond those where it has EL2. */
   readonly featuresOfEl2: readonly Feature[];
@@ -69,8 +72,8 @@ export function implementsRow(model: CpuModel, row: Row): boolean {
 const COMMON_IDENTIFICATION = {
   // EL0 and EL1 (and EL2, where it is) AArch64 only; FP and Advanced SIMD without half precision (0).
   ID_AA64PFR0_EL1: 0x11n,
-  // Armv8 debug; 6 breakpoints, 4 watchpoints, 2 context-aware; no PMU.
-  ID_AA64DFR0_EL1: 0x1030_5006n,
+  // Armv8 debug; 6 breakpoints, 4 watchpoints, 2 context-aware; PMUv3.
+  ID_AA64DFR0_EL1: 0x1030_5106n,
   // 44-bit physical addresses, 16-bit ASIDs, all granules.
   ID_AA64MMFR0_EL1: 0x0010_0024n,
   DCZID_EL0: BigInt(ZVA_LOG2_WORDS),
@@ -86,12 +89,15 @@ const CTR_NO_MAINTENANCE = 0x3000_0000n;
 /** CCSIDR_EL1 of the Cortex-A57's caches. */
 const CCSIDR = [0x701f_e00an, 0x201f_e012n, 0x70ff_e07an] as const;
 
+/** PMCR_EL0.N. */
+const PMCR_N = EVENT_COUNTERS << 11;
+
 const CORTEX_A57_FEATURES = ['CRC32', 'AES', 'PMULL', 'SHA1', 'SHA256'] as const;
 
 /**
  * Cortex-A57 r1p0 (DDI0488).
  *
- * @deviation It has no AArch32, EL3, performance monitors and big-endian data, EL2 only on request, and it has the 16K granule, which the part doesn't have. Its identification registers say so.
+ * @deviation It has no AArch32, EL3 and big-endian data, EL2 only on request, and it has the 16K granule, which the part doesn't have. Its identification registers say so.
  */
 export const CORTEX_A57: CpuModel = {
   name: 'cortex-a57',
@@ -101,6 +107,7 @@ export const CORTEX_A57: CpuModel = {
     CORTEX_A57_FEATURES,
   ),
   ccsidr: CCSIDR,
+  pmcr: 0x4101_0000 | PMCR_N,
   features: CORTEX_A57_FEATURES,
   featuresOfEl2: [],
 };
@@ -145,6 +152,7 @@ export const MAX: CpuModel = {
     MAX_FEATURES,
   ),
   ccsidr: CCSIDR,
+  pmcr: PMCR_N,
   features: MAX_FEATURES,
   featuresOfEl2: ['VHE'],
 };

@@ -6,6 +6,7 @@ import { A64 } from '../isa/a64.js';
 import { GuestMemory } from './guest-memory.js';
 import { generateCore } from './interpreter.js';
 import { CORTEX_A57 } from './models.js';
+import type { EnginePorts } from './wasm-engine.js';
 import { WasmEngine } from './wasm-engine.js';
 
 const RAM = 0x4000_0000;
@@ -18,13 +19,18 @@ const ADD_X0_1 = 0x9100_0400;
 const ADD_X0_2 = 0x9100_0800;
 const LDR_W1_X2 = 0xb940_0041;
 const RET = 0xd65f_03c0;
+const ERET = 0xd69f_03e0;
+const SVC = 0xd400_0001;
+const UDF = 0;
+const MSR_SPSR_XZR = 0xd518_401f;
+const MSR_ELR_X5 = 0xd518_4025;
 /** B by a number of instructions. */
 const branch = (distance: number): number => (0x1400_0000 | (distance & 0x3ff_ffff)) >>> 0;
 
 const CORE = generateCore(A64, CORTEX_A57);
 
 /** A CPU with RAM and a device of one word at DEVICE that calls `onRead`. */
-function machine(onRead: () => void = () => undefined) {
+function machine(onRead: () => void = () => undefined, affinities?: readonly bigint[]) {
   const memory = new GuestMemory([RAM_BYTES]);
   const addressSpace = new AddressSpace(NO_TRACE);
   addressSpace.add(DEVICE, {
@@ -38,12 +44,13 @@ function machine(onRead: () => void = () => undefined) {
     write: () => undefined,
     reset: () => undefined,
   });
-  const engine = new WasmEngine(memory, CORTEX_A57, CORE, {
+  const ports: EnginePorts = {
     addressSpace,
     systemRegisterPort: () => undefined,
     firmwareCall: () => 'undefined',
     trace: NO_TRACE,
-  });
+  };
+  const engine = new WasmEngine(memory, CORTEX_A57, CORE, ports, affinities);
   engine.setMapped({ base: RAM, sizeBytes: RAM_BYTES, block: 0, isReadOnly: false }, true);
   const program = (words: readonly number[], at = RAM): void => {
     const bytes = new Uint8Array(words.length * 4);
@@ -107,6 +114,77 @@ suite('engine', () => {
     engine.reset(0x7000_0000, 0); // nothing is there, nor at VBAR_EL1, which is 0
     assert.equal(engine.run(5000), 'budget');
     assert.equal(engine.instructions, 5000);
+  });
+
+  test('an alarm comes at the first branch after its instruction, set before or inside the run', () => {
+    const alarms: number[] = [];
+    const { engine, program } = machine(() => {
+      activity.setAlarm(activity.begun + 10);
+    });
+    const activity = engine.activity(0);
+    activity.observe({
+      onAlarm: () => alarms.push(activity.begun),
+      onLevelChange: () => undefined,
+      onReset: () => undefined,
+    });
+    program([NOP, NOP, branch(-2)]);
+    activity.setAlarm(100);
+    assert.equal(engine.run(1000), 'budget');
+    assert.deepEqual(alarms, [102]);
+    assert.ok(engine.instructions >= 1000, 'the run goes on');
+    activity.setAlarm(Infinity);
+    engine.run(1000);
+    assert.equal(alarms.length, 1);
+
+    program([LDR_W1_X2, NOP, branch(1), NOP, branch(-1)]);
+    engine.reset(RAM, 0);
+    engine.setX(2, BigInt(DEVICE));
+    const before = engine.instructions;
+    for (let ran = 0; ran < 1000; ran = engine.instructions - before) engine.run(1000 - ran);
+    assert.deepEqual(alarms.slice(1), [before + 1 + 10]);
+  });
+
+  test('each CPU counts its own instructions, and those that were not executed', () => {
+    const { engine, program } = machine(undefined, [0n, 1n]);
+    program([NOP, NOP, UDF]);
+    program([NOP, branch(-1)], RAM + 0x1000);
+    engine.powerOn(1, RAM + 0x1000, 0n);
+    engine.run(100_000);
+    const [first, second] = [engine.activity(0), engine.activity(1)];
+    assert.equal(first.begun + second.begun, engine.instructions);
+    // The vectors are nowhere: each try to fetch them counts, none is executed.
+    assert.equal(first.retired, 2);
+    assert.ok(second.begun >= 10_000);
+    assert.equal(second.retired, second.begun);
+  });
+
+  test('changes of the exception level are told where they are watched, with the count between them', () => {
+    const { engine, program } = machine();
+    const activity = engine.activity(0);
+    const seen: [level: number, begun: number][] = [];
+    activity.observe({
+      onAlarm: () => undefined,
+      onLevelChange: () => seen.push([activity.exceptionLevel, activity.begun]),
+      onReset: () => undefined,
+    });
+    for (const isWatched of [false, true]) {
+      engine.reset(RAM, 0);
+      program([MSR_SPSR_XZR, MSR_ELR_X5, ERET]);
+      program([NOP, NOP, NOP, SVC], RAM + 0x1000);
+      engine.setX(5, BigInt(RAM + 0x1000));
+      activity.watchLevel(isWatched);
+      const before = engine.instructions;
+      engine.run(1000);
+      assert.deepEqual(
+        seen,
+        isWatched
+          ? [
+              [0, before + 3],
+              [1, before + 7],
+            ]
+          : [],
+      );
+    }
   });
 
   test('a DMA write drops the decoded instructions it overwrites', () => {

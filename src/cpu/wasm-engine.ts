@@ -4,7 +4,9 @@
  */
 import { hex, invariant } from '../base/index.js';
 import type { Trace } from '../base/index.js';
-import type { AddressSpace, AccessSize, DirectMap, DmaPort, SystemRegisterPort } from '../bus/index.js';
+import type {
+  AddressSpace, AccessSize, CpuActivity, CpuObserver, DirectMap, DmaPort, SystemRegisterPort,
+} from '../bus/index.js'; // prettier-ignore
 import { A64 } from '../isa/a64.js';
 import { absentSystemEncoding } from '../isa/absent-system-encodings.js';
 import type { Row } from '../isa/row.js';
@@ -66,6 +68,11 @@ interface Cpu {
   power: 'on' | 'on-pending' | 'off';
   /** It waits for an interrupt (WFI, PSCI CPU_SUSPEND). */
   isWaiting: boolean;
+  /** Instructions executed before its current slice. */
+  executed: number;
+  /** Calls `observer.onAlarm` when it has executed as many. */
+  alarm: number;
+  observer: CpuObserver | undefined;
 }
 
 function pageOf(hostAddress: number): number {
@@ -111,7 +118,14 @@ export class WasmEngine implements Engine {
     affinities: readonly bigint[] = [0n],
   ) {
     invariant(affinities.length >= 1 && affinities.length <= MAX_CPUS, `1 to ${MAX_CPUS} CPUs`);
-    this.#cpus = affinities.map((affinity) => ({ affinity, power: 'off', isWaiting: false }));
+    this.#cpus = affinities.map((affinity) => ({
+      affinity,
+      power: 'off',
+      isWaiting: false,
+      executed: 0,
+      alarm: Infinity,
+      observer: undefined,
+    }));
     this.#memory = memory;
     this.#view = memory.view;
     this.#exchange = new DataView(memory.memory.buffer, STATE.EXCHANGE.at, 16);
@@ -136,6 +150,9 @@ export class WasmEngine implements Engine {
       firmwareCall: (conduit) => this.#firmwareCall(conduit),
       traceException: (vector) => {
         this.#traceException(vector);
+      },
+      levelChanged: () => {
+        this.#cpu.observer?.onLevelChange();
       },
     };
     const instance = new webAssembly.Instance(new webAssembly.Module(core.bytes), {
@@ -170,7 +187,8 @@ export class WasmEngine implements Engine {
       cpu.isWaiting = false;
       cpu.power = 'on';
       // TurboFan's code is entered only when the function is called anew: come back often.
-      const slice = Math.min(left, this.#cpus.length === 1 ? MAX_SLICE : TURN);
+      const turn = Math.min(left, this.#cpus.length === 1 ? MAX_SLICE : TURN);
+      const slice = Math.max(1, Math.min(turn, cpu.alarm - cpu.executed));
       const before = this.#executed;
       this.#sliceBudget = slice;
       this.#surplus = 0;
@@ -181,8 +199,13 @@ export class WasmEngine implements Engine {
       } finally {
         this.#executed = this.instructions;
         this.#isRunning = false;
+        cpu.executed += this.#executed - before;
       }
       left -= this.#executed - before;
+      if (cpu.executed >= cpu.alarm) {
+        cpu.alarm = Infinity;
+        cpu.observer?.onAlarm();
+      }
       if (this.#isStopped) return 'stopped';
       const exit = this.#view.getInt32(STATE.EXIT.at, true);
       if (exit === EXIT.waitForInterrupt) cpu.isWaiting = true;
@@ -245,6 +268,43 @@ export class WasmEngine implements Engine {
     if (this.#view.getBigInt64(bank + BANK_ASID, true) === NO_ASID) this.#exports.selectAddressSpace();
   }
 
+  // ---- what CPUs do
+
+  /** What `cpu` shows of its work. */
+  activity(cpu: number): CpuActivity {
+    const of = this.#cpus[cpu];
+    invariant(of !== undefined, `CPU ${cpu} exists`);
+    const begun = (): number =>
+      of.executed + (this.#isRunning && cpu === this.#current ? this.instructions - this.#executed : 0);
+    const unretired = (): number =>
+      Number(this.#view.getBigUint64(this.#stateOf(cpu) + STATE.UNRETIRED.at, true));
+    const exceptionLevel = (): number => this.#view.getInt32(this.#stateOf(cpu) + STATE.EL.at, true);
+    return {
+      get begun() {
+        return begun();
+      },
+      get retired() {
+        return begun() - unretired();
+      },
+      get exceptionLevel() {
+        return exceptionLevel();
+      },
+      observe: (observer) => {
+        invariant(of.observer === undefined, 'a CPU has one observer');
+        of.observer = observer;
+      },
+      setAlarm: (at) => {
+        of.alarm = at;
+        const sliceEnd = of.executed + this.#sliceBudget - this.#surplus;
+        if (this.#isRunning && cpu === this.#current && at < sliceEnd) this.kick();
+      },
+      watchLevel: (isWatched) => {
+        const at = this.#stateOf(cpu) + STATE.LEVEL_WATCH.at;
+        this.#view.setInt32(at, isWatched ? exceptionLevel() + 1 : 0, true);
+      },
+    };
+  }
+
   // ---- power of the CPUs
 
   cpuPower(cpu: number): 'on' | 'on-pending' | 'off' {
@@ -289,10 +349,12 @@ export class WasmEngine implements Engine {
     const before = this.#current;
     if (cpu !== before) this.#switchTo(cpu);
     const view = this.#view;
-    // All state to zero but the inputs, which devices drive.
+    // All state to zero but the inputs, which devices drive, and what is counted.
     const pending = view.getInt32(STATE.PENDING.at, true);
+    const unretired = view.getBigUint64(STATE.UNRETIRED.at, true);
     this.#memory.bytes.fill(0, 0, STATE_USED);
     view.setInt32(STATE.PENDING.at, pending, true);
+    view.setBigUint64(STATE.UNRETIRED.at, unretired, true);
     for (const register of SYSTEM_REGISTERS)
       if (register.behind.kind === 'storage')
         view.setBigUint64(sysregAddress(register.name), register.behind.reset, true);
@@ -317,6 +379,10 @@ export class WasmEngine implements Engine {
     this.#exports.stateChanged();
     this.#exports.selectAddressSpace();
     if (cpu !== before) this.#switchTo(before);
+    const target = this.#cpus[cpu];
+    if (!target) return;
+    target.alarm = Infinity;
+    target.observer?.onReset();
   }
 
   /** Makes the running `run` return with `stopped`. */

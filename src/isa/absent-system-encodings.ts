@@ -101,14 +101,16 @@ const FAMILIES: readonly Family[] = [
       TRBMAR_EL1 3 0 9 11 4; TRBTRG_EL1 3 0 9 11 6; TRBIDR_EL1 3 0 9 11 7`,
   },
   {
-    feature: 'FEAT_PMUv3',
+    feature: 'FEAT_PMUv3p4',
     kind: 'register',
     names: `
-      PMINTENSET_EL1 3 0 9 14 1; PMINTENCLR_EL1 3 0 9 14 2; PMMIR_EL1 3 0 9 14 6; PMCR_EL0 3 3 9 12 0;
-      PMCNTENSET_EL0 3 3 9 12 1; PMCNTENCLR_EL0 3 3 9 12 2; PMOVSCLR_EL0 3 3 9 12 3; PMSWINC_EL0 3 3 9 12 4;
-      PMSELR_EL0 3 3 9 12 5; PMCEID0_EL0 3 3 9 12 6; PMCEID1_EL0 3 3 9 12 7; PMCCNTR_EL0 3 3 9 13 0;
-      PMXEVTYPER_EL0 3 3 9 13 1; PMXEVCNTR_EL0 3 3 9 13 2; PMUSERENR_EL0 3 3 9 14 0; PMOVSSET_EL0 3 3 9 14 3;
-      PMEVCNTR{0-30/1}_EL0 3 3 14 8 0; PMEVTYPER{0-30/1}_EL0 3 3 14 12 0; PMCCFILTR_EL0 3 3 14 15 7`,
+      PMMIR_EL1 3 0 9 14 6`,
+  },
+  {
+    feature: 'more event counters',
+    kind: 'register',
+    names: `
+      PMEVCNTR{6-30/1}_EL0 3 3 14 8 6; PMEVTYPER{6-30/1}_EL0 3 3 14 12 6`,
   },
   {
     feature: 'FEAT_MPAM',

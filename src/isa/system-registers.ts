@@ -27,10 +27,12 @@ export type SystemRegisterKind =
       readonly invalidates?: 'translations' | 'address space';
       /** The CPU keeps something that follows from it. */
       readonly isDerivedFrom?: true;
+      /** A device is told what is written. */
+      readonly isShown?: true;
     }
   /** Identification: the CPU model gives the value. Read-only. */
   | { readonly kind: 'identification' }
-  /** Served outside the CPU, by the interrupt controller or the timers. */
+  /** Served outside the CPU: by the interrupt controller, the timers or the performance monitors. */
   | { readonly kind: 'external' }
   /** A view of PSTATE or of a stack pointer. */
   | { readonly kind: 'pstate' }
@@ -46,6 +48,8 @@ export type SystemRegisterKind =
 interface El0Trap {
   readonly register: string;
   readonly bits: readonly number[];
+  /** Further ones for reads. */
+  readonly readBits?: readonly number[];
   /** Writes are undefined at EL0. */
   readonly isReadOnly?: true;
 }
@@ -259,6 +263,10 @@ const TDA = debugTrap(9);
 const TDOSA = debugTrap(10);
 const TDRA = debugTrap(11);
 
+/** TPM, and TPMCR. */
+const TPM: El2Trap = { register: 'MDCR_EL2', bits: [6] };
+const TPM_OR_TPMCR: El2Trap = { register: 'MDCR_EL2', bits: [5, 6] };
+
 const UCT: El0Trap = { register: 'SCTLR_EL1', bits: [15] };
 const UCI: El0Trap = { register: 'SCTLR_EL1', bits: [26] };
 const UMA: El0Trap = { register: 'SCTLR_EL1', bits: [9] };
@@ -269,6 +277,12 @@ const EL0VCTEN: El0Trap = { register: 'CNTKCTL_EL1', bits: [1] };
 const EL0PCTEN_OR_EL0VCTEN: El0Trap = { register: 'CNTKCTL_EL1', bits: [0, 1], isReadOnly: true };
 const EL0VTEN: El0Trap = { register: 'CNTKCTL_EL1', bits: [8] };
 const EL0PTEN: El0Trap = { register: 'CNTKCTL_EL1', bits: [9] };
+/** EN, beside which are SW (1), CR (2) and ER (3). */
+const PMU_EN: El0Trap = { register: 'PMUSERENR_EL0', bits: [0] };
+const PMU_SW: El0Trap = { register: 'PMUSERENR_EL0', bits: [0, 1] };
+const PMU_CR: El0Trap = { register: 'PMUSERENR_EL0', bits: [0], readBits: [2] };
+const PMU_ER: El0Trap = { register: 'PMUSERENR_EL0', bits: [0, 3] };
+const PMU_ER_READS: El0Trap = { register: 'PMUSERENR_EL0', bits: [0], readBits: [3] };
 
 /**
  * RES1 bits of SCTLR_EL1 where nothing beyond Armv8.0 is implemented: 29, 28, 23, 22, 20, 11; 8 (SED) and 7 (ITD)
@@ -301,6 +315,19 @@ const TCR_EL2_WRITABLE = 0x0017_ff3fn;
 const TCR_EL2_RES1 = 0x8080_0000n;
 /** All that is there without stage 2's extensions, E2H and RW apart, which says that EL1 is AArch64. */
 const HCR_EL2_WRITABLE = 0x3_7fff_ffffn;
+
+/** Event counters of the performance monitors, beside the cycle counter: PMCR_EL0.N. */
+export const EVENT_COUNTERS = 6;
+
+/** A register of the performance monitors that EL0 has access to. */
+function monitor(
+  name: string,
+  [crn, crm, op2]: readonly [number, number, number],
+  el0: El0Trap = PMU_EN,
+  options: Options = {},
+): SystemRegister {
+  return register(name, [3, 3, crn, crm, op2], EXTERNAL, { el0, el2Traps: [TPM], ...options });
+}
 
 const ROWS: readonly SystemRegister[] = [
   // Identification
@@ -411,6 +438,26 @@ const ROWS: readonly SystemRegister[] = [
   register('CNTV_CTL_EL0', [3, 3, 14, 3, 1], EXTERNAL, { el0: EL0VTEN, host: 'CNTHV_CTL_EL2' }),
   register('CNTV_CVAL_EL0', [3, 3, 14, 3, 2], EXTERNAL, { el0: EL0VTEN, host: 'CNTHV_CVAL_EL2' }),
 
+  // Performance monitors, PMUv3
+  register('PMINTENSET_EL1', [3, 0, 9, 14, 1], EXTERNAL, { el2Traps: [TPM] }),
+  register('PMINTENCLR_EL1', [3, 0, 9, 14, 2], EXTERNAL, { el2Traps: [TPM] }),
+  monitor('PMCR_EL0', [9, 12, 0], PMU_EN, { el2Traps: [TPM_OR_TPMCR] }),
+  monitor('PMCNTENSET_EL0', [9, 12, 1]),
+  monitor('PMCNTENCLR_EL0', [9, 12, 2]),
+  monitor('PMOVSCLR_EL0', [9, 12, 3]),
+  monitor('PMSWINC_EL0', [9, 12, 4], PMU_SW, { access: 'wo' }),
+  monitor('PMSELR_EL0', [9, 12, 5], PMU_ER),
+  monitor('PMCEID0_EL0', [9, 12, 6], PMU_EN, { access: 'ro' }),
+  monitor('PMCEID1_EL0', [9, 12, 7], PMU_EN, { access: 'ro' }),
+  monitor('PMCCNTR_EL0', [9, 13, 0], PMU_CR),
+  monitor('PMXEVTYPER_EL0', [9, 13, 1]),
+  monitor('PMXEVCNTR_EL0', [9, 13, 2], PMU_ER_READS),
+  register('PMUSERENR_EL0', [3, 3, 9, 14, 0], storage(0xfn), { el0: 'read-only', el2Traps: [TPM] }),
+  monitor('PMOVSSET_EL0', [9, 14, 3]),
+  ...numbered(EVENT_COUNTERS, (n) => monitor(`PMEVCNTR${n}_EL0`, [14, 8, n], PMU_ER_READS)),
+  ...numbered(EVENT_COUNTERS, (n) => monitor(`PMEVTYPER${n}_EL0`, [14, 12, n])),
+  monitor('PMCCFILTR_EL0', [14, 15, 7]),
+
   // GIC CPU interface, IHI0069 12.2, with 5 bits of priority. Undefined unless the machine has a GICv3.
   register('ICC_PMR_EL1', [3, 0, 4, 6, 0], EXTERNAL),
   register('ICC_IAR0_EL1', [3, 0, 12, 8, 0], EXTERNAL, { access: 'ro' }),
@@ -454,8 +501,8 @@ const ROWS: readonly SystemRegister[] = [
       isDerivedFrom: true,
     }),
   ),
-  // TPMCR, TPM, HPME, TDE, TDA, TDOSA, TDRA; HPMN.
-  register('MDCR_EL2', [3, 4, 1, 1, 1], storage(0xfffn)),
+  // TPMCR, TPM, HPME, TDE, TDA, TDOSA, TDRA; HPMN, which is PMCR_EL0.N after reset.
+  register('MDCR_EL2', [3, 4, 1, 1, 1], storage(0xfffn, BigInt(EVENT_COUNTERS), { isShown: true })),
   register(
     'CPTR_EL2',
     [3, 4, 1, 1, 2],

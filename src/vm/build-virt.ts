@@ -108,6 +108,7 @@ export function buildVirt(options: VirtHardwareOptions): VirtHardware {
           trace,
           currentCpu: () => processors.currentCpu(),
           cpuLines: (cpu) => processors.cpuLines(cpu),
+          cpuActivity: (cpu) => processors.cpuActivity(cpu),
           cpuPower: processors.cpuPower,
           dma,
           directMap: (base, sizeBytes) => processors.directMap(base, sizeBytes),

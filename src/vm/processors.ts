@@ -11,7 +11,7 @@ import { WasmEngine } from '../cpu/wasm-engine.js';
 import type { DeviceStatistics, PowerLatch } from './machine.js';
 
 /** CPUs and memory, made before the board, whose devices are wired to them, and connected to it afterwards. */
-export interface Processors extends Pick<BoardPorts, 'currentCpu' | 'cpuLines' | 'cpuPower'> {
+export interface Processors extends Pick<BoardPorts, 'currentCpu' | 'cpuLines' | 'cpuActivity' | 'cpuPower'> {
   readonly engine: WasmEngine;
   readonly dma: DmaPort;
   directMap(base: number, sizeBytes: number): DirectMap;
@@ -71,6 +71,7 @@ export function buildProcessors(options: ProcessorOptions): Processors {
       irq: { set: (level) => engine.setIrq(cpu, level) },
       fiq: { set: (level) => engine.setFiq(cpu, level) },
     }),
+    cpuActivity: (cpu) => engine.activity(cpu),
     cpuPower: {
       state: (cpu) => engine.cpuPower(cpu),
       on: (cpu, entry, contextId) => {

@@ -20,6 +20,7 @@ export interface SystemGuest {
   readonly defines?: readonly string[];
   /** QEMU's, where it has no CPU like our model. */
   readonly qemuCpu?: string;
+  readonly qemuArguments?: readonly string[];
   readonly model: CpuModelName;
   readonly irqchip: 'gicv2' | 'gicv3';
   readonly cpus?: number;
@@ -49,7 +50,7 @@ export function buildGuest({ source, defines = [] }: SystemGuest, image: string)
 
 /** What the guest prints under QEMU. */
 export async function runGuestOnQemu(
-  { model, qemuCpu, irqchip, cpus = 1, el2 }: SystemGuest,
+  { model, qemuCpu, qemuArguments = [], irqchip, cpus = 1, el2 }: SystemGuest,
   image: string,
 ): Promise<string> {
   const child = endWithTests(
@@ -69,6 +70,7 @@ export async function runGuestOnQemu(
           'none',
         ],
         ...['-display', 'none', '-monitor', 'none', '-serial', 'stdio', '-bios', image],
+        ...qemuArguments,
       ],
       { stdio: ['ignore', 'pipe', 'pipe'] },
     ),

@@ -134,7 +134,9 @@ function interruptController(entry: AcpiInterruptController): { type: number; bo
           .u32(entry.uid) // CPU interface number
           .u32(entry.uid)
           .u32(1) // enabled
-          .zeros(4 + 4 + 8) // parking protocol, performance interrupt, parked address
+          .u32(0) // parking protocol
+          .u32(entry.performanceInterrupt)
+          .u64(0) // parked address
           .u64(entry.base ?? 0)
           .zeros(8 + 8 + 4 + 8) // GICV, GICH, maintenance interrupt, redistributor
           .u64(entry.mpidr)
