@@ -221,7 +221,7 @@ export function tinyInitramfs(): string | undefined {
   return path;
 }
 
-/** Whether that RAM disk has the drivers of disks. */
-export function hasDiskDrivers(): boolean {
+/** Whether that RAM disk has the drivers of disks and of 9P. */
+export function hasPackagedDrivers(): boolean {
   return packagedModules().length === PACKAGED_MODULES.length;
 }

@@ -9,7 +9,7 @@ import { after, suite, test } from 'node:test';
 
 import { guestFile } from '../scripts/fetch-guests.js';
 import { makeDisk } from '../scripts/make-disk.js';
-import { hasDiskDrivers, tinyInitramfs } from '../scripts/make-initramfs.js';
+import { hasPackagedDrivers, tinyInitramfs } from '../scripts/make-initramfs.js';
 import { dialogue, plain, statistics, v8a } from './support/cli.js';
 import { AAVMF_CODE, AAVMF_VARS, U_BOOT, newVariableStore, scratch, skipWithout } from './support/guests.js';
 
@@ -165,7 +165,7 @@ suite(
 );
 
 /** Without the drivers there is no word of a disk in Linux. */
-const NO_DRIVERS = !hasDiskDrivers() && 'drivers of disks are missing: npm run guests -- --kernels';
+const NO_DRIVERS = !hasPackagedDrivers() && 'drivers of disks are missing: npm run guests -- --kernels';
 
 suite(
   'Linux works with disks',

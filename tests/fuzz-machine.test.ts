@@ -84,6 +84,7 @@ function run(seed: number, gicVersion: 2 | 3): string {
     power,
     serialOutput: { write: () => undefined },
     disks: [],
+    shares: [],
     virtioTransport: 'mmio',
     hasRng: true,
     seed,

@@ -44,7 +44,7 @@ export function rig(changes: Partial<VirtConfig> = {}) {
     epochSeconds: 1_700_000_000,
     powerPort: { powerOff: () => calls.push('powerOff'), reset: () => calls.push('reset') },
     flashStorage: [],
-    virtio: { disks: [] },
+    virtio: { disks: [], shares: [] },
     onStorageError: () => calls.push('storage error'),
   };
   const config: VirtConfig = {

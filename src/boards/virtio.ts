@@ -1,5 +1,6 @@
 /** The virtio devices of a machine, apart from the transport that a board gives them. */
-import type { BlockStorage, ByteSource, IrqLine } from '../bus/index.js';
+import type { BlockStorage, ByteSource, FileShare, IrqLine } from '../bus/index.js';
+import { Virtio9p } from '../devices/virtio/virtio-9p.js';
 import { VirtioBlk } from '../devices/virtio/virtio-blk.js';
 import type { VirtioDevice } from '../devices/virtio/virtio-device.js';
 import { VirtioMmio, type VirtioMmioInterface } from '../devices/virtio/virtio-mmio.js';
@@ -13,11 +14,18 @@ export interface BoardDisk {
   readonly serial?: string;
 }
 
+export interface BoardShare {
+  readonly share: FileShare;
+  /** What the guest knows it by: ASCII. */
+  readonly tag: string;
+}
+
 /** What is plugged in. */
 export interface VirtioEquipment {
   readonly disks: readonly BoardDisk[];
   /** Where an entropy device gets its bytes; without, there is none. */
   readonly random?: ByteSource;
+  readonly shares: readonly BoardShare[];
 }
 
 type VirtioDevicePorts = Pick<BoardPorts, 'clock' | 'trace' | 'dma' | 'virtio'>;
@@ -30,6 +38,9 @@ export function buildVirtioDevices({ clock, trace, dma, virtio }: VirtioDevicePo
       new VirtioBlk(`virtio-blk${index}`, { ...ports, storage }, serial === undefined ? {} : { serial }),
   );
   if (virtio.random) devices.push(new VirtioRng('virtio-rng0', { ...ports, random: virtio.random }));
+  for (const [index, { share, tag }] of virtio.shares.entries()) {
+    devices.push(new Virtio9p(`virtio-9p${index}`, tag, { ...ports, share }));
+  }
   return devices;
 }
 

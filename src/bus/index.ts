@@ -4,6 +4,7 @@ export * from './clock.js';
 export * from './cpu-activity.js';
 export * from './description.js';
 export * from './device.js';
+export * from './file-share.js';
 export * from './flash-storage.js';
 export * from './sysreg.js';
 export * from './address-space.js';

@@ -1,5 +1,6 @@
 import { GIB, KIB, MIB } from '../base/index.js';
 import { isSerial, MAX_SERIAL_CHARACTERS, type DiskOptions } from '../vm/disks.js';
+import { isTag, TAG_RULE, type ShareOptions } from '../vm/shares.js';
 import { isMemorySize, MAX_CPUS, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES } from '../vm/limits.js';
 
 /** A value that an option doesn't take: what is wrong with it and what would be accepted, to follow the value. */
@@ -119,12 +120,7 @@ export const DISK_SYNTAX = '<file>[,ro][,overlay[=<file>]][,format=raw|qcow2][,s
 
 /** A disk. A comma in the name of a file is written twice. */
 export function parseDisk(text: string): DiskOptions {
-  const parts = Array.from(text.matchAll(/((?:[^,]|,,)*)(?:,|$)/g), ([, part = '']) =>
-    part.replaceAll(',,', ','),
-  );
-  // The empty match at the end of the text.
-  parts.pop();
-  const [file = '', ...options] = parts;
+  const [file = '', ...options] = splitAtCommas(text);
   if (file === '') throw new UnacceptableValue('names no file', DISK_SYNTAX);
   const disk: { -readonly [Key in keyof DiskOptions]: DiskOptions[Key] } = { file };
   for (const option of options) {
@@ -145,6 +141,28 @@ export function parseDisk(text: string): DiskOptions {
     throw new UnacceptableValue('has ro and overlay', 'one of the two');
   }
   return disk;
+}
+
+/** What the value of `--9p` has, for help and messages. */
+export const SHARE_SYNTAX = '<directory>,<tag>[,ro]';
+
+/** A shared folder. A comma in its name is written twice. */
+export function parseShare(text: string): ShareOptions {
+  const [directory = '', tag = '', ...options] = splitAtCommas(text);
+  if (directory === '') throw new UnacceptableValue('names no directory', SHARE_SYNTAX);
+  if (!isTag(tag)) throw new UnacceptableValue(`has ${tag === '' ? 'no tag' : `the tag ${quoteIfNeeded(tag)}`}`, `${SHARE_SYNTAX}, the tag of ${TAG_RULE}`);
+  for (const option of options) {
+    if (option !== 'ro') throw new UnacceptableValue(`${quoteIfNeeded(option)} is not supported`, SHARE_SYNTAX);
+  }
+  return { directory, tag, readOnly: options.length > 0 };
+}
+
+/** Parts between commas; two commas are one that belongs to a part. */
+function splitAtCommas(text: string): string[] {
+  const parts = Array.from(text.matchAll(/((?:[^,]|,,)*)(?:,|$)/g), ([, part = '']) => part.replaceAll(',,', ','));
+  // The empty match at the end of the text.
+  parts.pop();
+  return parts;
 }
 
 /** A whole number from 0 up. */

@@ -5,11 +5,12 @@ import type { TraceChannel } from '../base/index.js';
 import { EXIT_STATUS_HELP } from './exit-status.js';
 import {
   DISK_SYNTAX, formatSize, listOf, oneOf, parseCommandLine, parseCpus, parseDisk, parseDuration, parseEscapes, parseMemory, parsePath,
-  parseSeed, quoteIfNeeded, UnacceptableValue,
+  parseSeed, parseShare, quoteIfNeeded, SHARE_SYNTAX, UnacceptableValue,
 } from './parse.js'; // prettier-ignore
 import type { CpuModelName } from '../vm/limits.js';
 import { CPU_MODEL_NAMES, DEFAULT_CPU_MODEL, DEFAULT_MEMORY_BYTES, MAX_CPUS } from '../vm/limits.js';
 import { MAX_DISKS, type DiskOptions } from '../vm/disks.js';
+import { MAX_SHARES, type ShareOptions } from '../vm/shares.js';
 
 /** One `--expect` or `--send`, in the order of the command line. */
 export type ScriptStep =
@@ -32,6 +33,7 @@ export interface RunOptions {
   readonly irqchip: 'gicv2' | 'gicv3';
   readonly acpi: 'on' | 'off';
   readonly disk?: readonly DiskOptions[];
+  readonly '9p'?: readonly ShareOptions[];
   readonly rng?: true;
   readonly seed?: number;
   readonly virtioTransport: 'mmio' | 'mmio-legacy';
@@ -96,7 +98,7 @@ export function buildProgram(
     .summary('run a virtual machine')
     .description(
       'Runs a virtual machine with this terminal as its serial console.\n' +
-        'Of the files given, those of --flash and --disk are written, the latter unless ro or overlay says otherwise.',
+        'Of the files given, those of --flash, --disk and --9p are written, the latter two unless ro or overlay says otherwise.',
     )
     .usage('--firmware <file> | --kernel <file> [options]')
     .addHelpOption(new Option('-h, --help', 'show this help').helpGroup('Looking inside:'))
@@ -169,6 +171,14 @@ export function buildProgram(
         `disk, up to ${MAX_DISKS}: ${DISK_SYNTAX}. An image is raw or qcow2; ro: the guest cannot write; overlay: the` +
           ' image stays as it is, and changes end with the run or go to another file',
         repeated(parseDisk),
+      ),
+    )
+    .addOption(
+      option(
+        '--9p <share>',
+        `folder of this host for the guest, up to ${MAX_SHARES}: ${SHARE_SYNTAX}. The guest mounts it by its tag; ro:` +
+          ' the guest cannot write',
+        repeated(parseShare),
       ),
     )
     .option('--rng', 'entropy device; with the virtual clock its bytes are the same in every run')

@@ -59,6 +59,7 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
     irqchip: options.irqchip,
     acpi: options.acpi === 'on',
     disks: options.disk ?? [],
+    shares: options['9p'] ?? [],
     rng: options.rng ?? false,
     ...(options.seed === undefined ? {} : { seed: options.seed }),
     virtioTransport: options.virtioTransport,

@@ -17,6 +17,7 @@ import { hostRandom, seededRandom } from '../host/node/random.js';
 import { readInitrdFile, readKernelFile, unpackKernel } from '../host/node/kernel-file.js';
 import { encodeFdt } from '../tables/fdt.js';
 import { openDisks, type DiskOptions } from './disks.js';
+import { openShares, type ShareOptions } from './shares.js';
 import type { DeviceStatistics, Hardware, PowerLatch } from './machine.js';
 import type { OutsideWorld } from './outside-world.js';
 import { buildProcessors } from './processors.js';
@@ -41,6 +42,7 @@ interface VirtHardwareOptions {
   readonly epochSeconds: number;
   readonly cpu: CpuModel;
   readonly disks: readonly DiskOptions[];
+  readonly shares: readonly ShareOptions[];
   readonly virtioTransport: 'mmio' | 'mmio-legacy';
   /** An entropy device is there. */
   readonly hasRng: boolean;
@@ -77,6 +79,8 @@ export function buildVirt(options: VirtHardwareOptions): VirtHardware {
         onDone: outside.notify,
       });
       open.push(...disks);
+      const shares = openShares(options.shares);
+      open.push(...shares);
       outside.add(() => disks.some(({ pending }) => pending > 0));
       const processors = buildProcessors({
         cpuAffinities: Array.from({ length: cpuCount }, (_, cpu) => affinityOf(cpu)),
@@ -121,6 +125,7 @@ export function buildVirt(options: VirtHardwareOptions): VirtHardware {
               const serial = options.disks[index]?.serial;
               return { storage, ...(serial === undefined ? {} : { serial }) };
             }),
+            shares: shares.map((share, index) => ({ share, tag: options.shares[index]!.tag })),
             ...(options.hasRng
               ? { random: options.seed === undefined ? hostRandom : seededRandom(options.seed) }
               : {}),

@@ -11,6 +11,7 @@ import { DEFAULT_MEMORY_BYTES, isMemorySize, MAX_CPUS, MAX_MEMORY_BYTES } from '
 import type { DiskOptions } from './disks.js';
 import { Machine, PowerLatch } from './machine.js';
 import { OutsideWorld } from './outside-world.js';
+import type { ShareOptions } from './shares.js';
 import { SerialConsole } from './serial.js';
 import { timedTrace } from './trace.js';
 import type { TraceOptions } from './trace.js';
@@ -61,6 +62,8 @@ export interface MachineOptions {
   readonly el2?: boolean;
   /** Disks, up to 8, as virtio block devices. */
   readonly disks?: readonly DiskOptions[];
+  /** Folders of the host, up to 8, as virtio 9P devices. */
+  readonly shares?: readonly ShareOptions[];
   /** An entropy device (virtio-rng). Default: false. */
   readonly rng?: boolean;
   /**
@@ -181,6 +184,7 @@ export function assembleMachine(
     gicVersion: options.irqchip === 'gicv2' ? 2 : 3,
     epochSeconds: Math.floor(startTime.getTime() / 1000),
     disks: options.disks ?? [],
+    shares: options.shares ?? [],
     virtioTransport: options.virtioTransport ?? 'mmio',
     hasRng: options.rng ?? false,
     ...(seed === undefined ? {} : { seed }),
