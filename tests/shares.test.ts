@@ -90,7 +90,12 @@ suite(
         assertPrinted(console, /^unmounted 0$/m);
 
         const [, md5] = /^([0-9a-f]{32}) {2}\/tmp\/a\/new$/m.exec(console) ?? [];
-        assert.equal(createHash('md5').update(readFileSync(join(folder, 'new'))).digest('hex'), md5);
+        assert.equal(
+          createHash('md5')
+            .update(readFileSync(join(folder, 'new')))
+            .digest('hex'),
+          md5,
+        );
         assert.equal(statSync(join(folder, 'new')).mode & 0o777, 0o640);
         assert.equal(readlinkSync(join(folder, 'passwd')), '/etc/passwd');
         assert.equal(readFileSync(join(folder, 'hard'), 'utf8'), 'mov');

@@ -46,6 +46,13 @@ const MISTAKES: readonly (readonly [what: string, args: string[], names: string]
   ['a kernel that is missing', ['run', '--kernel', missing], missing],
   ['a RAM disk that is missing', ['run', '--kernel', firmware, '--initrd', missing], missing],
   ['a kernel that is larger than RAM', ['run', '-m', '16M', '--kernel', big], '0x40080000'],
+  ['a shared folder that is missing', machine('--9p', `${missing},tag`), missing],
+  ['a shared folder that is a file', machine('--9p', `${firmware},tag`), firmware],
+  [
+    'two shared folders of one tag',
+    machine('--9p', `${directory},one`, '--9p', `${directory},one`),
+    'tag one',
+  ],
   ['an unknown machine', machine('--machine', 'toaster'), 'toaster'],
   ['an unknown clock', machine('--clock', 'sundial'), 'sundial'],
   ['an unknown trace channel', machine('--trace', 'flash,everything'), 'everything'],

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { DiskOptions } from '../vm/disks.js';
+import type { ShareOptions } from '../vm/shares.js';
 import { GIB, KIB, MIB } from '../base/index.js';
 import {
   formatSize,
@@ -12,6 +13,7 @@ import {
   parseEscapes,
   parseMemory,
   parseSeed,
+  parseShare,
   parseSize,
   quoteIfNeeded,
   UnacceptableValue,
@@ -166,6 +168,26 @@ describe('disks', () => {
   ];
   for (const [text, message] of mistakes)
     test(`'${text}' is a mistake`, () => assert.throws(() => parseDisk(text), { message }));
+});
+
+describe('shared folders', () => {
+  const shares: readonly (readonly [string, ShareOptions])[] = [
+    ['/home/me,home', { directory: '/home/me', tag: 'home', readOnly: false }],
+    ['.,v8a-1.x,ro', { directory: '.', tag: 'v8a-1.x', readOnly: true }],
+    ['a,,b,ro,ro', { directory: 'a,b', tag: 'ro', readOnly: true }],
+  ];
+  for (const [text, share] of shares) test(`'${text}'`, () => assert.deepEqual(parseShare(text), share));
+
+  const mistakes: readonly (readonly [string, RegExp])[] = [
+    ['', /^names no directory; accepted: <directory>,<tag>\[,ro\]$/],
+    ['.', /^has no tag; accepted: <directory>,<tag>\[,ro\], the tag of 1 to 31 letters/],
+    ['.,', /^has no tag/],
+    ['.,a b', /^has the tag 'a b'/],
+    [`.,${'x'.repeat(32)}`, /^has the tag x+; accepted/],
+    ['.,home,rw', /^rw is not supported; accepted: <dir/],
+  ];
+  for (const [text, message] of mistakes)
+    test(`'${text}' is a mistake`, () => assert.throws(() => parseShare(text), { message }));
 });
 
 test('a seed is a whole number', () => {

@@ -150,16 +150,23 @@ export const SHARE_SYNTAX = '<directory>,<tag>[,ro]';
 export function parseShare(text: string): ShareOptions {
   const [directory = '', tag = '', ...options] = splitAtCommas(text);
   if (directory === '') throw new UnacceptableValue('names no directory', SHARE_SYNTAX);
-  if (!isTag(tag)) throw new UnacceptableValue(`has ${tag === '' ? 'no tag' : `the tag ${quoteIfNeeded(tag)}`}`, `${SHARE_SYNTAX}, the tag of ${TAG_RULE}`);
+  if (!isTag(tag))
+    throw new UnacceptableValue(
+      `has ${tag === '' ? 'no tag' : `the tag ${quoteIfNeeded(tag)}`}`,
+      `${SHARE_SYNTAX}, the tag of ${TAG_RULE}`,
+    );
   for (const option of options) {
-    if (option !== 'ro') throw new UnacceptableValue(`${quoteIfNeeded(option)} is not supported`, SHARE_SYNTAX);
+    if (option !== 'ro')
+      throw new UnacceptableValue(`${quoteIfNeeded(option)} is not supported`, SHARE_SYNTAX);
   }
   return { directory, tag, readOnly: options.length > 0 };
 }
 
 /** Parts between commas; two commas are one that belongs to a part. */
 function splitAtCommas(text: string): string[] {
-  const parts = Array.from(text.matchAll(/((?:[^,]|,,)*)(?:,|$)/g), ([, part = '']) => part.replaceAll(',,', ','));
+  const parts = Array.from(text.matchAll(/((?:[^,]|,,)*)(?:,|$)/g), ([, part = '']) =>
+    part.replaceAll(',,', ','),
+  );
   // The empty match at the end of the text.
   parts.pop();
   return parts;

@@ -51,7 +51,14 @@ export class NinePClient {
     const version = this.call(REQUEST.VERSION, (request) => request.u32(messageBytes).string('9P2000.L'));
     assert.equal(version.u32(), Math.min(messageBytes, ROOM));
     assert.equal(version.string(), '9P2000.L');
-    this.call(REQUEST.ATTACH, (request) => request.u32(0).u32(2 ** 32 - 1).string('root').string('').u32(0));
+    this.call(REQUEST.ATTACH, (request) =>
+      request
+        .u32(0)
+        .u32(2 ** 32 - 1)
+        .string('root')
+        .string('')
+        .u32(0),
+    );
     return this;
   }
 
@@ -109,7 +116,14 @@ export class NinePClient {
     }
   }
 
-  getattr(fid: number): { qidType: number; id: bigint; mode: number; links: bigint; size: bigint; mtime: bigint } {
+  getattr(fid: number): {
+    qidType: number;
+    id: bigint;
+    mode: number;
+    links: bigint;
+    size: bigint;
+    mtime: bigint;
+  } {
     const reply = this.call(REQUEST.GETATTR, (request) => request.u32(fid).u64(0x7ff));
     assert.equal(reply.u64() & 0x7ffn, 0x7ffn);
     const qidType = reply.u8();

@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execFileSync } from 'node:child_process';
@@ -37,7 +46,11 @@ function start({ walk = 'descriptor', isReadOnly = false }: Options = {}) {
 }
 
 function refused(errno: string, action: () => unknown): void {
-  assert.throws(action, (error) => error instanceof Refusal && error.errno === errno, `is refused with ${errno}`);
+  assert.throws(
+    action,
+    (error) => error instanceof Refusal && error.errno === errno,
+    `is refused with ${errno}`,
+  );
 }
 
 describe('9P2000.L: session', () => {
@@ -309,13 +322,20 @@ for (const walk of ['descriptor', 'path'] as const) {
         request.u32(1).u8(1).u32(0).u64(0).u64(0).u32(1).string('tiny'),
       );
       assert.equal(locked.u8(), 0);
-      const held = client.call(REQUEST.GETLOCK, (request) => request.u32(1).u8(1).u64(5).u64(6).u32(7).string('tiny'));
-      assert.deepEqual([held.u8(), held.u64(), held.u64(), held.u32(), held.string()], [2, 5n, 6n, 7, 'tiny']);
+      const held = client.call(REQUEST.GETLOCK, (request) =>
+        request.u32(1).u8(1).u64(5).u64(6).u32(7).string('tiny'),
+      );
+      assert.deepEqual(
+        [held.u8(), held.u64(), held.u64(), held.u32(), held.string()],
+        [2, 5n, 6n, 7, 'tiny'],
+      );
       const mknod = (mode: number, name: string) =>
         client.call(REQUEST.MKNOD, (request) => request.u32(0).string(name).u32(mode).u32(1).u32(3).u32(0));
       mknod(0o100600, 'plain');
       refused('EPERM', () => mknod(0o020666, 'null'));
-      refused('EOPNOTSUPP', () => client.call(30, (request) => request.u32(1).u32(9).string('security.capability')));
+      refused('EOPNOTSUPP', () =>
+        client.call(30, (request) => request.u32(1).u32(9).string('security.capability')),
+      );
     });
 
     test('pipes and devices are seen and not opened', { skip: process.platform === 'win32' }, () => {
@@ -348,7 +368,9 @@ for (const walk of ['descriptor', 'path'] as const) {
       refused('EROFS', () => client.renameat(0, 'hello', 0, 'x'));
       refused('EROFS', () => client.call(REQUEST.LINK, (request) => request.u32(0).u32(1).string('x')));
       refused('EROFS', () =>
-        client.call(REQUEST.MKNOD, (request) => request.u32(0).string('x').u32(0o100644).u32(0).u32(0).u32(0)),
+        client.call(REQUEST.MKNOD, (request) =>
+          request.u32(0).string('x').u32(0o100644).u32(0).u32(0).u32(0),
+        ),
       );
       client.find(3, 'hello');
       refused('EROFS', () => client.call(REQUEST.REMOVE, (request) => request.u32(3)));
@@ -367,7 +389,15 @@ for (const walk of ['descriptor', 'path'] as const) {
 
     test('names with slashes, zero bytes, dots or nothing in them are refused', () => {
       const { client } = begin();
-      for (const name of ['../outside/secret', 'sub/deep', '/etc/passwd', 'hello\0', '', '.', 'a'.repeat(256)]) {
+      for (const name of [
+        '../outside/secret',
+        'sub/deep',
+        '/etc/passwd',
+        'hello\0',
+        '',
+        '.',
+        'a'.repeat(256),
+      ]) {
         const errno = name.length > 255 ? 'ENAMETOOLONG' : 'EINVAL';
         refused(errno, () => client.walk(0, 1, name));
         client.walk(0, 1);

@@ -42,7 +42,16 @@ const OPEN = {
 const ACCESS = ['read', 'write', 'read-write'] as const;
 
 /** `valid` of setattr. */
-const SET = { MODE: 1, UID: 2, GID: 4, SIZE: 8, ATIME: 16, MTIME: 32, ATIME_SET: 128, MTIME_SET: 256 } as const;
+const SET = {
+  MODE: 1,
+  UID: 2,
+  GID: 4,
+  SIZE: 8,
+  ATIME: 16,
+  MTIME: 32,
+  ATIME_SET: 128,
+  MTIME_SET: 256,
+} as const;
 /** `valid` of getattr: everything that Linux calls basic. */
 const GETATTR_BASIC = 0x7ff;
 const QID_TYPE = { FILE: 0, SYMLINK: 0x02, DIRECTORY: 0x80 } as const;
@@ -180,7 +189,12 @@ export class NinePServer {
         const path = this.#child(request);
         const mode = request.u32();
         if ((mode & FILE_TYPE.MASK) !== FILE_TYPE.REGULAR) throw new ShareError('EPERM');
-        const options = { access: 'write', isTruncated: false, isAppending: false, isSynchronous: false } as const;
+        const options = {
+          access: 'write',
+          isTruncated: false,
+          isAppending: false,
+          isSynchronous: false,
+        } as const;
         this.#share.create(path, mode & MODE_BITS, options).close();
         this.#qidOf(path, reply);
       },
@@ -371,8 +385,7 @@ export class NinePServer {
 
   /** Undefined where it is gone, or cannot be looked at. */
   #listed(directory: SharePath, name: ByteString): FileAttributes | undefined {
-    const path =
-      name === '.' ? directory : name === '..' ? directory.slice(0, -1) : [...directory, name];
+    const path = name === '.' ? directory : name === '..' ? directory.slice(0, -1) : [...directory, name];
     try {
       return this.#share.attributes(path);
     } catch (error) {
@@ -408,11 +421,13 @@ export class NinePServer {
     if ((valid & SET.UID) !== 0) changes.uid = uid;
     if ((valid & SET.GID) !== 0) changes.gid = gid;
     if ((valid & SET.ATIME) !== 0) changes.accessNs = (valid & SET.ATIME_SET) !== 0 ? accessNs : 'now';
-    if ((valid & SET.MTIME) !== 0) changes.modificationNs = (valid & SET.MTIME_SET) !== 0 ? modificationNs : 'now';
+    if ((valid & SET.MTIME) !== 0)
+      changes.modificationNs = (valid & SET.MTIME_SET) !== 0 ? modificationNs : 'now';
     if ((valid & SET.SIZE) !== 0) {
       const sizeBytes = sizeOf(size, 'EFBIG');
       // Whoever has opened a file for writing may cut it off, whatever its permissions are by now.
-      if (fid.open?.kind === 'file' && fid.open.options.access !== 'read') this.#fileOf(fid).truncate(sizeBytes);
+      if (fid.open?.kind === 'file' && fid.open.options.access !== 'read')
+        this.#fileOf(fid).truncate(sizeBytes);
       else changes.sizeBytes = sizeBytes;
     }
     this.#share.setAttributes(fid.path, changes);
@@ -433,7 +448,12 @@ export class NinePServer {
   #getlock(request: MessageReader, reply: MessageWriter): void {
     if (!this.#fid(request.u32()).open) throw new ShareError('EBADF');
     request.u8();
-    reply.u8(LOCK_TYPE_UNLOCKED).u64(request.u64()).u64(request.u64()).u32(request.u32()).string(request.string());
+    reply
+      .u8(LOCK_TYPE_UNLOCKED)
+      .u64(request.u64())
+      .u64(request.u64())
+      .u32(request.u32())
+      .string(request.string());
   }
 
   #rename(request: MessageReader): void {

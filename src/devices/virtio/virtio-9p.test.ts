@@ -16,7 +16,8 @@ const VERSION = Buffer.from('\x15\0\0\0\x64\xff\xff\0\x20\0\0\x08\x009P2000.L', 
 const VERSION_REPLY = Buffer.from(VERSION);
 VERSION_REPLY[4] = 0x65;
 
-const start = () => new TestDriver((ports) => new Virtio9p('virtio-9p0', 'tag-1', { ...ports, share: EMPTY })).start();
+const start = () =>
+  new TestDriver((ports) => new Virtio9p('virtio-9p0', 'tag-1', { ...ports, share: EMPTY })).start();
 
 describe('9P device (VIRTIO 1.2 5, type 9)', () => {
   test('has one queue and a configuration with the length of the tag and the tag', () => {
@@ -34,7 +35,9 @@ describe('9P device (VIRTIO 1.2 5, type 9)', () => {
       const driver = start();
       const request = [VERSION.subarray(0, 3), VERSION.subarray(3, 8), VERSION.subarray(8)];
       const reply = [driver.writable(1), driver.writable(10), driver.writable(100)];
-      const id = driver.queue().add([...request.map((part) => driver.readable(part)), ...reply], { indirect });
+      const id = driver
+        .queue()
+        .add([...request.map((part) => driver.readable(part)), ...reply], { indirect });
       driver.notify();
       assert.deepEqual(driver.queue().used(), [{ id, length: VERSION_REPLY.length }]);
       const bytes = Buffer.concat(reply.map((buffer) => driver.bytesOf(buffer)));

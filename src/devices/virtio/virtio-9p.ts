@@ -4,7 +4,6 @@
  */
 import type { FileShare } from '../../bus/index.js';
 import { MAX_MESSAGE_BYTES, NinePServer, type ServerState } from '../9p/server.js';
-import type { Chain } from './chain.js';
 import type { VirtioOptions, VirtioPorts } from './virtio-device.js';
 import { VirtioDevice } from './virtio-device.js';
 import type { Virtqueue } from './virtqueue.js';
@@ -64,7 +63,8 @@ export class Virtio9p extends VirtioDevice<ServerState> {
     return this.#server.saveState();
   }
 
-  protected restoreOwn(own: ServerState, _chains: readonly (readonly Chain[])[]): void {
+  protected restoreOwn(own: ServerState): void {
+    // Requests are answered as they are taken: no queue had any.
     this.#server.restoreState(own);
   }
 }

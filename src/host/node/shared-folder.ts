@@ -18,8 +18,19 @@ import type {
 import { UserError } from '../../base/index.js';
 import { reasonOf } from './image-file.js';
 
-const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_APPEND, O_SYNC, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY } =
-  fs.constants;
+const {
+  O_RDONLY,
+  O_WRONLY,
+  O_RDWR,
+  O_CREAT,
+  O_EXCL,
+  O_APPEND,
+  O_SYNC,
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_NOCTTY,
+} = fs.constants;
 /** Linux on all of Node's architectures: an open file that is a place and nothing else. */
 const O_PATH = 0o10000000;
 
@@ -51,7 +62,9 @@ export class SharedFolder implements FileShare {
   /** @throws {UserError} `share-missing`, `share-not-a-directory`, `share-unreadable` */
   constructor({ directory, isReadOnly, walk }: SharedFolderOptions) {
     const fail = (what: string, text: string, cause?: unknown): never => {
-      throw new UserError(`share-${what}`, `shared folder ${directory}: ${text}; accepted: a directory`, { cause });
+      throw new UserError(`share-${what}`, `shared folder ${directory}: ${text}; accepted: a directory`, {
+        cause,
+      });
     };
     let realPath = '';
     try {
@@ -66,9 +79,12 @@ export class SharedFolder implements FileShare {
     }
     this.#isReadOnly = isReadOnly;
     this.#byDescriptor =
-      walk === undefined ? process.platform === 'linux' && fs.existsSync('/proc/self/fd') : walk === 'descriptor';
+      walk === undefined
+        ? process.platform === 'linux' && fs.existsSync('/proc/self/fd')
+        : walk === 'descriptor';
     this.#rootFd = this.#byDescriptor ? fs.openSync(realPath, O_PATH | O_DIRECTORY) : undefined;
-    this.#root = this.#rootFd === undefined ? Buffer.from(realPath).toString('latin1') : placeOf(this.#rootFd);
+    this.#root =
+      this.#rootFd === undefined ? Buffer.from(realPath).toString('latin1') : placeOf(this.#rootFd);
   }
 
   /** Nothing is to be called afterwards. */
