@@ -142,6 +142,11 @@ const VARIABLE_IDENTIFICATION: Readonly<Record<string, string>> = {
   CCSIDR_EL1: 'the cache that CSSELR_EL1 selects',
 };
 
+/** Fields that depend on the machine. */
+const VARIABLE_FIELDS: Readonly<Record<string, string>> = {
+  ID_AA64PFR0_EL1: '; GIC (bits 27:24) is 1 with a GICv3 and without EL2',
+};
+
 /** By model where they differ. */
 function identificationText(name: string): string {
   const values = CPU_MODELS.map((model) => ({
@@ -168,7 +173,7 @@ function behindText({ name, access, behind }: SystemRegister): string {
         : `bits ${code(hex(behind.writable))}${more}${reset}`;
     }
     case 'identification':
-      return VARIABLE_IDENTIFICATION[name] ?? identificationText(name);
+      return VARIABLE_IDENTIFICATION[name] ?? identificationText(name) + (VARIABLE_FIELDS[name] ?? '');
     case 'external':
       return EXTERNAL.get(name) ?? 'on no board: undefined';
     case 'pstate':

@@ -69,6 +69,12 @@ const PROGRAMS: readonly Program[] = [
     source: 'asids.c',
   },
   {
+    name: 'features',
+    requirement: 'PSTATE.PAN, UAO, DIT and SSBS, E0PD, speculation restrictions (DDI0487 A2)',
+    source: 'features.c',
+    showsModel: true,
+  },
+  {
     name: 'exceptions',
     requirement: 'exception classes, syndromes, saved state, returns, alignment (DDI0487 D1.3)',
     source: 'exceptions.c',
@@ -124,7 +130,7 @@ const PROGRAMS: readonly Program[] = [
     ...AS_HOST,
   },
   // The programs of EL1, as a host's.
-  ...(['walks', 'exceptions', 'code', 'interrupts'] as const).map((name) => ({
+  ...(['walks', 'exceptions', 'code', 'interrupts', 'features'] as const).map((name) => ({
     name: `${name}-host`,
     requirement: 'the same at EL2 with HCR_EL2.E2H and TGE (FEAT_VHE)',
     source: `${name}.c`,

@@ -53,7 +53,7 @@ const IL = 1 << 25;
 const VECTOR = { synchronous: 0x000, irq: 0x080, fiq: 0x100, serror: 0x180 } as const;
 
 /** PSTATE bits in SPSR_ELx. */
-const SPSR = { il: 20, pan: 22, daif: 6, aarch32: 4, el: 2, sp: 0, nzcv: 28 } as const;
+const SPSR = { il: 20, pan: 22, uao: 23, daif: 6, aarch32: 4, el: 2, sp: 0, nzcv: 28 } as const;
 /** In the DIT_SSBS cell as well. */
 export const SPSR_DIT = 1 << 24;
 export const SPSR_SSBS = 1 << 12;
@@ -139,6 +139,7 @@ export function defineExceptions(
 ): ExceptionFunctions {
   const hasEl2 = hasFeature(model, 'EL2');
   const hasVhe = hasFeature(model, 'VHE');
+  const hasUao = hasFeature(model, 'UAO');
 
   const packFlags = mb.function('packFlags', ['i32', 'i64', 'i64'], 'i32', (fb) => {
     fb.return(
@@ -171,6 +172,9 @@ export function defineExceptions(
     const atEl0 = eqz(field32('EL'));
     const cpacr = fpen('CPACR_EL1');
     const cpacrTraps = and(ne(cpacr, i32(3)), or(atEl0, ne(cpacr, i32(1))));
+    /** With PSTATE.UAO, which is 0 at EL0, LDTR and its kind are as LDR is. */
+    const unlessOverridden = (unprivileged: I32, own: I32): I32 =>
+      hasUao ? select(field32('UAO'), own, unprivileged) : unprivileged;
     const el1Mode = select(
       atEl0,
       ownTlb(MODE.el0),
@@ -179,7 +183,7 @@ export function defineExceptions(
     if (!hasEl2) {
       setField32(fb, 'SIMD_TRAP', cpacrTraps);
       setField32(fb, 'TLB', el1Mode);
-      setField32(fb, 'TLB_UNPRIVILEGED', ownTlb(MODE.el0));
+      setField32(fb, 'TLB_UNPRIVILEGED', unlessOverridden(ownTlb(MODE.el0), el1Mode));
       return;
     }
     const atEl2 = eq(field32('EL'), i32(2));
@@ -216,7 +220,10 @@ export function defineExceptions(
     setField32(
       fb,
       'TLB_UNPRIVILEGED',
-      select(atEl2, select(isHost(), ownTlb(MODE.hostEl0), tlb), select(host, tlb, ownTlb(MODE.el0))),
+      unlessOverridden(
+        select(atEl2, select(isHost(), ownTlb(MODE.hostEl0), tlb), select(host, tlb, ownTlb(MODE.el0))),
+        tlb,
+      ),
     );
   });
 
@@ -232,7 +239,12 @@ export function defineExceptions(
       or(
         or(
           shl(call(packFlags, field32('FLAG_KIND'), field64('FLAG_A'), field64('FLAG_B')), i32(SPSR.nzcv)),
-          or(shl(field32('PAN'), i32(SPSR.pan)), field32('DIT_SSBS')),
+          or(
+            hasUao
+              ? or(shl(field32('PAN'), i32(SPSR.pan)), shl(field32('UAO'), i32(SPSR.uao)))
+              : shl(field32('PAN'), i32(SPSR.pan)),
+            field32('DIT_SSBS'),
+          ),
         ),
         or(
           or(shl(field32('DAIF'), i32(SPSR.daif)), shl(field32('IL'), i32(SPSR.il))),
@@ -286,6 +298,7 @@ export function defineExceptions(
     loadSp(fb);
     setField32(fb, 'DAIF', i32(0xf));
     setField32(fb, 'IL', i32(0));
+    if (hasUao) setField32(fb, 'UAO', i32(0));
     if (hasFeature(model, 'SSBS2')) {
       // SCTLR_ELx.DSSBS, bit 44.
       const control = hasEl2
@@ -452,6 +465,7 @@ export function defineExceptions(
     setField32(fb, 'DAIF', and(shrU(from, i32(SPSR.daif)), i32(0xf)));
     setField32(fb, 'IL', or(bit(SPSR.il), isIllegal));
     if (hasFeature(model, 'PAN')) setField32(fb, 'PAN', bit(SPSR.pan));
+    if (hasUao) setField32(fb, 'UAO', bit(SPSR.uao));
     if (ditSsbs(model) !== 0) setField32(fb, 'DIT_SSBS', and(from, i32(ditSsbs(model))));
     setField32(fb, 'EXCLUSIVE_SIZE', i32(0));
     setField32(fb, 'EVENT', i32(1));

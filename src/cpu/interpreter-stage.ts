@@ -1212,6 +1212,7 @@ export class InterpreterStage implements Stage {
       );
     }
     const value = i64(model.identification[name] ?? 0n);
+    if (name === 'ID_AA64PFR0_EL1') return or(value, shl(extU(field32('GIC')), i64(24)));
     if (name !== 'DCZID_EL0') return value;
     // DZP, bit 4: DC ZVA is prohibited, as SCTLR_ELx.DZE (bit 14) does for EL0, HCR_EL2.TDZ for EL1 too.
     const byEl1 = and(eqz(field32('EL')), eqz(and(sctlr(model), i32(1 << 14))));
@@ -1236,6 +1237,8 @@ export class InterpreterStage implements Stage {
         return extU(field32('SPSEL'));
       case 'PAN':
         return shl(extU(field32('PAN')), i64(22));
+      case 'UAO':
+        return shl(extU(field32('UAO')), i64(23));
       case 'DIT':
         return extU(and(field32('DIT_SSBS'), i32(SPSR_DIT)));
       case 'SSBS':
@@ -1332,7 +1335,10 @@ export class InterpreterStage implements Stage {
         this.#fb.call(this.#core.exceptions.selectStackPointer, and(this.w(source), i32(1)));
         return;
       case 'PAN':
-        this.#setPan(and(shrU(this.w(source), i32(22)), i32(1)));
+        this.#setAccessState('PAN', and(shrU(this.w(source), i32(22)), i32(1)));
+        return;
+      case 'UAO':
+        this.#setAccessState('UAO', and(shrU(this.w(source), i32(23)), i32(1)));
         return;
       case 'DIT':
         this.#setDitSsbs(SPSR_DIT, this.w(source));
@@ -1354,8 +1360,8 @@ export class InterpreterStage implements Stage {
     }
   }
 
-  #setPan(pan: I32): void {
-    setField32(this.#fb, 'PAN', pan);
+  #setAccessState(name: 'PAN' | 'UAO', value: I32): void {
+    setField32(this.#fb, name, value);
     this.#fb.call(this.#core.exceptions.stateChanged);
     this.#refetchAtNext();
   }
@@ -1421,11 +1427,15 @@ export class InterpreterStage implements Stage {
   writePstate(op1: number, op2: number, imm4: number): void {
     const fb = this.#fb;
     switch ((op1 << 3) | op2) {
-      case 0b000_100: // PAN
-        if (!hasFeature(this.#core.model, 'PAN')) break;
+      case 0b000_011: // UAO
+      case 0b000_100: {
+        // PAN
+        const name = op2 === 3 ? 'UAO' : 'PAN';
+        if (!hasFeature(this.#core.model, name)) break;
         this.#undefinedAtEl0();
-        this.#setPan(i32(imm4 & 1));
+        this.#setAccessState(name, i32(imm4 & 1));
         return;
+      }
       case 0b011_001: // SSBS
         if (!hasFeature(this.#core.model, 'SSBS2')) break;
         this.#setDitSsbs(SPSR_SSBS, i32((imm4 & 1) * SPSR_SSBS));

@@ -50,6 +50,8 @@ export const STATE = {
   SPSEL: cell(4),
   /** PSTATE.PAN. */
   PAN: cell(4),
+  /** PSTATE.UAO. */
+  UAO: cell(4),
   /** PSTATE.DIT and PSTATE.SSBS, in their places in SPSR_ELx. */
   DIT_SSBS: cell(4),
   /** PSTATE.IL. */
@@ -60,6 +62,8 @@ export const STATE = {
   SIMD_TRAP: cell(4),
   /** MPIDR_EL1 of this CPU. */
   MPIDR: cell(8),
+  /** ID_AA64PFR0_EL1.GIC: 1 where the interrupt controller has system registers. */
+  GIC: cell(4),
   /** Index of this CPU. */
   CPU: cell(4),
   /** Start of the TLBs of the address space in use. */

@@ -226,6 +226,8 @@ export function defineMmu(
     const fault = (code: I32): void => {
       fb.return(or(code, i32(0x40)));
     };
+    const isMode = (...of: number[]): I32 =>
+      of.map((m) => eq(fb.get(mode), i32(m))).reduce((a, b) => or(a, b));
     const sctlr = fb.let(ofRegime(fb.get(mode), 'SCTLR'));
     const tcr = fb.let(tcrOfMode(fb.get(mode)));
     const isSingle = fb.let(isSingleRange(fb.get(mode)));
@@ -288,6 +290,13 @@ export function defineMmu(
         fault(i32(FSC.translation));
       },
     );
+
+    // E0PDn, bits 55 and 56: EL0 sees nothing of that half. DDI0487 D8.4 (FEAT_E0PD).
+    const isEl0 = fb.let(hasEl2 ? isMode(MODE.el0, MODE.hostEl0) : isMode(MODE.el0));
+    if (hasFeature(model, 'E0PD'))
+      fb.if(and(isEl0, wrap(bit(tcr, add(high, i64(55))))), () => {
+        fault(i32(FSC.translation));
+      });
 
     const level = fb.local('i64');
     fb.set(level, sub(i64(4), divU(sub(inputSize, i64(4)), stride)));
@@ -384,14 +393,11 @@ export function defineMmu(
     );
     const is = (value: I32): I32 => ne(value, i32(0));
     // AP[1] grants EL0 access, AP[2] takes writes away; APTable only takes away. Table bits: 62 RO, 61 no EL0, 60 UXN, 59 PXN.
-    const isMode = (...of: number[]): I32 =>
-      of.map((m) => eq(fb.get(mode), i32(m))).reduce((a, b) => or(a, b));
     const user = fb.let(and(and(wrap(bit(d, i64(6))), eqz(bit(t, i64(61)))), eqz(isSingle)));
     const readOnly = fb.let(or(and(wrap(bit(d, i64(7))), eqz(isClean)), wrap(bit(t, i64(62)))));
     const uxn = fb.let(or(wrap(bit(d, i64(54))), wrap(bit(t, i64(60)))));
     // The EL2 regime has one bit, XN, in UXN's place.
     const pxn = fb.let(select(isSingle, uxn, or(wrap(bit(d, i64(53))), wrap(bit(t, i64(59))))));
-    const isEl0 = fb.let(hasEl2 ? isMode(MODE.el0, MODE.hostEl0) : isMode(MODE.el0));
     // PAN: data on pages that EL0 may access is out of bounds for the level above.
     const panned = and(hasEl2 ? isMode(MODE.el1Pan, MODE.hostEl2Pan) : isMode(MODE.el1Pan), user);
     const r = fb.let(select(isEl0, user, eqz(panned)));

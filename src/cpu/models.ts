@@ -132,6 +132,14 @@ const MAX_FEATURES = [
   'LOR',
   'PAN',
   'PAN2',
+  'UAO',
+  'E0PD',
+  'SPECRES',
+  'TTCNP',
+  'TTL',
+  'CSV2',
+  'CSV3',
+  'ECBHB',
 ] as const;
 
 /**

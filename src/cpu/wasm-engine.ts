@@ -372,6 +372,7 @@ export class WasmEngine implements Engine {
     view.setInt32(STATE.DAIF.at, 0xf, true);
     view.setInt32(STATE.FLAG_KIND.at, 2, true);
     view.setBigUint64(STATE.MPIDR.at, mpidr, true);
+    view.setInt32(STATE.GIC.at, this.#hasGicRegisters(el) ? 1 : 0, true);
     view.setInt32(STATE.CPU.at, cpu, true);
     view.setInt32(STATE.TLB_BANK.at, tlbsOf(cpu), true);
     view.setInt32(STATE.TRACE_EXCEPTIONS.at, this.#ports.trace.on('exceptions') ? 1 : 0, true);
@@ -383,6 +384,16 @@ export class WasmEngine implements Engine {
     if (!target) return;
     target.alarm = Infinity;
     target.observer?.onReset();
+  }
+
+  /**
+   * Whether ID_AA64PFR0_EL1 says that the interrupt controller has system registers.
+   *
+   * @deviation Where the CPUs have EL2 it doesn't, GICv3 or not: what EL2 would have to have then, ICC_SRE_EL2 and the
+   * interface of virtual machines (ICH_*), isn't there. EL1's registers are.
+   */
+  #hasGicRegisters(highest: 1 | 2): boolean {
+    return highest === 1 && this.#ports.systemRegisterPort('ICC_SRE_EL1') !== undefined;
   }
 
   /** Makes the running `run` return with `stopped`. */

@@ -90,6 +90,12 @@ const EXCUSES: readonly { mask: number; match: number; when?: (word: number) => 
     when: (word) => (word & 0xe00) !== 0,
   },
   {
+    mask: 0xffff_f0ff,
+    match: 0xd500_407f,
+    why: 'MSR UAO uses bit 0 of the immediate; objdump refuses the other bits',
+    when: (word) => (word & 0xe00) !== 0,
+  },
+  {
     mask: 0xffff_f09f,
     match: 0xd503_401f,
     why: 'MSR SSBS and DIT use bit 0 of the immediate; objdump refuses the other bits',

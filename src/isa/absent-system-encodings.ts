@@ -64,12 +64,6 @@ const FAMILIES: readonly Family[] = [
       APGAKEYLO_EL1 3 0 2 3 0; APGAKEYHI_EL1 3 0 2 3 1`,
   },
   {
-    feature: 'FEAT_UAO',
-    kind: 'register',
-    names: `
-      UAO 3 0 4 2 4`,
-  },
-  {
     feature: 'FEAT_NMI',
     kind: 'register',
     names: `
@@ -379,12 +373,6 @@ const FAMILIES: readonly Family[] = [
       TLBI RIPAS2E1IS 4 8 0 2; TLBI RIPAS2LE1IS 4 8 0 6; TLBI RVAE2IS 4 8 2 1; TLBI RVALE2IS 4 8 2 5;
       TLBI RIPAS2E1 4 8 4 2; TLBI RIPAS2E1OS 4 8 4 3; TLBI RIPAS2LE1 4 8 4 6; TLBI RIPAS2LE1OS 4 8 4 7;
       TLBI RVAE2OS 4 8 5 1; TLBI RVALE2OS 4 8 5 5; TLBI RVAE2 4 8 6 1; TLBI RVALE2 4 8 6 5`,
-  },
-  {
-    feature: 'FEAT_SPECRES',
-    kind: 'operation',
-    names: `
-      CFP RCTX 3 7 3 4; DVP RCTX 3 7 3 5; CPP RCTX 3 7 3 7`,
   },
   {
     feature: 'FEAT_SPECRES2',

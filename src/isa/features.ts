@@ -30,6 +30,8 @@ const TABLE = {
   LRCPC: [field('ID_AA64ISAR1_EL1', 20, 1)],
   LRCPC2: [field('ID_AA64ISAR1_EL1', 20, 2)],
   SB: [field('ID_AA64ISAR1_EL1', 36, 1)],
+  /** CFP, DVP and CPP RCTX, which restrict a speculation that there isn't. */
+  SPECRES: [field('ID_AA64ISAR1_EL1', 40, 1)],
   DIT: [field('ID_AA64PFR0_EL1', 48, 1)],
   /** With MSR and MRS of PSTATE.SSBS. */
   SSBS2: [field('ID_AA64PFR1_EL1', 4, 2)],
@@ -44,6 +46,18 @@ const TABLE = {
   HPDS: [field('ID_AA64MMFR1_EL1', 12, 1)],
   PAN: [field('ID_AA64MMFR1_EL1', 20, 1)],
   VHE: [field('ID_AA64MMFR1_EL1', 8, 1)],
+  UAO: [field('ID_AA64MMFR2_EL1', 4, 1)],
+  E0PD: [field('ID_AA64MMFR2_EL1', 60, 1)],
+
+  // Statements about what is there anyway.
+  /** TTBRn_ELx.CnP may be set; each CPU has TLBs of its own all the same. */
+  TTCNP: [field('ID_AA64MMFR2_EL1', 0, 1)],
+  /** Operands of TLBI may have the level of the entry, which is not made use of. */
+  TTL: [field('ID_AA64MMFR2_EL1', 48, 1)],
+  /** No instruction is executed before it is known that it is the next: what CSV2, CSV3 and ECBHB ask for. */
+  CSV2: [field('ID_AA64PFR0_EL1', 56, 1)],
+  CSV3: [field('ID_AA64PFR0_EL1', 60, 1)],
+  ECBHB: [field('ID_AA64MMFR1_EL1', 60, 1)],
 } as const satisfies Record<string, readonly IdField[]>;
 
 /** Name without `FEAT_`; EL2 is the exception level. */

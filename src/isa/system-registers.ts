@@ -269,6 +269,7 @@ const TPM_OR_TPMCR: El2Trap = { register: 'MDCR_EL2', bits: [5, 6] };
 
 const UCT: El0Trap = { register: 'SCTLR_EL1', bits: [15] };
 const UCI: El0Trap = { register: 'SCTLR_EL1', bits: [26] };
+const ENRCTX: El0Trap = { register: 'SCTLR_EL1', bits: [10] };
 const UMA: El0Trap = { register: 'SCTLR_EL1', bits: [9] };
 const DZE: El0Trap = { register: 'SCTLR_EL1', bits: [14] };
 const EL0PCTEN: El0Trap = { register: 'CNTKCTL_EL1', bits: [0] };
@@ -294,9 +295,9 @@ const SCTLR_EL1_WRITABLE = 0x040d_d21fn;
 /** nTWE, nTWI, SA0 and SA are set, as firmware finds them on the Cortex-A57. */
 const SCTLR_EL1_RESET = SCTLR_EL1_RES1 | 0x5_0018n;
 
-/** TCR_EL1 from T0SZ to TBI1; HA and HD; HPD0 and HPD1. */
+/** TCR_EL1 from T0SZ to TBI1; HA and HD; HPD0 and HPD1; E0PD0 and E0PD1. */
 const TCR_WRITABLE = 0x7f_ffff_ffffn;
-const TCR_FEATURES = { featureBits: { HAFDBS: 3n << 39n, HPDS: 3n << 41n } } as const;
+const TCR_FEATURES = { featureBits: { HAFDBS: 3n << 39n, HPDS: 3n << 41n, E0PD: 3n << 55n } } as const;
 
 /** RES1 bits of SCTLR_EL2 outside the EL2&0 regime: 29, 28, 23, 22, 18, 16, 11, 5, 4. */
 const SCTLR_EL2_RES1 = 0x30c5_0830n;
@@ -351,8 +352,8 @@ const ROWS: readonly SystemRegister[] = [
     [3, 0, 1, 0, 0],
     translation(SCTLR_EL1_WRITABLE, SCTLR_EL1_RESET, {
       isDerivedFrom: true,
-      // SPAN; DSSBS.
-      featureBits: { PAN: 1n << 23n, SSBS2: 1n << 44n },
+      // SPAN; DSSBS; EnRCTX.
+      featureBits: { PAN: 1n << 23n, SSBS2: 1n << 44n, SPECRES: 1n << 10n },
     }),
     { host: 'SCTLR_EL2', el2Traps: VIRTUAL_MEMORY },
   ),
@@ -399,6 +400,7 @@ const ROWS: readonly SystemRegister[] = [
   register('RVBAR_EL1', [3, 0, 12, 0, 1], ZERO, { access: 'ro', absentWith: 'EL2' }),
   register('ISR_EL1', [3, 0, 12, 1, 0], PSTATE, { access: 'ro' }),
   register('PAN', [3, 0, 4, 2, 3], PSTATE, { feature: 'PAN' }),
+  register('UAO', [3, 0, 4, 2, 4], PSTATE, { feature: 'UAO' }),
 
   // Process state
   register('NZCV', [3, 3, 4, 2, 0], PSTATE),
@@ -487,7 +489,7 @@ const ROWS: readonly SystemRegister[] = [
     'SCTLR_EL2',
     [3, 4, 1, 0, 0],
     translation(SCTLR_EL2_WRITABLE, SCTLR_EL2_RES1, {
-      featureBits: { VHE: SCTLR_EL2_OF_HOST, PAN: 1n << 23n, SSBS2: 1n << 44n },
+      featureBits: { VHE: SCTLR_EL2_OF_HOST, PAN: 1n << 23n, SSBS2: 1n << 44n, SPECRES: 1n << 10n },
       isDerivedFrom: true,
     }),
   ),
@@ -524,6 +526,7 @@ const ROWS: readonly SystemRegister[] = [
         VHE: TCR_WRITABLE,
         HAFDBS: (3n << 21n) | TCR_FEATURES.featureBits.HAFDBS,
         HPDS: (1n << 24n) | TCR_FEATURES.featureBits.HPDS,
+        E0PD: TCR_FEATURES.featureBits.E0PD,
       },
     }),
   ),
@@ -676,6 +679,9 @@ export const SYSTEM_OPERATIONS: readonly SystemOperation[] = [
   operation('DC CVAP', [3, 7, 12, 1], { maintain: 'read' }, { el0: UCI, el2Traps: [TPCP], feature: 'DPB' }),
   operation('DC CVAU', [3, 7, 11, 1], { maintain: 'read' }, { el0: UCI, el2Traps: [TPU] }),
   operation('DC CIVAC', [3, 7, 14, 1], { maintain: 'read' }, { el0: UCI, el2Traps: [TPCP] }),
+  operation('CFP RCTX', [3, 7, 3, 4], 'none', { el0: ENRCTX, feature: 'SPECRES' }),
+  operation('DVP RCTX', [3, 7, 3, 5], 'none', { el0: ENRCTX, feature: 'SPECRES' }),
+  operation('CPP RCTX', [3, 7, 3, 7], 'none', { el0: ENRCTX, feature: 'SPECRES' }),
   ...at('S1E1', 0, 0, 1),
   operation('AT S1E1RP', [0, 7, 9, 0], { translate: 'read', el: 1, checksPan: true }, { feature: 'PAN2' }),
   operation('AT S1E1WP', [0, 7, 9, 1], { translate: 'write', el: 1, checksPan: true }, { feature: 'PAN2' }),

@@ -22,6 +22,7 @@ const BARRIER_OPTIONS = [
 
 /** PSTATE fields of MSR (immediate), by `op1:op2`. Those of later extensions have `unimplemented` rows. */
 const PSTATE_FIELDS: Readonly<Record<number, string>> = {
+  0b000_011: 'uao',
   0b000_100: 'pan',
   0b000_101: 'spsel',
   0b011_001: 'ssbs',
@@ -141,7 +142,6 @@ export const SYSTEM = [
     c: and(c, xor(v, i32(1))),
     v: i32(0),
   })),
-  notAdvertised('MSR UAO (FEAT_UAO)', '1101010100 0 00 000 0100 imm4:4 011 11111', 'DDI0487 C6.2'),
   notAdvertised('MSR ALLINT (FEAT_NMI)', '1101010100 0 00 001 0100 000 imm1 000 11111', 'DDI0487 C6.2'),
   notAdvertised('MSR SVCR (FEAT_SME)', '1101010100 0 00 011 0100 0 mask:2 imm1 011 11111', 'DDI0487 C6.2'),
   notAdvertised('MSR TCO (FEAT_MTE)', '1101010100 0 00 011 0100 imm4:4 100 11111', 'DDI0487 C6.2'),
