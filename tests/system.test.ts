@@ -159,6 +159,15 @@ const PROGRAMS: readonly Program[] = [
     qemuArguments: ['-icount', 'shift=0'],
   },
   {
+    name: 'pmu-el2',
+    requirement: 'performance monitors with EL2: traps, reserved counters, filters (DDI0487 D13, D19.5)',
+    source: 'pmu-el2.c',
+    defines: ['EL2=1'],
+    only: { irqchip: 'gicv3' },
+    qemuArguments: ['-icount', 'shift=0'],
+    el2: true,
+  },
+  {
     name: 'flash',
     requirement: 'code and data in flash, in array mode and out of it',
     source: 'flash.c',

@@ -10,6 +10,9 @@
  * A cycle is an instruction begun: one that ends in an abort or a trap took a cycle and was not executed. So both
  * counts are exact, the same in every run, and stand still while the CPU waits for an interrupt.
  *
+ * @deviation There are no events of caches and of branch prediction, neither of which is modelled, and none of those
+ * beyond what every PMUv3 has.
+ *
  * Counts are brought up to date when somebody asks, and at changes of the exception level where a filter makes a
  * difference; nothing is done for an instruction. An overflow that raises the interrupt is found by an alarm.
  */

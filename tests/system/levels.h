@@ -79,7 +79,7 @@
 #define LEAVE 0xe0
 #define VECTOR 0x40
 
-static u64 data[64] __attribute__((aligned(64)));
+static u64 data[64] __attribute__((aligned(64), unused));
 static u32 code[16] __attribute__((aligned(64)));
 static u32 el1_vectors[16][32] __attribute__((aligned(2048)));
 static u64 stack[64] __attribute__((aligned(64)));
