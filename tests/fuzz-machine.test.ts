@@ -27,7 +27,7 @@ const DANGEROUS = A64.rows.filter(({ name }) => /LD|ST|MSR|MRS|SYS|ERET|DC|HVC|B
 /** Flash, devices, RAM and nothing, on the virt board. */
 const PLACES = [
   0x0000_0000, 0x0400_0000, 0x0800_0000, 0x0801_0000, 0x080a_0000, 0x0900_0000, 0x0901_0000, 0x0902_0000, 0x0903_0000,
-  0x0a00_0000, 0x3eff_0000, 0x4000_0000, 0x4000_0ff0, 0x40ff_ff00, 0x5000_0000,
+  0x0a00_0000, 0x0802_0000, 0x1000_0000, 0x3eff_0000, 0x40_1000_0000, 0x40_1000_8000, 0x80_0000_0000, 0x4000_0000, 0x4000_0ff0, 0x40ff_ff00, 0x5000_0000,
 ]; // prettier-ignore
 
 /** Behind the vectors, which are at 0 after reset. */
@@ -35,9 +35,11 @@ const PROLOGUE_AGAIN = 0x800;
 
 const MOVZ = 0xd280_0000;
 const MOVK = 0xf280_0000;
+const HALFWORDS = [0, 1, 2] as const;
 
-function moveWide(opcode: number, register: number, halfword: 0 | 1, value: number): number {
-  return opcode | (halfword << 21) | (((value >>> (16 * halfword)) & 0xffff) << 5) | register;
+function moveWide(opcode: number, register: number, halfword: 0 | 1 | 2, value: number): number {
+  const bits = Math.floor(value / 2 ** (16 * halfword)) % 2 ** 16;
+  return opcode | (halfword << 21) | (bits << 5) | register;
 }
 
 function branch(distance: number): number {
@@ -57,7 +59,7 @@ function randomFirmware(seed: number): Uint8Array {
   // From reset, and again after each exception, registers point to where something is.
   const prologue = Array.from({ length: 31 }, (_, register) => {
     const address = (PLACES[below(PLACES.length)] ?? 0) + below(0x1000);
-    return [moveWide(MOVZ, register, 0, address), moveWide(MOVK, register, 1, address)];
+    return HALFWORDS.map((halfword) => moveWide(halfword === 0 ? MOVZ : MOVK, register, halfword, address));
   }).flat();
   words.set(prologue, 0);
   words.set(prologue, PROLOGUE_AGAIN / 4);
@@ -85,7 +87,8 @@ function run(seed: number, gicVersion: 2 | 3): string {
     serialOutput: { write: () => undefined },
     disks: [],
     shares: [],
-    virtioTransport: 'mmio',
+    virtioTransport: seed % 2 === 0 ? 'pci' : 'mmio',
+    pciTestdevCount: seed % 2,
     hasRng: true,
     seed,
     isRealTime: false,

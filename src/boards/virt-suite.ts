@@ -54,6 +54,7 @@ export function rig(changes: Partial<VirtConfig> = {}) {
     cpu: CORTEX_A57,
     hasAcpi: true,
     virtioTransport: 'mmio',
+    pciTestdevCount: 0,
     hasFirmware: true,
     flash: [
       { writableBytes: 0, commitPolicy: 'quiet' },

@@ -17,6 +17,7 @@ import {
   type AcpiProcessor,
   type DtNode,
   type IrqLine,
+  type MessagePort,
   type MmioDevice,
   type SystemRegisterPort,
 } from '../bus/index.js';
@@ -39,11 +40,10 @@ import { Gicv3, ICC_REGISTERS } from '../devices/gic/gicv3.js';
 import {
   describePcieHost,
   describePcieHostAcpi,
-  PcieEcam,
-  PcieHostBridge,
-  PcieWindow,
+  PcieHost,
   type PcieHostPlacement,
-} from '../devices/pcie-ecam.js';
+} from '../devices/pcie/pcie-host.js';
+import { PciTestdev } from '../devices/pcie/pci-testdev.js';
 import { PerformanceMonitors } from '../devices/performance-monitors.js';
 import { Pl011 } from '../devices/pl011.js';
 import { Pl031 } from '../devices/pl031.js';
@@ -56,7 +56,7 @@ import { encodeSmbios, type SmbiosDescription } from '../tables/smbios.js';
 import type { VirtioMmio } from '../devices/virtio/virtio-mmio.js';
 import type { VirtioMmioEmpty } from '../devices/virtio/virtio-mmio-empty.js';
 import type { Board, BoardDevice, BoardPorts, FlashBank, MapEntry } from './ports.js';
-import { buildVirtioDevices, buildVirtioSlots } from './virtio.js';
+import { buildVirtioDevices, buildVirtioSlots, plugVirtioDevices } from './virtio.js';
 
 interface BoardRow {
   readonly base: number;
@@ -121,6 +121,15 @@ export const VIRT_FLASH_GEOMETRY: CfiFlashGeometry = {
   deviceId: 0x18,
 };
 
+/** Names of the PCIe windows in traces. */
+const WINDOW_NAMES = {
+  pcieMemory32: 'pcie-memory32',
+  pcieMemory64: 'pcie-memory64',
+  pcieIo: 'pcie-io',
+} as const;
+/** The host bridge has slot 0. */
+const FIRST_PCIE_SLOT = 1;
+
 /** Pin of the PL061, and how long a press lasts: what QEMU's `gpio-key` does. */
 const POWER_KEY_PIN = 3;
 const POWER_KEY_PRESS_NS = 100_000_000;
@@ -156,13 +165,15 @@ export interface VirtConfig {
   /** Firmware bank, variables bank. */
   readonly flash: readonly [VirtFlashConfig, VirtFlashConfig];
   /** How drivers reach virtio devices: `mmio-legacy` is the interface of before VIRTIO 1.0. */
-  readonly virtioTransport: 'mmio' | 'mmio-legacy';
+  readonly virtioTransport: 'mmio' | 'mmio-legacy' | 'pci';
+  /** QEMU's PCI test devices, which go into the slots behind those of virtio devices. */
+  readonly pciTestdevCount: number;
 }
 
 export interface VirtBoard extends Board {
   readonly fwCfg: FwCfg;
   readonly uart0: Pl011;
-  readonly pcie: PcieEcam;
+  readonly pcie: PcieHost;
 }
 
 /** The devices that have a node of their own. */
@@ -190,9 +201,19 @@ interface InterruptController {
   readonly acpi: readonly AcpiInterruptController[];
   /** Cells that a PPI specifier has above its trigger: a GICv2 wants to know the CPUs (arm,gic.yaml). */
   readonly ppiCpuMask: number;
-  readonly msiLabel: string | undefined;
+  /** What takes messages of PCI functions; without, they have their pins only. */
+  readonly msi: MsiController | undefined;
   spi(spi: number): IrqLine;
   ppi(cpu: number, ppi: number): IrqLine;
+}
+
+/** A register that message-signalled interrupts are written to. */
+interface MsiController {
+  /** In the device tree. */
+  readonly label: string;
+  readonly address: number;
+  /** `requester` is the bus master's: bus, device and function. */
+  write(data: number, requester: number): void;
 }
 
 /** User errors: `ram-size`, `cpu-count`. */
@@ -232,15 +253,25 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
   const gpio = new Pl061('gpio', { irq: intc.spi(VIRT.gpio.spi), trace });
   const ged = config.hasAcpi ? new AcpiGed({ irq: intc.spi(VIRT.ged.spi), trace }) : undefined;
   const fwCfg = new FwCfg({ trace, dma }, { cpuCount: config.cpuCount });
+  const virtioDevices = buildVirtioDevices(ports);
+  const isVirtioPci = config.virtioTransport === 'pci';
   const virtioMmio = buildVirtioSlots(
     VIRT.virtioMmio.count,
-    buildVirtioDevices(ports),
-    config.virtioTransport === 'mmio' ? 'modern' : 'legacy',
+    isVirtioPci ? [] : virtioDevices,
+    config.virtioTransport === 'mmio-legacy' ? 'legacy' : 'modern',
     (slot) => intc.spi(VIRT.virtioMmio.spi + slot),
     { trace },
   );
-  const pcie = new PcieEcam({ trace });
-  pcie.plug(0, 0, new PcieHostBridge({ trace }));
+  const pcie = new PcieHost({
+    interrupts: pcieSpis().map((spi) => intc.spi(spi)),
+    messages: messagePort(intc.msi, ports),
+    trace,
+  });
+  if (isVirtioPci) plugVirtioDevices(pcie, virtioDevices, FIRST_PCIE_SLOT, { trace });
+  for (let index = 0; index < config.pciTestdevCount; index++) {
+    const slot = FIRST_PCIE_SLOT + (isVirtioPci ? virtioDevices.length : 0) + index;
+    pcie.plug(slot, 0, new PciTestdev(`pci-testdev${index}`, { slot: pcie.slot(slot, 0), trace }));
+  }
   const psci = new Psci({ cpus: ports.cpuPower, power: ports.powerPort, trace }, cpuAffinities);
 
   const releasePowerKey = clock.timer('power key', () => gpio.setInput(POWER_KEY_PIN, false));
@@ -284,10 +315,12 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
       place(VIRT.gpio, gpio),
       ...(ged ? [place(VIRT.ged, ged)] : []),
       ...virtioMmio.map((device, slot) => place(VIRT.virtioMmio, device, slot)),
-      place(VIRT.pcieMemory32, new PcieWindow('pcie-memory32', VIRT.pcieMemory32.sizeBytes, { trace })),
-      place(VIRT.pcieIo, new PcieWindow('pcie-io', VIRT.pcieIo.sizeBytes, { trace })),
+      ...(['pcieMemory32', 'pcieMemory64'] as const).map((row) => {
+        const { base, sizeBytes } = VIRT[row];
+        return place(VIRT[row], pcie.window(WINDOW_NAMES[row], 'memory', base, sizeBytes));
+      }),
+      place(VIRT.pcieIo, pcie.window(WINDOW_NAMES.pcieIo, 'io', 0, VIRT.pcieIo.sizeBytes)),
       place(VIRT.pcieEcam, pcie),
-      place(VIRT.pcieMemory64, new PcieWindow('pcie-memory64', VIRT.pcieMemory64.sizeBytes, { trace })),
     ],
     devices,
     systemRegisters: new Map([
@@ -377,7 +410,13 @@ function buildGicv2(cpus: readonly number[], ports: BoardPorts): InterruptContro
     node: gic.describe(at, [v2m.describe(v2mAt)]),
     acpi: [...gic.describeAcpi(at, processorsOf(cpus)), v2m.describeAcpi(v2mAt)],
     ppiCpuMask: 2 ** cpus.length - 1,
-    msiLabel: LABEL.v2m,
+    msi: {
+      label: LABEL.v2m,
+      address: v2mAt + Gicv2m.doorbellAt,
+      write: (data) => {
+        v2m.write(Gicv2m.doorbellAt, 4, data);
+      },
+    },
     spi: (spi) => gic.spi(spi),
     ppi: (cpu, ppi) => gic.ppi(cpu, ppi),
   };
@@ -396,7 +435,7 @@ function buildGicv3(cpus: readonly number[], ports: BoardPorts): InterruptContro
     node: gic.describe(at),
     acpi: gic.describeAcpi(at, processorsOf(cpus)),
     ppiCpuMask: 0,
-    msiLabel: undefined,
+    msi: undefined,
     spi: (spi) => gic.spi(spi),
     ppi: (cpu, ppi) => gic.ppi(cpu, ppi),
   };
@@ -486,15 +525,41 @@ function virtDeviceTree(
   };
 }
 
-function pcieHostPlacement({ msiLabel }: InterruptController): PcieHostPlacement {
+/** What the pins of PCI functions are wired to. */
+function pcieSpis(): number[] {
+  const { spi, spiCount } = VIRT.pcieEcam;
+  return Array.from({ length: spiCount }, (_, index) => spi + index);
+}
+
+/** Messages go to the interrupt controller, where one takes them, or to memory, where a guest may look for them. */
+function messagePort(msi: MsiController | undefined, { dma, trace }: BoardPorts): MessagePort {
+  return {
+    send: (address, data, requester) => {
+      if (trace.on('irq')) {
+        trace.event('irq', `pci: ${hex(requester)} sends ${hex(data)} to ${hex(address)}`);
+      }
+      if (address === msi?.address) {
+        msi.write(data, requester);
+        return;
+      }
+      const bytes = new Uint8Array(4);
+      new DataView(bytes.buffer).setUint32(0, data, true);
+      if (!dma.write(address, bytes) && trace.on('guest-errors')) {
+        trace.event('guest-errors', `pci: message to ${hex(address)}, where nothing takes it`);
+      }
+    },
+  };
+}
+
+function pcieHostPlacement({ msi }: InterruptController): PcieHostPlacement {
   return {
     ecam: VIRT.pcieEcam,
     io: VIRT.pcieIo,
     memory32: VIRT.pcieMemory32,
     memory64: VIRT.pcieMemory64,
     interruptController: { label: LABEL.intc, addressCells: 2 },
-    spis: Array.from({ length: VIRT.pcieEcam.spiCount }, (_, index) => VIRT.pcieEcam.spi + index),
-    ...(msiLabel === undefined ? {} : { msiController: msiLabel }),
+    spis: pcieSpis(),
+    ...(msi === undefined ? {} : { msiController: msi.label }),
   };
 }
 

@@ -1,10 +1,12 @@
 /** The virtio devices of a machine, apart from the transport that a board gives them. */
 import type { BlockStorage, ByteSource, FileShare, IrqLine } from '../bus/index.js';
+import type { PcieHost } from '../devices/pcie/pcie-host.js';
 import { Virtio9p } from '../devices/virtio/virtio-9p.js';
 import { VirtioBlk } from '../devices/virtio/virtio-blk.js';
 import type { VirtioDevice } from '../devices/virtio/virtio-device.js';
 import { VirtioMmio, type VirtioMmioInterface } from '../devices/virtio/virtio-mmio.js';
 import { VirtioMmioEmpty } from '../devices/virtio/virtio-mmio-empty.js';
+import { VirtioPci } from '../devices/virtio/virtio-pci.js';
 import { VirtioRng } from '../devices/virtio/virtio-rng.js';
 import type { BoardPorts } from './ports.js';
 
@@ -62,4 +64,17 @@ export function buildVirtioSlots(
       ? new VirtioMmio(name, device, kind, { irq: irq(slot), trace })
       : new VirtioMmioEmpty(name, { trace });
   });
+}
+
+/** Plugs devices into neighbouring slots of the PCI bus, the first into `firstSlot`. */
+export function plugVirtioDevices(
+  pcie: PcieHost,
+  devices: readonly VirtioDevice[],
+  firstSlot: number,
+  { trace }: Pick<BoardPorts, 'trace'>,
+): void {
+  for (const [index, device] of devices.entries()) {
+    const number = firstSlot + index;
+    pcie.plug(number, 0, new VirtioPci(`virtio-pci${number}`, device, { slot: pcie.slot(number, 0), trace }));
+  }
 }

@@ -48,6 +48,15 @@ export interface DmaPort {
   write(address: number, from: Uint8Array): boolean;
 }
 
+/** Takes message-signalled interrupts. */
+export interface MessagePort {
+  /**
+   * A 32-bit write of `data` to `address` by the bus master `requester`: bus, device and function of PCI. It goes to
+   * whatever takes messages there, or to memory; elsewhere it is lost.
+   */
+  send(address: number, data: number, requester: number): void;
+}
+
 /** What a device may do about the part of its range that the CPU sees as plain read-only memory. */
 export interface DirectMap {
   readonly sizeBytes: number;

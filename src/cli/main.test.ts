@@ -72,8 +72,9 @@ describe('a mistake is one line and status 2', () => {
     [
       'a transport',
       [...firmware, '--virtio-transport', 'usb'],
-      /: --virtio-transport usb: .*: mmio, mmio-legacy/,
+      /: --virtio-transport usb: .*: mmio, mmio-legacy, pci$/m,
     ],
+    ['a device', [...firmware, '--device', 'toaster'], /: --device toaster: .*; accepted: pci-testdev$/m],
     ['a seed', [...firmware, '--seed', 'x'], /: --seed x: is no seed; accepted: a whole number from 0 up$/m],
     ['a commit policy', [...firmware, '--flash-commit', 'never'], /: --flash-commit never: .*: quiet, imm/],
     ['a duration', [...firmware, '--timeout', 'soon'], /: --timeout soon: is no duration; accepted: 60s/],

@@ -8,7 +8,9 @@ import {
   parseSeed, parseShare, quoteIfNeeded, SHARE_SYNTAX, UnacceptableValue,
 } from './parse.js'; // prettier-ignore
 import type { CpuModelName } from '../vm/limits.js';
-import { CPU_MODEL_NAMES, DEFAULT_CPU_MODEL, DEFAULT_MEMORY_BYTES, MAX_CPUS } from '../vm/limits.js';
+import {
+  CPU_MODEL_NAMES, DEFAULT_CPU_MODEL, DEFAULT_MEMORY_BYTES, MAX_CPUS, MAX_TEST_DEVICES, TEST_DEVICES, VIRTIO_TRANSPORTS,
+} from '../vm/limits.js'; // prettier-ignore
 import { MAX_DISKS, type DiskOptions } from '../vm/disks.js';
 import { MAX_SHARES, type ShareOptions } from '../vm/shares.js';
 
@@ -36,7 +38,8 @@ export interface RunOptions {
   readonly '9p'?: readonly ShareOptions[];
   readonly rng?: true;
   readonly seed?: number;
-  readonly virtioTransport: 'mmio' | 'mmio-legacy';
+  readonly virtioTransport: (typeof VIRTIO_TRANSPORTS)[number];
+  readonly device?: readonly (typeof TEST_DEVICES)[number][];
   readonly clock?: 'real' | 'virtual';
   readonly reboot: boolean;
   /** Milliseconds. */
@@ -186,9 +189,17 @@ export function buildProgram(
     .addOption(
       option(
         '--virtio-transport <kind>',
-        'how disks and the like are found: mmio, or mmio-legacy for drivers of before VIRTIO 1.0',
-        oneOf('mmio', 'mmio-legacy'),
+        'how disks and the like are found: mmio, mmio-legacy for drivers of before VIRTIO 1.0, or pci, in slots 1, 2 …' +
+          ' in the order of these options',
+        oneOf(...VIRTIO_TRANSPORTS),
       ).default('mmio', 'mmio'),
+    )
+    .addOption(
+      option(
+        '--device <name>',
+        `device for tests, up to ${MAX_TEST_DEVICES}, in the PCI slots behind: pci-testdev, as in QEMU`,
+        repeated(oneOf(...TEST_DEVICES)),
+      ),
     )
     .addOption(
       option(

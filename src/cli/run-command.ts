@@ -63,6 +63,7 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
     rng: options.rng ?? false,
     ...(options.seed === undefined ? {} : { seed: options.seed }),
     virtioTransport: options.virtioTransport,
+    devices: options.device ?? [],
     clock: options.clock ?? (process.stdin.isTTY ? 'real' : 'virtual'),
     onReset: options.reboot ? 'restart' : 'stop',
     ...(options.trace

@@ -43,7 +43,8 @@ interface VirtHardwareOptions {
   readonly cpu: CpuModel;
   readonly disks: readonly DiskOptions[];
   readonly shares: readonly ShareOptions[];
-  readonly virtioTransport: 'mmio' | 'mmio-legacy';
+  readonly virtioTransport: 'mmio' | 'mmio-legacy' | 'pci';
+  readonly pciTestdevCount: number;
   /** An entropy device is there. */
   readonly hasRng: boolean;
   /** Where its bytes come from; left out: from the host. */
@@ -106,6 +107,7 @@ export function buildVirt(options: VirtHardwareOptions): VirtHardware {
             { writableBytes: variables.writableBytes, commitPolicy: options.flashCommit },
           ],
           virtioTransport: options.virtioTransport,
+          pciTestdevCount: options.pciTestdevCount,
         },
         {
           clock,

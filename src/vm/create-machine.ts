@@ -7,7 +7,9 @@ import type { VirtHardware } from './build-virt.js';
 import { buildVirt } from './build-virt.js';
 import { DEFAULT_NS_PER_INSTRUCTION, RealClock, VirtualClock } from './clock.js';
 import { coreImage } from './core-image.js';
-import { DEFAULT_MEMORY_BYTES, isMemorySize, MAX_CPUS, MAX_MEMORY_BYTES } from './limits.js';
+import {
+  DEFAULT_MEMORY_BYTES, isMemorySize, MAX_CPUS, MAX_MEMORY_BYTES, MAX_TEST_DEVICES, TEST_DEVICES, VIRTIO_TRANSPORTS,
+} from './limits.js'; // prettier-ignore
 import type { DiskOptions } from './disks.js';
 import { Machine, PowerLatch } from './machine.js';
 import { OutsideWorld } from './outside-world.js';
@@ -71,8 +73,13 @@ export interface MachineOptions {
    * virtual clock those of seed 0.
    */
   readonly seed?: number;
-  /** How drivers reach virtio devices: `mmio`, the default, or `mmio-legacy`, as before VIRTIO 1.0. */
-  readonly virtioTransport?: 'mmio' | 'mmio-legacy';
+  /**
+   * How drivers reach virtio devices: `mmio`, the default, `mmio-legacy`, as before VIRTIO 1.0, or `pci`, where they are in
+   * slots 1, 2 … in the order of the options: disks, then the others.
+   */
+  readonly virtioTransport?: 'mmio' | 'mmio-legacy' | 'pci';
+  /** Devices for tests, on the PCI bus, in the slots behind those of virtio devices. None when left out. */
+  readonly devices?: readonly 'pci-testdev'[];
   /** Interrupt controller, `gicv3` when left out. */
   readonly irqchip?: 'gicv2' | 'gicv3';
   /**
@@ -138,7 +145,9 @@ export function assembleMachine(
   checkWord('irqchip', options.irqchip, ['gicv2', 'gicv3']);
   checkWord('clock', options.clock, ['real', 'virtual']);
   checkWord('onReset', options.onReset, ['restart', 'stop']);
-  checkWord('virtioTransport', options.virtioTransport, ['mmio', 'mmio-legacy']);
+  checkWord('virtioTransport', options.virtioTransport, VIRTIO_TRANSPORTS);
+  for (const device of options.devices ?? []) checkWord('devices', device, TEST_DEVICES);
+  checkCount('devices', options.devices, MAX_TEST_DEVICES);
   const nsPerInstruction = options.nsPerInstruction ?? DEFAULT_NS_PER_INSTRUCTION;
   if (!Number.isSafeInteger(nsPerInstruction) || nsPerInstruction < 1) {
     throw new UserError('option', `nsPerInstruction ${nsPerInstruction}: accepted: a whole number from 1 up`);
@@ -186,6 +195,7 @@ export function assembleMachine(
     disks: options.disks ?? [],
     shares: options.shares ?? [],
     virtioTransport: options.virtioTransport ?? 'mmio',
+    pciTestdevCount: options.devices?.length ?? 0,
     hasRng: options.rng ?? false,
     ...(seed === undefined ? {} : { seed }),
     clock,
@@ -221,4 +231,9 @@ function checkBoot({ firmware, kernel, initrd, commandLine }: MachineOptions): v
 function checkWord(option: string, word: string | undefined, accepted: readonly string[]): void {
   if (word === undefined || accepted.includes(word)) return;
   throw new UserError('option', `${option} ${word}: accepted: ${accepted.join(', ')}`);
+}
+
+function checkCount(option: string, list: readonly unknown[] = [], most: number): void {
+  if (list.length <= most) return;
+  throw new UserError('option', `${list.length} ${option}: accepted: up to ${most}`);
 }

@@ -11,6 +11,13 @@ export const MAX_MEMORY_BYTES = 3 * GIB;
 
 export const DEFAULT_MEMORY_BYTES = 512 * MIB;
 
+/** How drivers reach virtio devices. */
+export const VIRTIO_TRANSPORTS = ['mmio', 'mmio-legacy', 'pci'] as const;
+
+/** Devices that only tests want, and how many of them a machine takes. */
+export const TEST_DEVICES = ['pci-testdev'] as const;
+export const MAX_TEST_DEVICES = 4;
+
 /** RAM is a whole number of MiB between the limits. */
 export function isMemorySize(bytes: number): boolean {
   return bytes >= MIN_MEMORY_BYTES && bytes <= MAX_MEMORY_BYTES && Number.isInteger(bytes / MIB);

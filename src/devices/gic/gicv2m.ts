@@ -28,6 +28,8 @@ interface Gicv2mPorts {
 
 /** A GICv2m frame for SPIs of consecutive INTIDs, the first of which is `firstIntid`. */
 export class Gicv2m extends RegisterFrame<keyof typeof FRAME> {
+  /** Offset of the register that takes messages. */
+  static readonly doorbellAt = FRAME.MSI_SETSPI_NS.at;
   readonly #firstIntid: number;
   readonly #count: number;
 

@@ -1,15 +1,17 @@
 /**
  * A driver for tests, written from the driver's side of VIRTIO 1.2: memory, both formats of queues, and the
- * initialization of a device behind virtio-mmio.
+ * initialization of a device behind virtio-mmio or virtio-pci.
  */
 import assert from 'node:assert/strict';
 import { hex, NO_TRACE } from '../../base/index.js';
 import type { Trace } from '../../base/index.js';
 import { ManualClock } from '../../bus/index.js';
-import type { DmaPort } from '../../bus/index.js';
+import type { AccessSize, DmaPort } from '../../bus/index.js';
+import { PcieHost } from '../pcie/pcie-host.js';
 import type { VirtioDevice, VirtioPorts } from './virtio-device.js';
 import { VirtioMmio } from './virtio-mmio.js';
 import type { VirtioMmioInterface } from './virtio-mmio.js';
+import { VirtioPci } from './virtio-pci.js';
 
 export const RAM_BASE = 0x4000_0000;
 const RAM_BYTES = 1024 * 1024;
@@ -334,25 +336,147 @@ class PackedDriverQueue implements DriverQueue {
   }
 }
 
+/** What a driver does with a transport, by virtio-mmio's names of registers. */
+interface TransportFace {
+  get(register: keyof typeof REG): number;
+  set(register: keyof typeof REG, value: number): void;
+  readConfig(offset: number, size: AccessSize): number;
+  writeConfig(offset: number, size: AccessSize, value: number): void;
+  reset(): void;
+  saveState(): unknown;
+  restoreState(state: unknown): void;
+}
+
+class MmioFace implements TransportFace {
+  readonly mmio: VirtioMmio;
+
+  constructor(mmio: VirtioMmio) {
+    this.mmio = mmio;
+  }
+
+  get(register: keyof typeof REG): number {
+    return this.mmio.read(REG[register], 4);
+  }
+
+  set(register: keyof typeof REG, value: number): void {
+    this.mmio.write(REG[register], 4, value);
+  }
+
+  readConfig(offset: number, size: AccessSize): number {
+    return this.mmio.read(REG.Config + offset, size);
+  }
+
+  writeConfig(offset: number, size: AccessSize, value: number): void {
+    this.mmio.write(REG.Config + offset, size, value);
+  }
+
+  reset(): void {
+    this.mmio.reset();
+  }
+
+  saveState(): unknown {
+    return this.mmio.saveState();
+  }
+
+  restoreState(state: unknown): void {
+    this.mmio.restoreState(state as ReturnType<VirtioMmio['saveState']>);
+  }
+}
+
+/** Common configuration (4.1.4.3): offset and size of what virtio-mmio has a register for, too. */
+const PCI_COMMON: Partial<Record<keyof typeof REG, readonly [at: number, size: 1 | 2 | 4]>> = {
+  DeviceFeaturesSel: [0x00, 4], DeviceFeatures: [0x04, 4], DriverFeaturesSel: [0x08, 4], DriverFeatures: [0x0c, 4],
+  Status: [0x14, 1], ConfigGeneration: [0x15, 1], QueueSel: [0x16, 2], QueueNum: [0x18, 2], QueueNumMax: [0x18, 2],
+  QueueReady: [0x1c, 2], QueueDescLow: [0x20, 4], QueueDescHigh: [0x24, 4], QueueDriverLow: [0x28, 4],
+  QueueDriverHigh: [0x2c, 4], QueueDeviceLow: [0x30, 4], QueueDeviceHigh: [0x34, 4], QueueReset: [0x3a, 2],
+}; // prettier-ignore
+
+/** Where the driver of the PCI device puts BAR 4, and BAR 1. */
+const PCI_WINDOW = 0x1000_0000;
+const PCI_MSIX = PCI_WINDOW + 0x10_0000;
+const PCI_CONFIG = 1 << 15;
+
+/** The device in slot 1 of a PCI bus, its BARs placed, a bus master; interrupts by its pin. */
+class PciFace implements TransportFace {
+  readonly host: PcieHost;
+  readonly #window;
+
+  constructor(host: PcieHost) {
+    this.host = host;
+    this.#window = host.window('memory', 'memory', PCI_WINDOW, 2 ** 24);
+    this.place();
+  }
+
+  place(): void {
+    this.host.write(PCI_CONFIG + 0x14, 4, PCI_MSIX);
+    this.host.write(PCI_CONFIG + 0x20, 4, PCI_WINDOW);
+    this.host.write(PCI_CONFIG + 0x04, 2, 6);
+  }
+
+  get(register: keyof typeof REG): number {
+    // Reading it acknowledges (4.1.4.5.1).
+    if (register === 'InterruptStatus') return this.#window.read(0x1000, 1);
+    if (register === 'DeviceID') return this.host.read(PCI_CONFIG + 2, 2) - 0x1040;
+    const field = PCI_COMMON[register];
+    assert.ok(field, `virtio-pci has nothing like ${register}`);
+    return this.#window.read(...field);
+  }
+
+  set(register: keyof typeof REG, value: number): void {
+    if (register === 'InterruptACK') return;
+    if (register === 'QueueNotify') {
+      // 4.1.5.2: of a queue that the driver has set up; the multiplier is 4.
+      this.#window.write(0x3000 + ((4 * value) % 0x1000), 2, value % 2 ** 16);
+      return;
+    }
+    const field = PCI_COMMON[register];
+    assert.ok(field, `virtio-pci has nothing like ${register}`);
+    this.#window.write(...field, value % 2 ** (8 * field[1]));
+  }
+
+  readConfig(offset: number, size: AccessSize): number {
+    return this.#window.read(0x2000 + offset, size);
+  }
+
+  writeConfig(offset: number, size: AccessSize, value: number): void {
+    this.#window.write(0x2000 + offset, size, value);
+  }
+
+  reset(): void {
+    this.host.reset();
+    this.place();
+  }
+
+  saveState(): unknown {
+    return this.host.saveState();
+  }
+
+  restoreState(state: unknown): void {
+    this.host.restoreState(state as Record<string, unknown>);
+  }
+}
+
 export interface DriverOptions {
-  readonly kind?: VirtioMmioInterface;
+  readonly kind?: VirtioMmioInterface | 'pci';
   /** Numbers of the feature bits to leave out although the device offers them. */
   readonly without?: readonly number[];
   readonly queueSize?: number;
   readonly trace?: Trace;
 }
 
-/** A device behind virtio-mmio with its driver. */
+/** A device behind its transport with its driver. */
 export class TestDriver<Device extends VirtioDevice = VirtioDevice> {
   readonly memory: TestMemory;
   readonly clock = new ManualClock();
   readonly device: Device;
-  readonly mmio: VirtioMmio;
+  readonly #face: TransportFace;
   readonly #options: DriverOptions;
   queues: DriverQueue[] = [];
   features = 0n;
   /** Level of the interrupt line, and how often it went up. */
   irq = { level: false, edges: 0 };
+  /** Message-signalled interrupts, oldest first. */
+  readonly messages: { readonly address: number; readonly data: number; readonly requester: number }[] = [];
 
   constructor(
     make: (ports: VirtioPorts) => Device,
@@ -369,15 +493,59 @@ export class TestDriver<Device extends VirtioDevice = VirtioDevice> {
         this.irq.level = level;
       },
     };
-    this.mmio = new VirtioMmio('virtio-mmio0', this.device, options.kind ?? 'modern', { irq, trace });
+    const { kind = 'modern' } = options;
+    if (kind === 'pci') {
+      const messages = {
+        send: (address: number, data: number, requester: number) =>
+          void this.messages.push({ address, data, requester }),
+      };
+      const host = new PcieHost({ interrupts: [irq], messages, trace });
+      host.plug(1, 0, new VirtioPci('virtio-pci1', this.device, { slot: host.slot(1, 0), trace }));
+      this.#face = new PciFace(host);
+    } else {
+      this.#face = new MmioFace(new VirtioMmio('virtio-mmio0', this.device, kind, { irq, trace }));
+    }
+  }
+
+  get mmio(): VirtioMmio {
+    assert.ok(this.#face instanceof MmioFace);
+    return this.#face.mmio;
+  }
+
+  /** The PCI bus, with the device in slot 1. */
+  get pcie(): PcieHost {
+    assert.ok(this.#face instanceof PciFace);
+    return this.#face.host;
   }
 
   get(register: keyof typeof REG): number {
-    return this.mmio.read(REG[register], 4);
+    return this.#face.get(register);
   }
 
   set(register: keyof typeof REG, value: number): void {
-    this.mmio.write(REG[register], 4, value);
+    this.#face.set(register, value);
+  }
+
+  readConfig(offset: number, size: AccessSize): number {
+    return this.#face.readConfig(offset, size);
+  }
+
+  writeConfig(offset: number, size: AccessSize, value: number): void {
+    this.#face.writeConfig(offset, size, value);
+  }
+
+  /** Reset of the machine. */
+  reset(): void {
+    this.#face.reset();
+  }
+
+  /** State of the transport, the device's included. */
+  saveState(): unknown {
+    return this.#face.saveState();
+  }
+
+  restoreState(state: unknown): void {
+    this.#face.restoreState(state);
   }
 
   offered(): bigint {

@@ -9,3 +9,8 @@ export const FEATURE = {
   RING_PACKED: 1n << 34n,
   RING_RESET: 1n << 40n,
 } as const;
+
+/** 32 of the feature bits; there are none beyond the first 64. */
+export function featureHalf(features: bigint, half: number): number {
+  return half < 2 ? Number((features >> BigInt(32 * half)) & 0xffff_ffffn) : 0;
+}

@@ -152,6 +152,7 @@ for (const [title, options] of [
   ['packed', {}],
   ['split', { without: [BIT.PACKED] }],
   ['legacy', { kind: 'legacy' }],
+  ['over PCI', { kind: 'pci' }],
 ] as const satisfies readonly (readonly [string, DriverOptions])[]) {
   describe(`block device, ${title} (VIRTIO 1.2 5.2.6)`, () => {
     test('reads sectors', () => {
@@ -208,8 +209,7 @@ for (const [title, options] of [
 
 describe('block device: what is in its configuration (5.2.3, 5.2.4)', () => {
   const bit = (number: number): bigint => 1n << BigInt(number);
-  const config = (rig: Rig, offset: number, size: 1 | 2 | 4): number =>
-    rig.driver.mmio.read(0x100 + offset, size);
+  const config = (rig: Rig, offset: number, size: 1 | 2 | 4): number => rig.driver.readConfig(offset, size);
   const own = (rig: Rig): bigint => rig.driver.offered() & ((1n << 27n) - 1n);
   const always = bit(F.SIZE_MAX) | bit(F.SEG_MAX) | bit(F.BLK_SIZE) | bit(F.TOPOLOGY) | bit(F.FLUSH);
 
@@ -391,24 +391,24 @@ describe('block device: the cache (5.2.5, 5.2.6.2)', () => {
 
   test('a driver can switch the cache off and on; a reset switches it on', () => {
     const rig = new Rig();
-    rig.driver.mmio.write(0x120, 1, 0);
-    assert.equal(rig.driver.mmio.read(0x120, 1), 0);
+    rig.driver.writeConfig(0x20, 1, 0);
+    assert.equal(rig.driver.readConfig(0x20, 1), 0);
     rig.request(T.OUT, 0, [filled(1)]);
     assert.deepEqual(rig.storage.log, ['write 0 512', 'flush']);
-    rig.driver.mmio.write(0x120, 1, 1);
+    rig.driver.writeConfig(0x20, 1, 1);
     rig.request(T.OUT, 0, [filled(1)]);
     assert.equal(rig.storage.log.length, 3);
-    rig.driver.mmio.write(0x120, 1, 0);
+    rig.driver.writeConfig(0x20, 1, 0);
     rig.driver.set('Status', 0);
-    assert.equal(rig.driver.mmio.read(0x120, 1), 1);
+    assert.equal(rig.driver.readConfig(0x20, 1), 1);
   });
 
   test('without the feature the cache cannot be switched, nor anything else be written', () => {
     const rig = new Rig({ without: [F.CONFIG_WCE] });
-    rig.driver.mmio.write(0x120, 1, 0);
-    rig.driver.mmio.write(0x100, 4, 0);
-    assert.equal(rig.driver.mmio.read(0x120, 1), 1);
-    assert.equal(rig.driver.mmio.read(0x100, 4), SECTORS);
+    rig.driver.writeConfig(0x20, 1, 0);
+    rig.driver.writeConfig(0, 4, 0);
+    assert.equal(rig.driver.readConfig(0x20, 1), 1);
+    assert.equal(rig.driver.readConfig(0, 4), SECTORS);
   });
 });
 
@@ -477,14 +477,14 @@ describe('block device: many and long requests', () => {
     const read = rig.submit(T.IN, 1, [], [SECTOR]);
     const write = rig.submit(T.OUT, 2, [filled(9)]);
     rig.driver.notify();
-    const snapshot = structuredClone(rig.driver.mmio.saveState());
+    const snapshot = structuredClone(rig.driver.saveState());
     const storage = new FakeStorage();
     const other = new TestDriver(
       (ports) => new VirtioBlk('virtio-blk0', { ...ports, storage }),
       {},
       rig.driver.memory,
     );
-    other.mmio.restoreState(snapshot);
+    other.restoreState(snapshot);
     assert.deepEqual(storage.log, []);
     other.clock.advance(1);
     assert.equal(read.status(), OK);

@@ -19,7 +19,7 @@
  *
  * A **transport** (virtio-mmio, virtio-pci) owns the registers that its chapter of the document has, and translates:
  *
- *     device.connect({ isLegacy, features, queueUsed, configChanged })    once, when it is made
+ *     device.connect({ isLegacy, features, memory, queueUsed, configChanged, onReset })    once, when it is made
  *     device.deviceId
  *     device.deviceFeatures, driverFeatures, setDriverFeatures(half, bits)
  *     device.status, writeStatus(value)                          0 resets the device, which calls `onReset`
@@ -92,6 +92,8 @@ export interface VirtioTransport {
   readonly isLegacy: boolean;
   /** Feature bits that the transport adds: RING_RESET. */
   readonly features: bigint;
+  /** Guest memory as the transport lets the device use it; left out: always. */
+  memory?(memory: DmaPort): DmaPort;
   /** Buffers of a queue were used, and the driver wants an interrupt. */
   queueUsed(queue: number): void;
   /** The configuration has changed, or the device needs a reset. */
@@ -125,6 +127,7 @@ export abstract class VirtioDevice<Own = unknown> implements Snapshottable<Virti
   readonly #laterTimer: Timer;
   readonly #waiting = new Set<number>();
   #transport: VirtioTransport | undefined;
+  #memory: DmaPort;
   #status = 0;
   #driverFeatures = 0n;
   #configGeneration = 0;
@@ -133,6 +136,7 @@ export abstract class VirtioDevice<Own = unknown> implements Snapshottable<Virti
     this.name = identity.name;
     this.deviceId = identity.deviceId;
     this.ports = ports;
+    this.#memory = ports.dma;
     this.#options = options;
     this.#features = identity.features;
     this.#configBytes = new Uint8Array(identity.configBytes);
@@ -140,7 +144,10 @@ export abstract class VirtioDevice<Own = unknown> implements Snapshottable<Virti
     this.queues = identity.queueSizes.map((maxSize, index) => {
       invariant(maxSize >= 1 && maxSize <= MAX_QUEUE_SIZE, `${identity.name}: queue size ${maxSize}`);
       return new Virtqueue(index, maxSize, {
-        dma: ports.dma,
+        dma: {
+          read: (address, into) => this.#memory.read(address, into),
+          write: (address, from) => this.#memory.write(address, from),
+        },
         interrupt: (queue) => this.#transport?.queueUsed(queue),
         fail: (reason) => {
           this.fail(reason);
@@ -159,6 +166,7 @@ export abstract class VirtioDevice<Own = unknown> implements Snapshottable<Virti
   connect(transport: VirtioTransport): void {
     invariant(this.#transport === undefined, `${this.name} has a transport`);
     this.#transport = transport;
+    if (transport.memory) this.#memory = transport.memory(this.ports.dma);
   }
 
   /** Everything offered (VIRTIO 1.2 2.2). */

@@ -15,7 +15,7 @@ import { spiInterrupt } from '../interrupt-spec.js';
 import type { PeripheralPlace } from '../primecell.js';
 import type { RegisterBehaviour } from '../registers.js';
 import { RegisterBlock, registers } from '../registers.js';
-import { FEATURE } from './features.js';
+import { FEATURE, featureHalf } from './features.js';
 import type { VirtioDevice, VirtioDeviceState } from './virtio-device.js';
 import type { QueueRegisters, Virtqueue } from './virtqueue.js';
 
@@ -327,11 +327,6 @@ export class VirtioMmio implements MmioDevice, Snapshottable<VirtioMmioState> {
       queuePfn: this.device.queues.map(() => 0),
     };
   }
-}
-
-/** 32 of the feature bits; there are none beyond the first 64. */
-function featureHalf(features: bigint, half: number): number {
-  return half < 2 ? Number((features >> BigInt(32 * half)) & 0xffff_ffffn) : 0;
 }
 
 /** Linux Documentation/devicetree/bindings/virtio/mmio.yaml. */

@@ -26,6 +26,8 @@ const FORMATS: readonly (readonly [string, DriverOptions])[] = [
   ['packed (2.8)', {}],
   ['packed without event index', { without: [BIT.EVENT_IDX] }],
   ['legacy (2.7.2)', { kind: 'legacy' }],
+  ['split, over PCI', { kind: 'pci', without: [BIT.PACKED] }],
+  ['packed, over PCI', { kind: 'pci' }],
 ];
 
 for (const [title, options] of FORMATS) {
@@ -154,9 +156,9 @@ for (const [title, options] of FORMATS) {
       const into = [driver.writable(2), driver.writable(4)];
       const ids = into.map((buffer) => driver.queue().add([driver.readable(text('wxyz')), buffer]));
       driver.notify();
-      const snapshot = structuredClone(driver.mmio.saveState());
+      const snapshot = structuredClone(driver.saveState());
       const other = new TestDriver((ports) => new EchoDevice(ports), options, driver.memory);
-      other.mmio.restoreState(snapshot);
+      other.restoreState(snapshot);
       other.queues = driver.queues;
       assert.equal(other.device.held.length, 2);
       other.device.release(other.device.held[1]!);

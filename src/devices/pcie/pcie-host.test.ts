@@ -1,13 +1,52 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { InvariantError, NO_TRACE } from '../base/index.js';
-import { deviceSuite } from './device-suite.js';
-import { PcieEcam, PcieHostBridge, PcieWindow, describePcieHost, type PciFunction } from './pcie-ecam.js';
+import { hex, InvariantError, NO_TRACE } from '../../base/index.js';
+import { deviceSuite } from '../device-suite.js';
+import { describePcieHost, PcieHost } from './pcie-host.js';
+import type { BarRegion, PciFunction } from './pci-function.js';
 
-function rig(): PcieEcam {
-  const ecam = new PcieEcam({ trace: NO_TRACE });
-  ecam.plug(0, 0, new PcieHostBridge({ trace: NO_TRACE }));
-  return ecam;
+function rig(): PcieHost {
+  return hostWith().host;
+}
+
+/** A host with what it drives. */
+function hostWith() {
+  const levels = [false, false, false, false];
+  const messages: string[] = [];
+  const host = new PcieHost({
+    interrupts: levels.map((_, index) => ({ set: (level) => void (levels[index] = level) })),
+    messages: {
+      send: (address, data, requester) =>
+        void messages.push(`${hex(address)} ${hex(data)} ${hex(requester)}`),
+    },
+    trace: NO_TRACE,
+  });
+  return { host, levels, messages };
+}
+
+/** A region whose bytes read as `value` and that notes what is written. */
+function region(value: number, sizeBytes = 16) {
+  const writes: string[] = [];
+  const made: BarRegion = {
+    sizeBytes,
+    read: (offset, size) => value * 2 ** (8 * (size - 1)) + offset,
+    write: (offset, size, written) => void writes.push(`${offset} ${size} ${written}`),
+  };
+  return { made, writes };
+}
+
+/** A function that decodes what it is told to. */
+function decoding(name: string, decoded: PciFunction['decoded']): PciFunction {
+  return {
+    name,
+    configBytes: 256,
+    decoded,
+    readConfig: () => 0,
+    writeConfig: () => undefined,
+    reset: () => undefined,
+    saveState: () => undefined,
+    restoreState: () => undefined,
+  };
 }
 
 deviceSuite({
@@ -86,6 +125,7 @@ test('a plugged function sees its own registers only, all 4 KiB if it has them',
   const fake: PciFunction = {
     name: 'fake',
     configBytes: 4096,
+    decoded: [],
     readConfig: (offset, size) => (calls.push(`read ${offset} ${size}`), 0x12),
     writeConfig: (offset, size, value) => void calls.push(`write ${offset} ${size} ${value}`),
     reset: () => void calls.push('reset'),
@@ -116,11 +156,91 @@ test('a snapshot holds what the guest wrote and is a copy', () => {
   assert.equal(ecam.read(0x04, 4), 0x107);
 });
 
-test('an empty window reads as all ones and swallows writes', () => {
-  const window = new PcieWindow('pcie-memory', 2 ** 39, { trace: NO_TRACE });
-  window.write(2 ** 39 - 4);
+test('an empty window reads as all ones and swallows writes (PCI 6.1)', () => {
+  const window = rig().window('pcie-memory', 'memory', 0, 2 ** 39);
+  window.write(2 ** 39 - 4, 4, 1);
   assert.equal(window.read(2 ** 39 - 4, 4), 0xffff_ffff);
   assert.equal(window.read(1, 1), 0xff);
+});
+
+test('a window shows what functions decode, in addresses of the bus, memory and I/O apart', () => {
+  const { host } = hostWith();
+  const memory = host.window('memory', 'memory', 0x1000_0000, 0x1_0000);
+  const io = host.window('io', 'io', 0, 0x1_0000);
+  const [a, b] = [region(1), region(2)];
+  host.plug(
+    4,
+    0,
+    decoding('four', [
+      { space: 'memory', base: 0x1000_0100, region: a.made },
+      { space: 'io', base: 0x100, region: b.made },
+    ]),
+  );
+  assert.equal(memory.read(0x104, 1), 1 + 4);
+  assert.equal(io.read(0x108, 1), 2 + 8);
+  memory.write(0x10c, 4, 77);
+  io.write(0x102, 2, 78);
+  assert.deepEqual([a.writes, b.writes], [['12 4 77'], ['2 2 78']]);
+  for (const [window, at] of [
+    [memory, 0xfc],
+    [memory, 0x110],
+    [io, 0x110],
+    [io, 0],
+  ] as const) {
+    assert.equal(window.read(at, 4), 0xffff_ffff);
+  }
+});
+
+test('where functions overlap, the lowest slot answers, and nothing answers beyond its end', () => {
+  const { host } = hostWith();
+  const memory = host.window('memory', 'memory', 0, 0x1_0000);
+  const [low, high] = [region(1, 16), region(2, 64)];
+  host.plug(7, 0, decoding('seven', [{ space: 'memory', base: 0x100, region: high.made }]));
+  host.plug(3, 1, decoding('three', [{ space: 'memory', base: 0x100, region: low.made }]));
+  assert.equal(memory.read(0x100, 1), 1);
+  assert.equal(memory.read(0x110, 1), 2 + 16);
+});
+
+test('the host asks again what is decoded when told that it has changed', () => {
+  const { host } = hostWith();
+  const memory = host.window('memory', 'memory', 0, 0x1_0000);
+  let decoded: PciFunction['decoded'] = [];
+  const slot = host.slot(2, 0);
+  host.plug(2, 0, { ...decoding('two', []), get decoded() { return decoded; } }); // prettier-ignore
+  assert.equal(memory.read(0x100, 1), 0xff);
+  decoded = [{ space: 'memory', base: 0x100, region: region(9).made }];
+  slot.decodingChanged();
+  assert.equal(memory.read(0x100, 1), 9);
+});
+
+test('pins are wired by device and pin, and a shared line is low only when nobody drives it (PCI 2.2.6)', () => {
+  const { host, levels } = hostWith();
+  const expect = (...high: number[]): void =>
+    assert.deepEqual(
+      levels.flatMap((level, index) => (level ? [index] : [])),
+      high,
+    );
+  const [one, five] = [host.slot(1, 0), host.slot(5, 0)];
+  one.setPin(1, true);
+  expect(1);
+  five.setPin(1, true);
+  one.setPin(1, false);
+  expect(1);
+  five.setPin(1, false);
+  expect();
+  five.setPin(4, true);
+  one.setPin(2, true);
+  expect(0, 2);
+  // Two pins of one device, and the same again.
+  one.setPin(2, true);
+  one.setPin(2, false);
+  expect(0);
+});
+
+test('messages carry the requester ID: bus, device and function', () => {
+  const { host, messages } = hostWith();
+  host.slot(3, 2).message(0x1234, 0xabcd);
+  assert.deepEqual(messages, ['0x1234 0xabcd 0x1a']);
 });
 
 test('interrupt-map rotates the pins over neighbouring devices (host-generic-pci.yaml)', () => {

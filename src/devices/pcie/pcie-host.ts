@@ -1,17 +1,17 @@
 /**
- * Generic PCI Express host: configuration space through ECAM, windows for I/O and memory, and the host bridge
- * function that QEMU's `virt` machine has at 00:00.0 (1b36:0008).
+ * Generic PCI Express host: bus 0 with configuration space through ECAM, windows for I/O and memory, wired interrupts,
+ * and the host bridge function that QEMU's `virt` machine has at 00:00.0 (1b36:0008).
  *
  * "PCIe" is PCI Express Base Specification 3.0, "PCI" is PCI Local Bus Specification 3.0; node as in Linux
- * Documentation/devicetree/bindings/pci/host-generic-pci.yaml. Values and write masks of the host bridge were read
- * off QEMU 7.2.
+ * Documentation/devicetree/bindings/pci/host-generic-pci.yaml.
  *
- * Functions are plugged into bus 0 by the board. Nothing decodes the windows yet: reads give all ones and writes
- * go nowhere, as after a master abort (PCI 6.1).
+ * Functions are plugged into bus 0 by the board. What they decode follows what the guest writes to their configuration
+ * space: an address that none decodes reads as all ones and writes to it go nowhere, as after a master abort (PCI 6.1);
+ * where several decode one, the one in the lowest slot answers.
  *
  * @deviation The host bridge's device-specific registers (0x40 to 0xff) read as zero; QEMU lets the guest store there.
  */
-import { deepCopy, hex, invariant, type Trace } from '../base/index.js';
+import { hex, invariant, type Trace } from '../../base/index.js';
 import {
   cells64,
   type AccessSize,
@@ -21,65 +21,118 @@ import {
   type AcpiPlace,
   type DtCell,
   type DtNode,
+  type IrqLine,
+  type MessagePort,
   type MmioDevice,
   type Snapshottable,
-} from '../bus/index.js';
-import { gsiOfSpi, spiInterrupt } from './interrupt-spec.js';
-import { RegisterBlock, registers, resetValues, type RegisterValues } from './registers.js';
-
-/** One function on the bus, as its configuration space. The offset is a multiple of the size, which is 1, 2 or 4. */
-export interface PciFunction extends Snapshottable<unknown> {
-  readonly name: string;
-  /** 256, or 4,096 with PCI Express extended configuration space; what lies above reads as all ones. */
-  readonly configBytes: 256 | 4096;
-  readConfig(offset: number, size: AccessSize): number;
-  writeConfig(offset: number, size: AccessSize, value: number): void;
-  reset(): void;
-}
+} from '../../bus/index.js';
+import { gsiOfSpi, spiInterrupt } from '../interrupt-spec.js';
+import { PciEndpoint } from './pci-function.js';
+import type { DecodedRange, PciFunction, PciSlot, PciSpace } from './pci-function.js';
 
 /** ECAM address bits (PCIe 7.2.2, table 7-1): bus 27:20, device 19:15, function 14:12, register 11:0. */
 const BUS_SHIFT = 20;
-const DEVICE_SHIFT = 15;
 const FUNCTION_SHIFT = 12;
 const CONFIG_BYTES = 1 << FUNCTION_SHIFT;
 const BUSES = 256;
 const DEVICES_PER_BUS = 32;
+const FUNCTIONS_PER_DEVICE = 8;
 
-export class PcieEcam implements MmioDevice, Snapshottable<Record<string, unknown>> {
+export interface PcieHostPorts {
+  /** What the functions' pins are wired to. */
+  readonly interrupts: readonly IrqLine[];
+  readonly messages: MessagePort;
+  readonly trace: Trace;
+}
+
+/** The host. As a device on the bus it is the configuration space of all functions. */
+export class PcieHost implements MmioDevice, Snapshottable<Record<string, unknown>> {
   readonly name = 'pcie-ecam';
   readonly sizeBytes = BUSES << BUS_SHIFT;
   readonly maxAccess = 4;
-  readonly #trace: Trace;
-  /** By ECAM offset / 4 KiB: the routing ID. */
+  readonly #ports: PcieHostPorts;
+  /** By routing ID: ECAM offset / 4 KiB. */
   readonly #functions = new Map<number, PciFunction>();
+  /** What drives each interrupt high: routing ID and pin, as one number. */
+  readonly #driving: readonly Set<number>[];
+  /** What the functions decode, lowest slot first; undefined where it has to be asked again. */
+  #decoded: readonly DecodedRange[] | undefined;
 
-  constructor({ trace }: { readonly trace: Trace }) {
-    this.#trace = trace;
+  constructor(ports: PcieHostPorts) {
+    this.#ports = ports;
+    this.#driving = ports.interrupts.map(() => new Set<number>());
+    this.plug(0, 0, new PcieHostBridge({ slot: this.slot(0, 0), trace: ports.trace }));
+  }
+
+  /** A place on bus 0, for the function that will be plugged into it. */
+  slot(device: number, functionNumber: number): PciSlot {
+    const routingId = routingIdOf(device, functionNumber);
+    const { interrupts, messages } = this.#ports;
+    return {
+      setPin: (pin, level) => {
+        const index = interruptOf(device, pin, interrupts.length);
+        const driving = this.#driving[index]!;
+        const driver = routingId * PINS.length + pin - 1;
+        if (level) driving.add(driver);
+        else driving.delete(driver);
+        interrupts[index]!.set(driving.size > 0);
+      },
+      message: (address, data) => {
+        messages.send(address, data, routingId);
+      },
+      decodingChanged: () => {
+        this.#decoded = undefined;
+      },
+    };
   }
 
   /** Puts a function on bus 0, before the guest runs. */
   plug(device: number, functionNumber: number, pciFunction: PciFunction): void {
-    invariant(
-      device >= 0 && device < DEVICES_PER_BUS && functionNumber >= 0 && functionNumber < 8,
-      'no such PCI slot',
-    );
-    const routingId = ((device << DEVICE_SHIFT) | (functionNumber << FUNCTION_SHIFT)) / CONFIG_BYTES;
+    const routingId = routingIdOf(device, functionNumber);
     invariant(!this.#functions.has(routingId), `PCI slot of ${pciFunction.name} is taken`);
     this.#functions.set(routingId, pciFunction);
+    this.#decoded = undefined;
+  }
+
+  /** A range of the system's addresses that shows the bus's from `busBase`. */
+  window(name: string, space: PciSpace, busBase: number, sizeBytes: number): MmioDevice {
+    const { trace } = this.#ports;
+    const report = (verb: 'read' | 'write', offset: number): void => {
+      if (!trace.on('guest-errors')) return;
+      trace.event('guest-errors', `${name}: ${verb} at ${hex(offset)}, which no function decodes`);
+    };
+    return {
+      name,
+      sizeBytes,
+      maxAccess: 4,
+      read: (offset, size) => {
+        const range = this.#find(space, busBase + offset, size);
+        if (range) return range.region.read(busBase + offset - range.base, size);
+        report('read', offset);
+        return allOnes(size);
+      },
+      write: (offset, size, value) => {
+        const range = this.#find(space, busBase + offset, size);
+        if (range) range.region.write(busBase + offset - range.base, size, value);
+        else report('write', offset);
+      },
+      // The functions are reset with the host.
+      reset: () => undefined,
+    };
   }
 
   read(offset: number, size: AccessSize): number {
-    const register = offset % CONFIG_BYTES;
     const target = this.#target(offset);
-    return target ? target.readConfig(register, size) : allOnes(size);
+    return target ? target.readConfig(offset % CONFIG_BYTES, size) : allOnes(size);
   }
 
   write(offset: number, size: AccessSize, value: number): void {
     const target = this.#target(offset);
+    const { trace } = this.#ports;
     if (target) {
       target.writeConfig(offset % CONFIG_BYTES, size, value);
-    } else if (this.#trace.on('guest-errors')) {
-      this.#trace.event('guest-errors', `${this.name}: write to ${hex(offset)}, where no function is`);
+    } else if (trace.on('guest-errors')) {
+      trace.event('guest-errors', `${this.name}: write to ${hex(offset)}, where no function is`);
     }
   }
 
@@ -100,109 +153,59 @@ export class PcieEcam implements MmioDevice, Snapshottable<Record<string, unknow
     const pciFunction = this.#functions.get(Math.floor(offset / CONFIG_BYTES));
     return pciFunction && offset % CONFIG_BYTES < pciFunction.configBytes ? pciFunction : undefined;
   }
+
+  #find(space: PciSpace, address: number, size: AccessSize): DecodedRange | undefined {
+    this.#decoded ??= [...this.#functions]
+      .sort(([a], [b]) => a - b)
+      .flatMap(([, pciFunction]) => pciFunction.decoded);
+    return this.#decoded.find(
+      (range) =>
+        range.space === space &&
+        address >= range.base &&
+        address + size <= range.base + range.region.sizeBytes,
+    );
+  }
 }
 
-/** An address range that the host forwards to the bus and no function decodes. */
-export class PcieWindow implements MmioDevice {
-  readonly name: string;
-  readonly sizeBytes: number;
-  readonly maxAccess = 4;
-  readonly #trace: Trace;
-
-  constructor(name: string, sizeBytes: number, { trace }: { readonly trace: Trace }) {
-    this.name = name;
-    this.sizeBytes = sizeBytes;
-    this.#trace = trace;
-  }
-
-  read(offset: number, size: AccessSize): number {
-    this.#report('read', offset);
-    return allOnes(size);
-  }
-
-  write(offset: number): void {
-    this.#report('write', offset);
-  }
-
-  reset(): void {
-    // Holds nothing.
-  }
-
-  #report(verb: 'read' | 'write', offset: number): void {
-    if (!this.#trace.on('guest-errors')) return;
-    this.#trace.event('guest-errors', `${this.name}: ${verb} at ${hex(offset)}, which no function decodes`);
-  }
+function routingIdOf(device: number, functionNumber: number): number {
+  invariant(
+    device >= 0 && device < DEVICES_PER_BUS && functionNumber >= 0 && functionNumber < FUNCTIONS_PER_DEVICE,
+    'no such PCI slot',
+  );
+  return device * FUNCTIONS_PER_DEVICE + functionNumber;
 }
 
 function allOnes(size: AccessSize): number {
   return 2 ** (8 * size) - 1;
 }
 
-/** Type 0 header of the host bridge (PCI 6.1, figure 6-1), by 32-bit words. */
-const R = registers({
-  ID: { at: 0x00, width: 32, access: 'id', reset: 0x0008_1b36, spec: 'PCI 6.2.1' },
-  COMMAND_STATUS: {
-    at: 0x04,
-    width: 32,
-    access: 'rw',
-    spec: 'PCI 6.2.2, 6.2.3',
-    fields: {
-      IO_SPACE: [0, 1],
-      MEMORY_SPACE: [1, 1],
-      BUS_MASTER: [2, 1],
-      SERR_ENABLE: [8, 1],
-      INTERRUPT_DISABLE: [10, 1],
-    },
-  },
-  CLASS_REVISION: { at: 0x08, width: 32, access: 'id', reset: 0x0600_0000, spec: 'PCI 6.2.1, D.7' },
-  BIST_HEADER_LATENCY_CACHE: {
-    at: 0x0c,
-    width: 32,
-    access: 'rw',
-    spec: 'PCI 6.2.4',
-    fields: { CACHE_LINE_SIZE: [0, 8] },
-  },
-  // Not implemented: reads as zero whatever is written, which is how a guest sizes it (PCI 6.2.5.1).
-  BAR: { at: 0x10, width: 32, access: 'rw', count: 6, spec: 'PCI 6.2.5', fields: { NONE: [0, 32, 'ro'] } },
-  CARDBUS_CIS: { at: 0x28, width: 32, access: 'id', spec: 'PCI 6.2.4' },
-  SUBSYSTEM: { at: 0x2c, width: 32, access: 'id', reset: 0x1100_1af4, spec: 'PCI 6.2.4' },
-  EXPANSION_ROM: { at: 0x30, width: 32, access: 'rw', spec: 'PCI 6.2.5.2', fields: { NONE: [0, 32, 'ro'] } },
-  CAPABILITIES: { at: 0x34, width: 8, access: 'id', spec: 'PCI 6.7' },
-  RESERVED: { at: 0x38, width: 32, access: 'id', spec: 'PCI 6.1' },
-  INTERRUPT: { at: 0x3c, width: 32, access: 'rw', spec: 'PCI 6.2.4', fields: { LINE: [0, 8] } },
-});
-
-type HostBridgeState = RegisterValues<typeof R>;
-
 /** The host's own function. It does nothing but say that the bus is there. */
-export class PcieHostBridge implements PciFunction {
-  readonly name = 'pcie-host-bridge';
-  readonly configBytes = 256;
-  #state: HostBridgeState = resetValues(R);
-  readonly #registers: RegisterBlock<typeof R>;
-
-  constructor({ trace }: { readonly trace: Trace }) {
-    this.#registers = new RegisterBlock(this.name, R, () => this.#state, { read: {}, write: {} }, trace);
+class PcieHostBridge extends PciEndpoint {
+  constructor(ports: { readonly slot: PciSlot; readonly trace: Trace }) {
+    super(
+      {
+        name: 'pcie-host-bridge',
+        vendorId: 0x1b36,
+        deviceId: 0x0008,
+        revision: 0,
+        classCode: 0x06_0000,
+        subsystemVendorId: 0x1af4,
+        subsystemId: 0x1100,
+      },
+      ports,
+    );
   }
 
-  readConfig(offset: number, size: AccessSize): number {
-    return this.#registers.read(offset, size);
+  protected override resetOwn(): void {
+    // Holds nothing.
   }
 
-  writeConfig(offset: number, size: AccessSize, value: number): void {
-    this.#registers.write(offset, size, value);
+  protected override saveOwn(): undefined {
+    return undefined;
   }
 
-  reset(): void {
-    this.#state = resetValues(R);
-  }
-
-  saveState(): HostBridgeState {
-    return deepCopy(this.#state);
-  }
-
-  restoreState(state: HostBridgeState): void {
-    this.#state = deepCopy(state);
+  protected override restoreOwn(): void {
+    // Holds nothing.
   }
 }
 
