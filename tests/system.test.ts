@@ -26,6 +26,7 @@ interface Guest extends SystemGuest {
   readonly requirement: string;
   /** File of the output to be expected, without extension. Outputs that must be the same are kept once. */
   readonly expected: string;
+  readonly v8aArguments?: readonly string[];
 }
 
 type Program = Omit<Guest, 'expected' | 'model' | 'irqchip' | 'qemuCpu'> & {
@@ -41,6 +42,12 @@ const WITH_16K = { only: { model: 'cortex-a57', qemuCpu: 'neoverse-n1' } } as co
 
 /** At EL2, with EL2's own translation and exceptions under the names of EL1's registers. */
 const AS_HOST = { defines: ['HOST=1'], only: { model: 'max', irqchip: 'gicv3' }, el2: true } as const;
+
+/** A virtio entropy device in slot 1 of the PCI bus, QEMU's test device in slot 2. */
+const PCI_DEVICES = {
+  v8aArguments: ['--rng', '--virtio-transport', 'pci', '--device', 'pci-testdev'],
+  qemuArguments: ['-device', 'virtio-rng-pci,disable-legacy=on', '-device', 'pci-testdev'],
+} as const;
 
 const PROGRAMS: readonly Program[] = [
   {
@@ -168,6 +175,14 @@ const PROGRAMS: readonly Program[] = [
     el2: true,
   },
   {
+    name: 'pcie',
+    requirement:
+      'PCI Express: configuration space, BARs, interrupts by pin and MSI-X, pci-testdev (PCI 6, VIRTIO 1.2 4.1)',
+    source: 'pcie.c',
+    usesGic: true,
+    ...PCI_DEVICES,
+  },
+  {
     name: 'flash',
     requirement: 'code and data in flash, in array mode and out of it',
     source: 'flash.c',
@@ -212,6 +227,7 @@ suite('system level', { skip: !hasCompiler && `${COMPILER} is missing` }, () => 
         ...['run', '--firmware', image, '-m', '512M', '--clock', 'virtual', '--timeout', '20s'],
         ...['--irqchip', guest.irqchip, '--cpu', guest.model, '--cpus', `${guest.cpus ?? 1}`],
         ...(guest.el2 ? ['--nested'] : []),
+        ...(guest.v8aArguments ?? []),
       ]);
       const ours = result.stdout.replaceAll('\r', '');
       assert.equal(result.status, 0, `${result.stderr}\n${ours.slice(-500)}`);

@@ -22,9 +22,9 @@ interface BarLayout {
 }
 
 const TESTS = [
-  { name: 'no-eventfd', data: 0xfa, isExact: true, isCounted: true },
-  { name: 'wildcard-eventfd', data: 0xce, isExact: false, isCounted: false },
-  { name: 'datamatch-eventfd', data: 0xfa, isExact: true, isCounted: false },
+  { name: 'no-eventfd', data: 0xfa, isCounted: true },
+  { name: 'wildcard-eventfd', data: 0xce, isCounted: false },
+  { name: 'datamatch-eventfd', data: 0xfa, isCounted: false },
 ] as const;
 const MEMORY: BarLayout = { type: 'mmio', sizeBytes: 0x1000, targets: 0x800, firstTest: 0 };
 const IO: BarLayout = { type: 'portio', sizeBytes: 0x100, targets: 0x80, firstTest: TESTS.length };
@@ -96,11 +96,9 @@ export class PciTestdev extends PciEndpoint<PciTestdevState> {
     const { chosen } = this.#state;
     if (!chosen) return;
     const chosenLayout = chosen.isIo ? IO : MEMORY;
-    const { data, isExact, isCounted } = TESTS[chosen.test]!;
+    const { data, isCounted } = TESTS[chosen.test]!;
     const isTarget = offset === chosenLayout.targets + chosenLayout.firstTest + chosen.test;
-    if (isTarget && isCounted && (!isExact || byte === data)) {
-      this.#state.count = (this.#state.count + 1) >>> 0;
-    }
+    if (isTarget && isCounted && byte === data) this.#state.count = (this.#state.count + 1) >>> 0;
   }
 
   protected override resetOwn(): void {
