@@ -1,6 +1,6 @@
 /**
  * Disks through the command, with the drivers of guests: U-Boot, UEFI firmware, GRUB and Linux, each over virtio-mmio,
- * modern and legacy.
+ * modern and legacy, and over virtio-pci.
  */
 import { strict as assert } from 'node:assert';
 import { createHash } from 'node:crypto';
@@ -12,6 +12,7 @@ import { makeDisk } from '../scripts/make-disk.js';
 import { hasPackagedDrivers, tinyInitramfs } from '../scripts/make-initramfs.js';
 import { dialogue, plain, statistics, v8a } from './support/cli.js';
 import { AAVMF_CODE, AAVMF_VARS, U_BOOT, newVariableStore, scratch, skipWithout } from './support/guests.js';
+import { complaints } from './support/linux.js';
 
 const KERNEL = guestFile('linux');
 const GRUB = guestFile('grubaa64.efi');
@@ -55,7 +56,9 @@ function fileDisk(name: string): string {
   return path;
 }
 
-for (const transport of ['mmio', 'mmio-legacy']) {
+const TRANSPORTS = ['mmio', 'mmio-legacy', 'pci'] as const;
+
+for (const transport of TRANSPORTS) {
   suite(`U-Boot reads a disk over ${transport}`, { skip: skipWithout(U_BOOT) }, () => {
     test('finds it, lists its partition, loads files', async () => {
       const disk = fileDisk(`u-boot-${transport}.img`);
@@ -64,7 +67,7 @@ for (const transport of ['mmio', 'mmio-legacy']) {
         ['--firmware', U_BOOT ?? '', '--disk', disk, '--virtio-transport', transport],
         [
           { expect: 'Hit any key to stop autoboot', send: ' ' },
-          { expect: '=> ', send: 'virtio scan; virtio info\r' },
+          { expect: '=> ', send: 'pci enum; virtio scan; virtio info\r' },
           { expect: '=> ', send: 'part list virtio 0\r' },
           { expect: '=> ', send: 'fatls virtio 0:1 /\r' },
           { expect: '=> ', send: 'fatload virtio 0:1 40400000 HELLO.TXT; md.b 40400000 6\r' },
@@ -134,9 +137,9 @@ suite(
   'AAVMF boots a disk through GRUB into Linux',
   { skip: skipWithout(AAVMF_CODE, AAVMF_VARS, KERNEL, GRUB, INITRD) },
   () => {
-    const boot = async (disk: string, steps: Steps) => {
+    const boot = async (disk: string, steps: Steps, options: readonly string[] = []) => {
       const vars = newVariableStore(files.path('boot-vars.fd'));
-      return run(['--firmware', AAVMF_CODE ?? '', '--flash', vars, '--disk', disk], steps);
+      return run(['--firmware', AAVMF_CODE ?? '', '--flash', vars, '--disk', disk, ...options], steps);
     };
     let first: ReadonlyMap<string, number> | undefined;
     const path = (): string => files.path('boot.img');
@@ -161,6 +164,25 @@ suite(
       ]);
       assert.equal(stats.get('instructions'), first?.get('instructions'));
     });
+
+    for (const acpi of ['on', 'off']) {
+      test(`over virtio-pci with MSI-X, --acpi ${acpi}: no complaint`, async () => {
+        const { console } = await boot(
+          `${path()},overlay`,
+          [
+            { expect: PROMPT, send: 'cat /proc/interrupts; dmesg\r' },
+            { expect: PROMPT, send: 'poweroff -f\r' },
+          ],
+          ['--virtio-transport', 'pci', '--irqchip', 'gicv2', '--acpi', acpi],
+        );
+        assert.deepEqual(complaints(console), []);
+        assertPrinted(console, /PCI host bridge to bus 0000:00/);
+        assertPrinted(console, /BAR 4 \[mem 0x8000000000-0x8000003fff 64bit pref\]/);
+        if (!hasDiskDrivers()) return;
+        assertPrinted(console, /^ *\d+: +0 +MSI \d+ Edge +virtio0-config$/m);
+        assertPrinted(console, /^ *\d+: +[1-9]\d* +MSI \d+ Edge +virtio0-req\.0$/m);
+      });
+    }
   },
 );
 
@@ -175,22 +197,16 @@ suite(
       ...['--kernel', KERNEL ?? '', '--initrd', INITRD ?? '', '--append', 'console=ttyAMA0'],
       ...['--rng', '--seed', '7'],
     ];
-    for (const transport of ['mmio', 'mmio-legacy']) {
+    for (const transport of TRANSPORTS) {
       test(`${transport}: serial number, file system, writes that arrive, read-only, discard, entropy`, async () => {
         const disk = fileDisk(`linux-${transport}.img`);
         const other = fileDisk(`other-${transport}.img`);
+        // virtio-mmio slots are filled from the highest address down, and Linux counts from the lowest up.
+        const disks = [`${disk},serial=first-disk`, `${other},ro`];
+        if (transport === 'pci') disks.reverse();
         const { console } = await run(
+          [...kernel, '--virtio-transport', transport, ...disks.flatMap((one) => ['--disk', one])],
           [
-            ...kernel,
-            '--virtio-transport',
-            transport,
-            '--disk',
-            `${disk},serial=first-disk`,
-            '--disk',
-            `${other},ro`,
-          ],
-          [
-            // Slots are filled from the highest address down, and Linux counts from the lowest up.
             { expect: PROMPT, send: 'cd /sys/block; cat vda/ro vdb/ro vdb/serial\r' },
             { expect: PROMPT, send: 'mount -t vfat /dev/vdb1 /tmp && cat /tmp/hello.txt\r' },
             { expect: PROMPT, send: 'md5sum /tmp/sub/large.bin\r' },

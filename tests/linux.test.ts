@@ -6,6 +6,7 @@ import { guestFile } from '../scripts/fetch-guests.js';
 import { tinyInitramfs } from '../scripts/make-initramfs.js';
 import { dialogue, plain, v8a } from './support/cli.js';
 import { AAVMF_CODE, skipWithout } from './support/guests.js';
+import { complaints } from './support/linux.js';
 
 const KERNEL = guestFile('linux');
 const INITRD = tinyInitramfs();
@@ -14,18 +15,6 @@ const kernel = [
   ...['run', '--kernel', KERNEL ?? '', '--initrd', INITRD ?? '', '--append', 'console=ttyAMA0'],
   ...['--clock', 'virtual', '--timeout', '500s', '--trace', 'guest-errors'],
 ];
-
-/** What a kernel says about hardware and tables that are wrong, and what it says under QEMU 7.2 as well. */
-const COMPLAINT =
-  /\berror\b|\bfail|unable|\binvalid\b|\bbug\b|warning|mismatch|could not|not found|call trace|unexpected|too (many|few)/i;
-const USUAL =
-  /EFI_RNG_PROTOCOL unavailable|UEFI not found|No NUMA configuration|Failed to initialise from firmware|DMI not present|Early cacheinfo failed|HYP mode not available|4010000000-0x401fffffff\] could not be reserved/;
-
-function complaints(console: string): string[] {
-  return plain(console)
-    .split('\n')
-    .filter((line) => COMPLAINT.test(line) && !USUAL.test(line));
-}
 
 async function boot(
   options: readonly string[],
