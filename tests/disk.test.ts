@@ -178,7 +178,7 @@ suite(
         assert.deepEqual(complaints(console), []);
         assertPrinted(console, /PCI host bridge to bus 0000:00/);
         assertPrinted(console, /BAR 4 \[mem 0x8000000000-0x8000003fff 64bit pref\]/);
-        if (!hasDiskDrivers()) return;
+        if (!hasPackagedDrivers()) return;
         assertPrinted(console, /^ *\d+: +0 +MSI \d+ Edge +virtio0-config$/m);
         assertPrinted(console, /^ *\d+: +[1-9]\d* +MSI \d+ Edge +virtio0-req\.0$/m);
       });
