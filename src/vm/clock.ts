@@ -91,8 +91,6 @@ abstract class SlicedClock {
 
 /** Two reads of a counter this few instructions apart belong to one wait. */
 const POLL_GAP_INSTRUCTIONS = 128;
-/** As many instructions of interrupt handlers don't end a wait that has become long. */
-const INTERRUPTED_GAP_INSTRUCTIONS = 8_192;
 /** A wait is left alone for this long: short delays are exact. */
 const POLL_PATIENCE_NS = 10_000;
 /** Then each read lets this part of the time waited so far pass: no wait gets longer by more. */
@@ -109,7 +107,6 @@ export class VirtualClock extends SlicedClock implements MachineClock {
   /** The wait that the guest spends reading a counter: when it began, the instruction of the last read. */
   #pollStartNs = 0;
   #lastPoll = -Infinity;
-  #isLongWait = false;
 
   /** `nsPerInstruction` is a whole number, at least 1. */
   constructor(nsPerInstruction = DEFAULT_NS_PER_INSTRUCTION) {
@@ -138,7 +135,8 @@ export class VirtualClock extends SlicedClock implements MachineClock {
   /**
    * A guest that reads a counter over and over, with hardly an instruction in between, waits for a time to come. Such a
    * wait passes in steps that grow with it, never beyond the next deadline: a firmware's delay of seconds takes
-   * some hundred reads. Only instructions and reads enter, so runs repeat exactly.
+   * some hundred reads. A timer that fires ends it, since what its handler reads is no wait, and time would run away from
+   * a guest that is kept busy by handlers. Only instructions and reads enter, so runs repeat exactly.
    */
   override pollNs(): number {
     const nowNs = this.nowNs();
@@ -146,14 +144,10 @@ export class VirtualClock extends SlicedClock implements MachineClock {
     if (this.engine.busyCpus > 1) return nowNs;
     const { instructions } = this.engine;
     const gap = instructions - this.#lastPoll;
-    if (gap > (this.#isLongWait ? INTERRUPTED_GAP_INSTRUCTIONS : POLL_GAP_INSTRUCTIONS)) {
-      this.#pollStartNs = nowNs;
-      this.#isLongWait = false;
-    }
+    if (gap > POLL_GAP_INSTRUCTIONS) this.#pollStartNs = nowNs;
     this.#lastPoll = instructions;
     const waitedNs = nowNs - this.#pollStartNs;
     if (waitedNs < POLL_PATIENCE_NS) return nowNs;
-    this.#isLongWait = true;
     const stepNs = Math.max(0, Math.floor(Math.min(waitedNs * POLL_STRIDE, this.nextDeadlineNs - nowNs)));
     this.#skippedNs += stepNs;
     // The slice now ends that much later: too late, perhaps, for the deadline it was made for.
@@ -163,6 +157,11 @@ export class VirtualClock extends SlicedClock implements MachineClock {
       this.engine.kick();
     }
     return nowNs + stepNs;
+  }
+
+  override fireDue(): void {
+    if (this.nextDeadlineNs <= this.nowNs()) this.#lastPoll = -Infinity;
+    super.fireDue();
   }
 
   beginSlice(): number {
