@@ -427,6 +427,8 @@ export class WasmEngine implements Engine {
     if (isMapped === index >= 0) return;
     if (isMapped) this.#regions.push(region);
     else this.#regions.splice(index, 1);
+    // They are searched in this order, and most walks are of RAM.
+    this.#regions.sort((a, b) => b.sizeBytes - a.sizeBytes);
     invariant(this.#regions.length <= REGIONS.capacity, 'too many regions of direct memory');
     this.#regions.forEach((r, i) => {
       const at = REGIONS.at + i * REGIONS.stride;
