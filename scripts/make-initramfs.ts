@@ -110,6 +110,8 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 for module in /modules/*.ko; do insmod "$module"; done
+# The console may be one of a driver just loaded.
+exec </dev/console >/dev/console 2>&1
 echo "tiny guest on $(uname -r)"
 while :; do sh -i; done
 `;

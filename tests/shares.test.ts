@@ -56,7 +56,7 @@ suite(
   'Linux uses shared folders',
   { skip: NO_DRIVERS === false ? skipWithout(KERNEL, INITRD) : NO_DRIVERS },
   () => {
-    for (const transport of ['mmio', 'mmio-legacy']) {
+    for (const transport of ['mmio', 'mmio-legacy', 'pci']) {
       test(`${transport}: reads, writes, lists; links lead nowhere; ro`, async () => {
         const folder = makeFolder(`folder-${transport}`);
         const other = makeFolder(`other-${transport}`);

@@ -53,6 +53,8 @@ const MISTAKES: readonly (readonly [what: string, args: string[], names: string]
     machine('--9p', `${directory},one`, '--9p', `${directory},one`),
     'tag one',
   ],
+  ['two ports of one name', machine('--port', 'a,x', '--port', 'a,y'), 'port a'],
+  ['an unknown console', machine('--console', 'hvc7'), 'hvc7'],
   ['an unknown machine', machine('--machine', 'toaster'), 'toaster'],
   ['an unknown clock', machine('--clock', 'sundial'), 'sundial'],
   ['an unknown trace channel', machine('--trace', 'flash,everything'), 'everything'],

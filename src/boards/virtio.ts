@@ -4,6 +4,11 @@ import type { PcieHost } from '../devices/pcie/pcie-host.js';
 import { Virtio9p } from '../devices/virtio/virtio-9p.js';
 import { VirtioBlk } from '../devices/virtio/virtio-blk.js';
 import type { VirtioDevice } from '../devices/virtio/virtio-device.js';
+import {
+  VirtioConsole,
+  type ConsolePortOptions,
+  type ConsoleSize,
+} from '../devices/virtio/virtio-console.js';
 import { VirtioMmio, type VirtioMmioInterface } from '../devices/virtio/virtio-mmio.js';
 import { VirtioMmioEmpty } from '../devices/virtio/virtio-mmio-empty.js';
 import { VirtioPci } from '../devices/virtio/virtio-pci.js';
@@ -28,6 +33,14 @@ export interface VirtioEquipment {
   /** Where an entropy device gets its bytes; without, there is none. */
   readonly random?: ByteSource;
   readonly shares: readonly BoardShare[];
+  /** A console device. */
+  readonly console?: {
+    readonly ports: readonly ConsolePortOptions[];
+    /** Of the terminal that the first port is shown on, if known. */
+    readonly size?: ConsoleSize;
+    /** Called once: the device is made, and has inputs. */
+    connect(device: VirtioConsole): void;
+  };
 }
 
 type VirtioDevicePorts = Pick<BoardPorts, 'clock' | 'trace' | 'dma' | 'virtio'>;
@@ -42,6 +55,12 @@ export function buildVirtioDevices({ clock, trace, dma, virtio }: VirtioDevicePo
   if (virtio.random) devices.push(new VirtioRng('virtio-rng0', { ...ports, random: virtio.random }));
   for (const [index, { share, tag }] of virtio.shares.entries()) {
     devices.push(new Virtio9p(`virtio-9p${index}`, tag, { ...ports, share }));
+  }
+  if (virtio.console) {
+    const { ports: consolePorts, size } = virtio.console;
+    const device = new VirtioConsole('virtio-console0', consolePorts, ports, size ? { size } : {});
+    virtio.console.connect(device);
+    devices.push(device);
   }
   return devices;
 }

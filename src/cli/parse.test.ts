@@ -12,6 +12,7 @@ import {
   parseDuration,
   parseEscapes,
   parseMemory,
+  parsePort,
   parseSeed,
   parseShare,
   parseSize,
@@ -188,6 +189,19 @@ describe('shared folders', () => {
   ];
   for (const [text, message] of mistakes)
     test(`'${text}' is a mistake`, () => assert.throws(() => parseShare(text), { message }));
+});
+
+describe('ports', () => {
+  test('a name and a file', () => {
+    assert.deepEqual(parsePort('org.x.1,/tmp/a,,b'), { name: 'org.x.1', file: '/tmp/a,b' });
+  });
+  for (const [text, message] of [
+    ['', /^has no name of a port; accepted: <name>,<file>, the name of 1 to 63/],
+    ['a b,c', /^has no name/],
+    ['a', /^does not name one file; accepted: <name>,<file>$/],
+    ['a,b,c', /^does not name one file/],
+  ] as const)
+    test(`'${text}' is a mistake`, () => assert.throws(() => parsePort(text), { message }));
 });
 
 test('a seed is a whole number', () => {

@@ -1,5 +1,6 @@
 import { GIB, KIB, MIB } from '../base/index.js';
 import { isSerial, MAX_SERIAL_CHARACTERS, type DiskOptions } from '../vm/disks.js';
+import { isPortName, PORT_NAME_RULE } from '../vm/consoles.js';
 import { isTag, TAG_RULE, type ShareOptions } from '../vm/shares.js';
 import { isMemorySize, MAX_CPUS, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES } from '../vm/limits.js';
 
@@ -170,6 +171,24 @@ function splitAtCommas(text: string): string[] {
   // The empty match at the end of the text.
   parts.pop();
   return parts;
+}
+
+/** What the value of `--port` has, for help and messages. */
+export const PORT_SYNTAX = '<name>,<file>';
+
+/** A port of the console device, and the file for what comes out of it. */
+export interface PortFile {
+  readonly name: string;
+  readonly file: string;
+}
+
+/** A port. A comma in the name of the file is written twice. */
+export function parsePort(text: string): PortFile {
+  const [name = '', file = '', ...surplus] = splitAtCommas(text);
+  if (!isPortName(name))
+    throw new UnacceptableValue('has no name of a port', `${PORT_SYNTAX}, the name of ${PORT_NAME_RULE}`);
+  if (file === '' || surplus.length > 0) throw new UnacceptableValue('does not name one file', PORT_SYNTAX);
+  return { name, file };
 }
 
 /** A whole number from 0 up. */

@@ -4,13 +4,14 @@ import { TRACE_CHANNELS, UserError } from '../base/index.js';
 import type { TraceChannel } from '../base/index.js';
 import { EXIT_STATUS_HELP } from './exit-status.js';
 import {
-  DISK_SYNTAX, formatSize, listOf, oneOf, parseCommandLine, parseCpus, parseDisk, parseDuration, parseEscapes, parseMemory, parsePath,
-  parseSeed, parseShare, quoteIfNeeded, SHARE_SYNTAX, UnacceptableValue,
+  DISK_SYNTAX, formatSize, listOf, oneOf, parseCommandLine, parseCpus, parseDisk, parseDuration, parseEscapes, parseMemory, parsePath, parsePort,
+  parseSeed, parseShare, PORT_SYNTAX, quoteIfNeeded, SHARE_SYNTAX, type PortFile, UnacceptableValue,
 } from './parse.js'; // prettier-ignore
 import type { CpuModelName } from '../vm/limits.js';
 import {
   CPU_MODEL_NAMES, DEFAULT_CPU_MODEL, DEFAULT_MEMORY_BYTES, MAX_CPUS, MAX_TEST_DEVICES, TEST_DEVICES, VIRTIO_TRANSPORTS,
 } from '../vm/limits.js'; // prettier-ignore
+import { CONSOLE_KINDS, MAX_PORTS, type ConsoleKind } from '../vm/consoles.js';
 import { MAX_DISKS, type DiskOptions } from '../vm/disks.js';
 import { MAX_SHARES, type ShareOptions } from '../vm/shares.js';
 
@@ -35,6 +36,8 @@ export interface RunOptions {
   readonly irqchip: 'gicv2' | 'gicv3';
   readonly acpi: 'on' | 'off';
   readonly disk?: readonly DiskOptions[];
+  readonly console: ConsoleKind;
+  readonly port?: readonly PortFile[];
   readonly '9p'?: readonly ShareOptions[];
   readonly rng?: true;
   readonly seed?: number;
@@ -182,6 +185,22 @@ export function buildProgram(
         `folder of this host for the guest, up to ${MAX_SHARES}: ${SHARE_SYNTAX}. The guest mounts it by its tag; ro:` +
           ' the guest cannot write',
         repeated(parseShare),
+      ),
+    )
+    .addOption(
+      option(
+        '--console <kind>',
+        'what this terminal is to the guest: serial, its UART; virtio, the console of a virtio device, which Linux calls' +
+          ' hvc0 and is told by its command line to use. What the UART prints is shown too',
+        oneOf(...CONSOLE_KINDS),
+      ).default('serial', 'serial'),
+    )
+    .addOption(
+      option(
+        '--port <port>',
+        `line out of the guest beside the console, up to ${MAX_PORTS}: ${PORT_SYNTAX}. What the guest writes to` +
+          ' /dev/virtio-ports/<name> goes to the file',
+        repeated(parsePort),
       ),
     )
     .option('--rng', 'entropy device; with the virtual clock its bytes are the same in every run')

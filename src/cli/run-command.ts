@@ -5,7 +5,7 @@ import { TERMINAL_HELP } from '../host/node/escape-parser.js';
 import { isSameFile, OutputFile } from '../host/node/output-file.js';
 import { ENDING_SIGNALS, Terminal } from '../host/node/terminal.js';
 import { createMachine } from '../vm/index.js';
-import type { Machine, TraceEvent } from '../vm/index.js';
+import type { ConsoleSize, Machine, TraceEvent } from '../vm/index.js';
 import type { RunOptions, ScriptStep } from './program.js';
 import { quoteIfNeeded } from './parse.js';
 import { ExitStatus } from './exit-status.js';
@@ -60,6 +60,9 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
     acpi: options.acpi === 'on',
     disks: options.disk ?? [],
     shares: options['9p'] ?? [],
+    console: options.console,
+    ...(process.stdout.isTTY ? { consoleSize: terminalSize() } : {}),
+    ports: options.port ?? [],
     rng: options.rng ?? false,
     ...(options.seed === undefined ? {} : { seed: options.seed }),
     virtioTransport: options.virtioTransport,
@@ -91,6 +94,15 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
     };
     const dtb = open('--dump-dtb', options.dumpDtb);
     const log = open('--log', options.log);
+    for (const { name, file } of options.port ?? []) {
+      const line = machine.ports.get(name)!;
+      const output = open('--port', file)!;
+      line.onOutput((bytes) => {
+        output.write(bytes);
+      });
+      // Nothing goes the other way.
+      line.end();
+    }
     const traceFile = open('--trace-file', options.traceFile);
     for (const file of files) file.begin();
     if (dtb) {
@@ -115,14 +127,14 @@ async function runInTerminal(
   script: readonly ScriptStep[],
   log: OutputFile | undefined,
 ): Promise<number> {
-  const { serial } = machine;
+  const { console, serial } = machine;
   const session = new Session({
     machine,
     script,
     ...(options.timeout === undefined ? {} : { timeoutMs: options.timeout }),
     delay: nodeLoop.delay,
   });
-  const input = serial.input().getWriter();
+  const input = console.input().getWriter();
   // A script in a pipeline must not depend on what else is in the pipe.
   const readsInput = script.length === 0 || process.stdin.isTTY;
   const terminal = new Terminal(
@@ -132,7 +144,7 @@ async function runInTerminal(
         await input.write(bytes);
       },
       onInputEnd: () => {
-        serial.end();
+        console.end();
       },
       onCommand: (command) => {
         if (command === 'quit') session.quit();
@@ -148,11 +160,19 @@ async function runInTerminal(
     },
     readsInput,
   );
-  if (!readsInput) serial.end();
-  serial.onOutput((bytes) => {
-    log?.write(bytes);
-    return terminal.write(bytes);
-  });
+  if (!readsInput) console.end();
+  // What is not the user's console may still have something to say, firmware for instance.
+  if (console !== serial) serial.end();
+  for (const line of new Set([serial, console])) {
+    line.onOutput((bytes) => {
+      log?.write(bytes);
+      return terminal.write(bytes);
+    });
+  }
+  const resized = () => {
+    machine.resizeConsole(terminalSize());
+  };
+  process.stdout.on('resize', resized);
   try {
     let outcome = await session.run();
     await machine.stop();
@@ -161,12 +181,17 @@ async function runInTerminal(
     if (reason.kind === 'error') outcome = session.afterStop(reason);
     terminal.close();
     if (outcome.message !== undefined) say(`v8a: ${outcome.message}\n`);
-    if (outcome.showsOutput) say(lastLines(serial.lastLines()));
+    if (outcome.showsOutput) say(lastLines(console.lastLines()));
     if (options.stats) say(formatStatistics(machine.stats()));
     return outcome.status;
   } finally {
+    process.stdout.off('resize', resized);
     terminal.close();
   }
+}
+
+function terminalSize(): ConsoleSize {
+  return { columns: process.stdout.columns, rows: process.stdout.rows };
 }
 
 function lastLines(lines: readonly string[]): string {
@@ -190,6 +215,7 @@ function refuseOverlaps(options: RunOptions): void {
     ['--log', options.log],
     ['--trace-file', options.traceFile],
     ['--dump-dtb', options.dumpDtb],
+    ...(options.port ?? []).map(({ file }) => ['--port', file] as const),
   ] as const;
   written.forEach(([option, path], i) => {
     for (const [otherOption, otherPath] of [...read, ...written.slice(0, i)]) {

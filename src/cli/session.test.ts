@@ -22,7 +22,7 @@ function session(script: readonly ScriptStep[], timeoutMs?: number) {
     machine: {
       start: () => events.push('start'),
       stopped: () => stopped,
-      serial: {
+      console: {
         waitFor: (pattern) =>
           new Promise((resolve, reject) => {
             waiting = { resolve, reject, pattern: String(pattern) };

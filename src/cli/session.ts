@@ -15,7 +15,7 @@ export interface Outcome {
 /** A machine, its script, and what ends the run from outside. */
 export interface SessionOptions {
   readonly machine: Pick<Machine, 'stopped' | 'start'> & {
-    readonly serial: Pick<Serial, 'waitFor' | 'send'>;
+    readonly console: Pick<Serial, 'waitFor' | 'send'>;
   };
   readonly script: readonly ScriptStep[];
   /** Milliseconds of host time for all of it. */
@@ -110,8 +110,8 @@ export class Session {
     const { script, machine } = this.#options;
     try {
       for (const step of script) {
-        if (step.kind === 'expect') await machine.serial.waitFor(step.text, { timeoutMs: 0 });
-        else machine.serial.send(step.bytes);
+        if (step.kind === 'expect') await machine.console.waitFor(step.text, { timeoutMs: 0 });
+        else machine.console.send(step.bytes);
         this.#done++;
       }
     } catch {

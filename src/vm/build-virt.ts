@@ -11,12 +11,14 @@ import {
 import type { CoreImage } from '../cpu/interpreter.js';
 import type { CpuModel } from '../cpu/models.js';
 import type { WasmEngine } from '../cpu/wasm-engine.js';
+import type { ConsoleSize, VirtioConsole } from '../devices/virtio/virtio-console.js';
 import type { CfiFlashCounters } from '../devices/cfi-flash/cfi-flash.js';
 import { openFirmwareFile, openFlashFile } from '../host/node/flash-file.js';
 import { hostRandom, seededRandom } from '../host/node/random.js';
 import { readInitrdFile, readKernelFile, unpackKernel } from '../host/node/kernel-file.js';
 import { encodeFdt } from '../tables/fdt.js';
 import { openDisks, type DiskOptions } from './disks.js';
+import type { VirtioLines } from './consoles.js';
 import { openShares, type ShareOptions } from './shares.js';
 import type { DeviceStatistics, Hardware, PowerLatch } from './machine.js';
 import type { OutsideWorld } from './outside-world.js';
@@ -43,6 +45,9 @@ interface VirtHardwareOptions {
   readonly cpu: CpuModel;
   readonly disks: readonly DiskOptions[];
   readonly shares: readonly ShareOptions[];
+  /** Without, there is no console device. */
+  readonly virtioLines?: VirtioLines;
+  readonly consoleSize?: ConsoleSize;
   readonly virtioTransport: 'mmio' | 'mmio-legacy' | 'pci';
   readonly pciTestdevCount: number;
   /** An entropy device is there. */
@@ -93,6 +98,7 @@ export function buildVirt(options: VirtHardwareOptions): VirtHardware {
         power,
       });
       const { engine, dma } = processors;
+      let virtioConsole: VirtioConsole | undefined;
       const board = buildVirtBoard(
         {
           ramBytes: memoryBytes,
@@ -128,6 +134,20 @@ export function buildVirt(options: VirtHardwareOptions): VirtHardware {
               return { storage, ...(serial === undefined ? {} : { serial }) };
             }),
             shares: shares.map((share, index) => ({ share, tag: options.shares[index]!.tag })),
+            ...(options.virtioLines
+              ? {
+                  console: {
+                    ports: [
+                      { output: options.virtioLines.console },
+                      ...Array.from(options.virtioLines.ports, ([name, output]) => ({ name, output })),
+                    ],
+                    ...(options.consoleSize ? { size: options.consoleSize } : {}),
+                    connect: (device) => {
+                      virtioConsole = device;
+                    },
+                  },
+                }
+              : {}),
             ...(options.hasRng
               ? { random: options.seed === undefined ? hostRandom : seededRandom(options.seed) }
               : {}),
@@ -146,6 +166,7 @@ export function buildVirt(options: VirtHardwareOptions): VirtHardware {
       return {
         engine,
         receiver: board.serialInput,
+        ...(virtioConsole ? { virtioConsole } : {}),
         deviceTree,
         notices: [...variables.notices, ...disks.flatMap(({ notices }) => notices)],
         reset: () => {

@@ -1,4 +1,5 @@
 import { MIB, NO_TRACE, UserError } from '../base/index.js';
+import type { ConsoleSize } from '../devices/virtio/virtio-console.js';
 import type { CoreImage } from '../cpu/interpreter.js';
 import type { CpuModel, CpuModelName } from '../cpu/models.js';
 import { CPU_MODEL_NAMES, cpuModel, DEFAULT_CPU_MODEL, withEl2 } from '../cpu/models.js';
@@ -6,6 +7,13 @@ import { nodeLoop } from '../host/node/event-loop.js';
 import type { VirtHardware } from './build-virt.js';
 import { buildVirt } from './build-virt.js';
 import { DEFAULT_NS_PER_INSTRUCTION, RealClock, VirtualClock } from './clock.js';
+import {
+  CONSOLE_KINDS,
+  makeVirtioLines,
+  withConsole,
+  type ConsoleKind,
+  type PortOptions,
+} from './consoles.js';
 import { coreImage } from './core-image.js';
 import {
   DEFAULT_MEMORY_BYTES, isMemorySize, MAX_CPUS, MAX_MEMORY_BYTES, MAX_TEST_DEVICES, TEST_DEVICES, VIRTIO_TRANSPORTS,
@@ -66,6 +74,15 @@ export interface MachineOptions {
   readonly disks?: readonly DiskOptions[];
   /** Folders of the host, up to 8, as virtio 9P devices. */
   readonly shares?: readonly ShareOptions[];
+  /**
+   * Which console is the user's: `serial`, the default, the UART's; `virtio`, that of a virtio console device, which Linux
+   * calls hvc0. A kernel whose command line names no console gets `console=hvc0` then.
+   */
+  readonly console?: ConsoleKind;
+  /** Size of the terminal that a virtio console is shown on, which then can be changed. Left out: not known to the guest. */
+  readonly consoleSize?: ConsoleSize;
+  /** Lines between guest and host beside the console, up to 15, as ports of the virtio console device. */
+  readonly ports?: readonly PortOptions[];
   /** An entropy device (virtio-rng). Default: false. */
   readonly rng?: boolean;
   /**
@@ -143,6 +160,7 @@ export function assembleMachine(
   checkWord('flashCommit', options.flashCommit, ['quiet', 'immediate']);
   checkWord('cpu', options.cpu, CPU_MODEL_NAMES);
   checkWord('irqchip', options.irqchip, ['gicv2', 'gicv3']);
+  checkWord('console', options.console, CONSOLE_KINDS);
   checkWord('clock', options.clock, ['real', 'virtual']);
   checkWord('onReset', options.onReset, ['restart', 'stop']);
   checkWord('virtioTransport', options.virtioTransport, VIRTIO_TRANSPORTS);
@@ -177,12 +195,14 @@ export function assembleMachine(
   const startTime = options.startTime ?? (isVirtual ? VIRTUAL_START_TIME : new Date());
   const power = new PowerLatch();
   const console = new SerialConsole(nodeLoop);
+  const consoleKind = options.console ?? 'serial';
+  const virtioLines = makeVirtioLines(consoleKind, options.ports ?? [], nodeLoop);
   const outside = new OutsideWorld();
   const hardware = buildVirt({
     ...(options.firmware === undefined ? {} : { firmware: options.firmware }),
     ...(options.kernel === undefined ? {} : { kernel: options.kernel }),
     ...(options.initrd === undefined ? {} : { initrd: options.initrd }),
-    commandLine: options.commandLine ?? '',
+    commandLine: withConsole(options.commandLine ?? '', consoleKind),
     ...(options.flash === undefined ? {} : { flash: options.flash }),
     flashCommit: options.flashCommit ?? 'quiet',
     memoryBytes,
@@ -194,6 +214,8 @@ export function assembleMachine(
     epochSeconds: Math.floor(startTime.getTime() / 1000),
     disks: options.disks ?? [],
     shares: options.shares ?? [],
+    ...(virtioLines ? { virtioLines } : {}),
+    ...(options.consoleSize ? { consoleSize: options.consoleSize } : {}),
     virtioTransport: options.virtioTransport ?? 'mmio',
     pciTestdevCount: options.devices?.length ?? 0,
     hasRng: options.rng ?? false,
@@ -206,7 +228,11 @@ export function assembleMachine(
     serialOutput: console,
   });
   const onReset = options.onReset ?? 'restart';
-  const machine = new Machine({ hardware, clock, host: nodeLoop, power, console, outside, onReset });
+  const machine = new Machine({
+    ...{ hardware, clock, host: nodeLoop, power, console, outside, onReset },
+    ...(virtioLines ? { virtioLines } : {}),
+    consoleKind,
+  });
   return { machine, hardware };
 }
 

@@ -5,6 +5,8 @@
  */
 export { UserError } from '../base/index.js';
 export type { TraceChannel } from '../base/index.js';
+export type { ConsoleKind, PortOptions } from './consoles.js';
+export type { ConsoleSize } from '../devices/virtio/virtio-console.js';
 export { createMachine } from './create-machine.js';
 export type { MachineOptions } from './create-machine.js';
 export type { DiskOptions } from './disks.js';

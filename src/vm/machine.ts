@@ -1,7 +1,9 @@
 import { UserError } from '../base/index.js';
 import type { ByteReceiver } from '../bus/index.js';
 import type { Engine } from '../cpu/engine.js';
+import type { ConsoleSize } from '../devices/virtio/virtio-console.js';
 import type { MachineClock } from './clock.js';
+import type { ConsoleKind, VirtioLines } from './consoles.js';
 import type { StopReason } from './errors.js';
 import type { HostLoop } from './host-loop.js';
 import type { OutsideWorld } from './outside-world.js';
@@ -82,6 +84,8 @@ export interface Hardware {
   readonly engine: Engine;
   /** The receiving side of the console's UART. */
   readonly receiver: ByteReceiver;
+  /** The console device: the receiving sides of its ports, the console first. */
+  readonly virtioConsole?: { readonly inputs: readonly ByteReceiver[]; resize(size: ConsoleSize): void };
   /** Power-on state: every device reset, CPU 0 at the firmware's first instruction. Media keep. */
   reset(): void;
   /** The flattened device tree that the guest gets. */
@@ -115,6 +119,10 @@ interface MachineParts {
   readonly host: HostLoop;
   readonly power: PowerLatch;
   readonly console: SerialConsole;
+  /** What the console device of `hardware` has on its other side. */
+  readonly virtioLines?: VirtioLines;
+  /** `serial` when left out. */
+  readonly consoleKind?: ConsoleKind;
   readonly outside: OutsideWorld;
   readonly onReset: 'restart' | 'stop';
 }
@@ -137,6 +145,10 @@ interface MachineParts {
 export class Machine {
   /** The serial console: output, input, `waitFor`. */
   readonly serial: Serial;
+  /** The user's console: `serial`, or that of the virtio console device, as the option `console` says. */
+  readonly console: Serial;
+  /** The ports of the option `ports`, by name. What is sent waits until the guest has opened the port. */
+  readonly ports: ReadonlyMap<string, Serial>;
   /** The flattened device tree that the guest gets. Not to be changed. */
   readonly deviceTree: Uint8Array;
   /** What the user should know about the files given, one line each. */
@@ -146,7 +158,8 @@ export class Machine {
   readonly #clock: MachineClock;
   readonly #host: HostLoop;
   readonly #power: PowerLatch;
-  readonly #console: SerialConsole;
+  /** All of them: the UART's, then those of the console device. */
+  readonly #consoles: readonly SerialConsole[];
   readonly #outside: OutsideWorld;
   readonly #onReset: 'restart' | 'stop';
   readonly #listeners: { [Event in keyof MachineEvents]: Set<(...args: MachineEvents[Event]) => void> } = {
@@ -177,10 +190,16 @@ export class Machine {
     this.#clock = parts.clock;
     this.#host = parts.host;
     this.#power = parts.power;
-    this.#console = parts.console;
+    const { virtioLines } = parts;
+    this.#consoles = [
+      parts.console,
+      ...(virtioLines ? [virtioLines.console, ...virtioLines.ports.values()] : []),
+    ];
     this.#outside = parts.outside;
     this.#onReset = parts.onReset;
     this.serial = parts.console;
+    this.console = parts.consoleKind === 'virtio' && virtioLines ? virtioLines.console : parts.console;
+    this.ports = virtioLines?.ports ?? new Map<string, Serial>();
     this.deviceTree = parts.hardware.deviceTree;
     this.notices = parts.hardware.notices;
     this.#stopped = new Promise((resolve) => {
@@ -190,7 +209,8 @@ export class Machine {
     const wake = () => {
       if (this.#isWaiting) this.#runSoon();
     };
-    this.#console.connect(this.#hardware.receiver, wake);
+    const receivers = [this.#hardware.receiver, ...(this.#hardware.virtioConsole?.inputs ?? [])];
+    for (const [index, console] of this.#consoles.entries()) console.connect(receivers[index]!, wake);
     this.#outside.connect(wake, (line) => {
       this.#emit('notice', line);
     });
@@ -248,6 +268,12 @@ export class Machine {
     if (this.#isWaiting) this.#runSoon();
   }
 
+  /** The terminal that the virtio console is shown on has another size. Nothing happens unless `consoleSize` was given. */
+  resizeConsole(size: ConsoleSize): void {
+    if (this.#state !== 'stopped') this.#hardware.virtioConsole?.resize(size);
+    if (this.#isWaiting) this.#runSoon();
+  }
+
   /** Pulls the plug: the machine stops for good, what the flash held back is committed. */
   stop(): Promise<void> {
     return this.#attempt(() => {
@@ -269,7 +295,7 @@ export class Machine {
       if (this.#isClosed) return;
       this.#isClosed = true;
       this.#finish({ kind: 'host' });
-      this.#console.close();
+      for (const console of this.#consoles) console.close();
       this.#hardware.close();
     });
   }
@@ -291,7 +317,6 @@ export class Machine {
 
   stats(): MachineStatistics {
     const { instructions } = this.#engine;
-    const { bytesIn, bytesOut } = this.#console.statistics;
     return {
       instructions,
       guestNs: this.#clock.nowNs(),
@@ -299,8 +324,8 @@ export class Machine {
       executingNs: this.#executingNs,
       mips: this.#executingNs === 0 ? 0 : (instructions * 1000) / this.#executingNs,
       slices: this.#slices,
-      serialBytesOut: bytesOut,
-      serialBytesIn: bytesIn,
+      serialBytesOut: this.#countBytes('bytesOut'),
+      serialBytesIn: this.#countBytes('bytesIn'),
       devices: this.#hardware.statistics(),
     };
   }
@@ -310,7 +335,8 @@ export class Machine {
    * deadline, if any, is in the future of a clock that passes by itself.
    */
   #step(): 'ran' | 'waiting' {
-    const gotInput = this.#console.deliver();
+    let gotInput = false;
+    for (const console of this.#consoles) if (console.deliver()) gotInput = true;
     if (this.#expectingSinceNs !== undefined) {
       this.#clock.waited(this.#host.nowNs() - this.#expectingSinceNs);
       this.#expectingSinceNs = undefined;
@@ -346,7 +372,7 @@ export class Machine {
       let slices = 0;
       do {
         outcome = this.#step();
-        isOutput = this.#console.publish();
+        isOutput = this.#publish();
         this.#obeyPower();
         nowNs = this.#host.nowNs();
         slices++;
@@ -360,8 +386,8 @@ export class Machine {
       this.#executingNs += nowNs - startNs;
       // A listener may have paused or stopped the machine, or already asked for the next turn.
       if (this.#state !== 'running' || this.#isTurnDue()) return;
-      const backpressure = this.#console.takeBackpressure();
-      if (backpressure) this.#runAfter(backpressure);
+      const backpressure = this.#consoles.flatMap((console) => console.takeBackpressure() ?? []);
+      if (backpressure.length > 0) this.#runAfter(Promise.all(backpressure));
       else if (outcome === 'ran') this.#runSoon();
       else this.#runWhenDue();
     } catch (error) {
@@ -370,6 +396,17 @@ export class Machine {
       this.#finish({ kind: 'error', error: asError(error) });
     }
   };
+
+  /** Shows the output of a slice. True when there was any. */
+  #publish(): boolean {
+    let isOutput = false;
+    for (const console of this.#consoles) if (console.publish()) isOutput = true;
+    return isOutput;
+  }
+
+  #countBytes(direction: 'bytesIn' | 'bytesOut'): number {
+    return this.#consoles.reduce((sum, { statistics }) => sum + statistics[direction], 0);
+  }
 
   #isTurnDue(): boolean {
     return this.#cancelTurn !== undefined;
@@ -405,7 +442,8 @@ export class Machine {
   /** Every CPU waits: for the next deadline of a clock that passes by itself, and for input. */
   #runWhenDue(): void {
     const waitNs = this.#clock.nextDeadlineNs - this.#clock.nowNs();
-    if (waitNs === Infinity && this.#console.isInputOver && !this.#outside.isExpecting) {
+    const isInputOver = this.#consoles.every((console) => console.isInputOver);
+    if (waitNs === Infinity && isInputOver && !this.#outside.isExpecting) {
       this.#finish({ kind: 'halted' });
       return;
     }
@@ -442,7 +480,7 @@ export class Machine {
     this.#halt();
     let finalReason = reason;
     try {
-      this.#console.publish();
+      this.#publish();
       this.#hardware.sync();
       finalReason = failureIn(this.#power.take()) ?? reason;
     } catch (error) {
@@ -450,7 +488,7 @@ export class Machine {
     }
     // The first failure is the one to report.
     if (reason.kind === 'error') finalReason = reason;
-    this.#console.stopped(finalReason);
+    for (const console of this.#consoles) console.stopped(finalReason);
     this.#resolveStopped(finalReason);
     this.#emit('stopped', finalReason);
   }
