@@ -127,7 +127,8 @@ function el0Access({ minEl, el0 }: SystemRegister | SystemOperation): string {
   if (el0 === undefined) return 'yes';
   if (el0 === 'read-only') return 'reads';
   const reads = el0.readBits ? `, to read also ${el0.readBits.join(' or ')}` : '';
-  return `${el0.isReadOnly ? 'reads, ' : ''}${el0.register} bit ${el0.bits.join(' or ')}${reads}`;
+  const bits = `${el0.register} bit ${el0.bits.join(' or ')}${reads}`;
+  return `${el0.isReadOnly ? 'reads, ' : ''}${el0.isTrap ? `unless ${bits}` : bits}`;
 }
 
 const EXTERNAL: ReadonlyMap<string, string> = new Map([
@@ -145,6 +146,14 @@ const VARIABLE_IDENTIFICATION: Readonly<Record<string, string>> = {
 /** Fields that depend on the machine. */
 const VARIABLE_FIELDS: Readonly<Record<string, string>> = {
   ID_AA64PFR0_EL1: '; GIC (bits 27:24) is 1 with a GICv3 and without EL2',
+};
+
+/** What self-hosted debug's registers that aren't plain storage do. */
+const DEBUG_TEXT: Readonly<Record<string, string>> = {
+  MDCCSR_EL0: 'bits `0x60000000` of MDSCR_EL1',
+  OSLAR_EL1: 'sets OSLSR_EL1.OSLK',
+  DBGCLAIMSET_EL1: 'reads `0xff`, sets claim tags',
+  DBGCLAIMCLR_EL1: 'claim tags, clears them',
 };
 
 /** By model where they differ. */
@@ -168,9 +177,11 @@ function behindText({ name, access, behind }: SystemRegister): string {
       const more = Object.entries(behind.featureBits ?? {})
         .map(([feature, bits]) => `, with ${feature} ${code(hex(bits))}`)
         .join('');
+      const underLock = behind.writableUnderLock;
+      const locked = underLock === undefined ? '' : `, with the OS Lock ${code(hex(underLock))}`;
       return behind.writable === BigInt.asUintN(64, -1n)
         ? `64 bits${reset}`
-        : `bits ${code(hex(behind.writable))}${more}${reset}`;
+        : `bits ${code(hex(behind.writable))}${more}${locked}${reset}`;
     }
     case 'identification':
       return VARIABLE_IDENTIFICATION[name] ?? identificationText(name) + (VARIABLE_FIELDS[name] ?? '');
@@ -178,6 +189,8 @@ function behindText({ name, access, behind }: SystemRegister): string {
       return EXTERNAL.get(name) ?? 'on no board: undefined';
     case 'pstate':
       return 'PSTATE';
+    case 'debug':
+      return DEBUG_TEXT[name] ?? '';
     case 'zero':
       return access === 'ro' ? code('0x0') : access === 'wo' ? 'ignores writes' : 'reads 0, ignores writes';
     case 'alias':

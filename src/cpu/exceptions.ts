@@ -15,7 +15,7 @@ import type { FunctionRef } from '../wasm/function-ref.js';
 import { call } from '../wasm/function-ref.js';
 import type { ModuleBuilder } from '../wasm/module-builder.js';
 import { packedFlags } from './flags.js';
-import { MODE, STATE } from './layout.js';
+import { DEBUG_REQUEST, MODE, STATE } from './layout.js';
 import type { CpuModel } from './models.js';
 import { hasFeature } from './models.js';
 import { field32, field64, ownTlb, setField32, setField64, setSysreg, sysreg } from './state.js';
@@ -37,13 +37,17 @@ export const EC = {
   dataAbort: 0x25,
   spAlignment: 0x26,
   serror: 0x2f,
+  // Of a lower exception level; one more where the level doesn't change.
+  breakpoint: 0x30,
+  softwareStep: 0x32,
+  watchpoint: 0x34,
   brk: 0x3c,
 } as const;
 
 /** Classes of exceptions that stand in the place of an instruction, which therefore has not been executed. */
 const INSTEAD_OF_INSTRUCTION = [
   EC.unknown, EC.wfx, EC.simdAccess, EC.systemRegister, EC.instructionAbortLower, EC.instructionAbort, EC.pcAlignment,
-  EC.dataAbortLower, EC.dataAbort, EC.spAlignment, EC.illegalState,
+  EC.dataAbortLower, EC.dataAbort, EC.spAlignment, EC.illegalState, EC.watchpoint, EC.watchpoint + 1,
 ].reduce((classes, ec) => classes | (1n << BigInt(ec)), 0n); // prettier-ignore
 
 /** ESR_ELx.IL: the instruction is 32 bits long. */
@@ -53,7 +57,7 @@ const IL = 1 << 25;
 const VECTOR = { synchronous: 0x000, irq: 0x080, fiq: 0x100, serror: 0x180 } as const;
 
 /** PSTATE bits in SPSR_ELx. */
-const SPSR = { il: 20, pan: 22, uao: 23, daif: 6, aarch32: 4, el: 2, sp: 0, nzcv: 28 } as const;
+const SPSR = { il: 20, ss: 21, pan: 22, uao: 23, daif: 6, aarch32: 4, el: 2, sp: 0, nzcv: 28 } as const;
 /** In the DIT_SSBS cell as well. */
 export const SPSR_DIT = 1 << 24;
 export const SPSR_SSBS = 1 << 12;
@@ -70,6 +74,11 @@ export const HCR = {
 
 /** MDCR_EL2.TDE. */
 const MDCR_TDE = 8;
+
+/** Whether debug exceptions from levels below EL2 are EL2's, for a CPU that has it. */
+export function isDebugOfEl2(): I32 {
+  return or(hcrBit(HCR.TGE), wrap(and(shrU(sysreg('MDCR_EL2'), i64(MDCR_TDE)), i64(1))));
+}
 
 /** Fields of HCR_EL2 that have no effect where TGE is set, and those that have none where E2H is set as well. */
 const HCR_WITHOUT_EFFECT = {
@@ -135,6 +144,7 @@ export function sctlr(model: CpuModel): I32 {
 export function defineExceptions(
   mb: ModuleBuilder,
   model: CpuModel,
+  isDebugEnabledFrom: FunctionRef<'i32'>,
   traceException: FunctionRef<'none'>,
 ): ExceptionFunctions {
   const hasEl2 = hasFeature(model, 'EL2');
@@ -247,7 +257,7 @@ export function defineExceptions(
           ),
         ),
         or(
-          or(shl(field32('DAIF'), i32(SPSR.daif)), shl(field32('IL'), i32(SPSR.il))),
+          or(shl(field32('DAIF'), i32(SPSR.daif)), shl(field32('IL_SS'), i32(SPSR.il))),
           or(shl(field32('EL'), i32(SPSR.el)), field32('SPSEL')),
         ),
       ),
@@ -297,7 +307,7 @@ export function defineExceptions(
     setField32(fb, 'SPSEL', i32(1));
     loadSp(fb);
     setField32(fb, 'DAIF', i32(0xf));
-    setField32(fb, 'IL', i32(0));
+    setField32(fb, 'IL_SS', i32(0));
     if (hasUao) setField32(fb, 'UAO', i32(0));
     if (hasFeature(model, 'SSBS2')) {
       // SCTLR_ELx.DSSBS, bit 44.
@@ -359,9 +369,7 @@ export function defineExceptions(
   const fromEl0OfEl2 = (): I32 => and(eqz(field32('EL')), hcrBit(HCR.TGE));
   const raise = raising('raise', fromEl0OfEl2);
   const raiseDebug = hasEl2
-    ? raising('raiseDebug', () =>
-        or(fromEl0OfEl2(), wrap(and(shrU(sysreg('MDCR_EL2'), i64(MDCR_TDE)), i64(1)))),
-      )
+    ? raising('raiseDebug', isDebugOfEl2)
     : raise;
 
   const trapToEl2 = hasEl2
@@ -459,11 +467,19 @@ export function defineExceptions(
     const isIllegal = fb.let(
       or(or(bit(SPSR.aarch32), ne(and(from, i32(2)), i32(0))), or(isMissing, and(eqz(el), bit(SPSR.sp)))),
     );
+    const ss = fb.temp('i32');
+    fb.set(ss, i32(0));
+    fb.if(and(field32('DEBUG_REQUEST'), i32(DEBUG_REQUEST.step)), () => {
+      // From where debug exceptions are disabled to where they are enabled. DDI0487 D2.12.4 (software step).
+      const isEnabledHere = call(isDebugEnabledFrom, field32('EL'), shrU(field32('DAIF'), i32(3)));
+      const isEnabledThere = call(isDebugEnabledFrom, select(isIllegal, field32('EL'), el), bit(SPSR.daif + 3));
+      fb.set(ss, and(and(eqz(isEnabledHere), isEnabledThere), bit(SPSR.ss)));
+    });
     setField64(fb, 'PC', bankedValue(fb, field32('EL'), 'ELR'));
     setField64(fb, 'FLAG_A', extU(shrU(from, i32(SPSR.nzcv))));
     setField32(fb, 'FLAG_KIND', i32(2));
     setField32(fb, 'DAIF', and(shrU(from, i32(SPSR.daif)), i32(0xf)));
-    setField32(fb, 'IL', or(bit(SPSR.il), isIllegal));
+    setField32(fb, 'IL_SS', or(or(bit(SPSR.il), isIllegal), shl(fb.get(ss), i32(1))));
     if (hasFeature(model, 'PAN')) setField32(fb, 'PAN', bit(SPSR.pan));
     if (hasUao) setField32(fb, 'UAO', bit(SPSR.uao));
     if (ditSsbs(model) !== 0) setField32(fb, 'DIT_SSBS', and(from, i32(ditSsbs(model))));

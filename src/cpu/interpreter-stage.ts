@@ -9,7 +9,7 @@ import { invariant } from '../base/index.js';
 import type { Helper } from '../isa/helper.js';
 import type { DynamicField, FieldLayout, ImmField, LabelField, RegField, Row, VecField } from '../isa/row.js';
 import type { AccessOptions, AtomicOperation, Hint, SizeLog2, Stage } from '../isa/stage.js';
-import type { El2Trap, SystemOperation, SystemRegister } from '../isa/system-registers.js';
+import type { El2Trap, SystemOperation, SystemRegister, SystemRegisterKind } from '../isa/system-registers.js';
 import { SYSTEM_REGISTERS, systemRegister } from '../isa/system-registers.js';
 import type { Expr, Freshness, I32, I64, Int, LoadKind, StoreKind, V128, ValType } from '../wasm/expr.js';
 import {
@@ -19,6 +19,8 @@ import type { FunctionBuilder, Label, Local } from '../wasm/function-builder.js'
 import type { FunctionRef } from '../wasm/function-ref.js';
 import { call } from '../wasm/function-ref.js';
 import { extractLane } from '../wasm/simd.js';
+import type { DebugFunctions } from './debug.js';
+import { advanceStep } from './debug.js';
 import type { ExceptionFunctions } from './exceptions.js';
 import { EC, HCR, SPSR_DIT, SPSR_SSBS, hcrBit, sctlr, syndrome, virtualPending } from './exceptions.js';
 import { FLAG_KIND, conditionOfPacked, conditionOfSub, flagOperand } from './flags.js';
@@ -46,6 +48,9 @@ export const NEXT = { instruction: 0, refetch: 1, exit: 2 } as const;
 export interface CoreFunctions {
   readonly exceptions: ExceptionFunctions;
   readonly mmu: MmuFunctions;
+  readonly debug: DebugFunctions;
+  /** Forgets which words breakpoints are on. */
+  readonly clearBreakpoints: FunctionRef<'none'>;
   /** `(index in SYSTEM_REGISTERS)`: value in EXCHANGE; non-zero where the machine has no such register. */
   readonly externalRead: FunctionRef<'i32'>;
   readonly externalWrite: FunctionRef<'i32'>;
@@ -151,6 +156,10 @@ function isIdentification(encoding: number): boolean {
 
 /** What operations by address ask for, by what they are. */
 const CHECK = { read: ACCESS.read, write: ACCESS.checkWrite } as const;
+type Storage = Extract<SystemRegisterKind, { readonly kind: 'storage' }>;
+
+/** Claim tags that there are, a bit for each. DDI0487 D19.3 (DBGCLAIMSET_EL1). */
+const CLAIM_TAGS = 0xff;
 
 type Translate = Extract<SystemOperation['effect'], { readonly translate: 'read' | 'write' }>;
 
@@ -621,7 +630,10 @@ export class InterpreterStage implements Stage {
 
   #request(size: number, options: AccessOptions | undefined): I32 {
     const fixed =
-      size | (options?.unprivileged ? REQUEST.unprivileged : 0) | (options?.aligned ? REQUEST.aligned : 0);
+      size |
+      (options?.unprivileged ? REQUEST.unprivileged : 0) |
+      (options?.aligned ? REQUEST.aligned : 0) |
+      (options?.unwatched ? REQUEST.unwatched : 0);
     return or(i32(fixed), shl(options?.element ?? i32(size), i32(REQUEST.alignmentShift)));
   }
 
@@ -895,18 +907,23 @@ export class InterpreterStage implements Stage {
     const half = size === 4 ? 3 : size;
     this.if(and(eq(field64('EXCLUSIVE_ADDRESS'), va), eq(field32('EXCLUSIVE_SIZE'), i32(size + 1))), () => {
       const isSame = fb.temp('i32');
-      fb.set(isSame, eq(this.load(va, half, false, { aligned: true }), field64('EXCLUSIVE_LOW')));
+      const options: AccessOptions = { aligned: true, unwatched: true };
+      fb.set(isSame, eq(this.load(va, half, false, options), field64('EXCLUSIVE_LOW')));
       if (high)
         fb.set(
           isSame,
           and(
             fb.get(isSame),
-            eq(this.load(add(va, i64(1 << half)), half, false, { aligned: true }), field64('EXCLUSIVE_HIGH')),
+            eq(this.load(add(va, i64(1 << half)), half, false, options), field64('EXCLUSIVE_HIGH')),
           ),
         );
       this.if(fb.get(isSame), () => {
-        if (high) this.storePair(va, half, low, high);
-        else this.store(va, half, low, { aligned: true });
+        if (high) {
+          this.#spill();
+          fb.call(this.#core.mmu.checkStore, va, this.#request(size, { aligned: true }), this.pc());
+          this.#afterSlowPath();
+          this.storePair(va, half, low, high);
+        } else this.store(va, half, low, { aligned: true });
         fb.set(status, i32(0));
       });
     });
@@ -925,6 +942,7 @@ export class InterpreterStage implements Stage {
   }
 
   svc(imm16: I32): void {
+    advanceStep(this.#fb);
     this.#raise(EC.svc, imm16, this.#nextPc());
   }
 
@@ -951,6 +969,7 @@ export class InterpreterStage implements Stage {
     this.if(eq(result, i32(-1)), () => {
       this.undefined();
     });
+    advanceStep(this.#fb);
     this.#fb.return(result);
   }
 
@@ -964,6 +983,7 @@ export class InterpreterStage implements Stage {
     this.if(hcrBit(HCR.HCD), () => {
       this.undefined();
     });
+    advanceStep(this.#fb);
     this.#trapToEl2(EC.hvc, imm16, this.#nextPc());
   }
 
@@ -1098,7 +1118,8 @@ export class InterpreterStage implements Stage {
         host !== undefined && hasFeature(this.#core.model, 'VHE')
           ? select(field32('HOST'), sysreg(host), sysreg(el0.register))
           : sysreg(el0.register);
-      this.if(and(eqz(level), eqz(and(wrap(control), mask))), () => {
+      const isSet = and(wrap(control), mask);
+      this.if(and(eqz(level), el0.isTrap ? ne(isSet, i32(0)) : eqz(isSet)), () => {
         this.#raise(EC.systemRegister, this.#systemSyndrome(row.encoding, register, isRead));
       });
     }
@@ -1175,6 +1196,9 @@ export class InterpreterStage implements Stage {
         return;
       case 'pstate':
         this.setX(target, this.#readPstate(name));
+        return;
+      case 'debug':
+        this.setX(target, this.#readDebug(name));
         return;
       case 'external':
         this.if(call(this.#core.externalRead, i32(SYSTEM_REGISTERS.indexOf(register))), () => {
@@ -1285,6 +1309,10 @@ export class InterpreterStage implements Stage {
     const { behind, name } = register;
     switch (behind.kind) {
       case 'storage': {
+        if (behind.debug !== undefined) {
+          this.#writeDebugStorage(name, behind, source);
+          return;
+        }
         const writable = writableBits(behind, model);
         const value = or(and(this.x(source), i64(writable)), i64(behind.reset & ~writable));
         setSysreg(this.#fb, name, value);
@@ -1307,6 +1335,9 @@ export class InterpreterStage implements Stage {
       case 'pstate':
         this.#writePstateRegister(name, source);
         return;
+      case 'debug':
+        this.#writeDebug(name, source);
+        return;
       case 'external':
         this.#fb.store('i64', i32(0), STATE.EXCHANGE.at, this.x(source));
         this.if(call(this.#core.externalWrite, i32(SYSTEM_REGISTERS.indexOf(register))), () => {
@@ -1320,6 +1351,65 @@ export class InterpreterStage implements Stage {
         this.#write(systemRegister(behind.of), source);
         return;
     }
+  }
+
+  #readDebug(name: string): I64 {
+    switch (name) {
+      case 'MDCCSR_EL0':
+        // TXfull and RXfull.
+        return and(sysreg('MDSCR_EL1'), i64(0x6000_0000));
+      case 'DBGCLAIMSET_EL1':
+        return i64(CLAIM_TAGS);
+      case 'DBGCLAIMCLR_EL1':
+        return extU(field32('CLAIM_TAGS'));
+      default:
+        invariant(false, `no such part of debug: ${name}`);
+    }
+  }
+
+  #writeDebug(name: string, source: RegField): void {
+    const fb = this.#fb;
+    const tags = and(this.w(source), i32(CLAIM_TAGS));
+    switch (name) {
+      case 'OSLAR_EL1':
+        // OSLSR_EL1.OSLK is bit 1.
+        setSysreg(fb, 'OSLSR_EL1', or(shl(and(this.x(source), i64(1)), i64(1)), i64(8)));
+        this.#refetchAtNext();
+        return;
+      case 'DBGCLAIMSET_EL1':
+        setField32(fb, 'CLAIM_TAGS', or(field32('CLAIM_TAGS'), tags));
+        return;
+      case 'DBGCLAIMCLR_EL1':
+        setField32(fb, 'CLAIM_TAGS', and(field32('CLAIM_TAGS'), not(tags)));
+        return;
+      default:
+        invariant(false, `no such part of debug: ${name}`);
+    }
+  }
+
+  #writeDebugStorage(name: string, behind: Storage, source: RegField): void {
+    const fb = this.#fb;
+    const { debug, mmu, clearBreakpoints, model } = this.#core;
+    const { debug: part, writableUnderLock = 0n, reset } = behind;
+    const isUnit = typeof part === 'object';
+    const wasEnabled = isUnit ? this.let(sysreg(`DBG${part.kind}CR${part.n}_EL1`)) : i64(0);
+    const writable = writableBits(behind, model);
+    const isLocked = and(wrap(sysreg('OSLSR_EL1')), i32(2));
+    const mask =
+      writableUnderLock === 0n
+        ? i64(writable)
+        : this.let(select(isLocked, i64(writable | writableUnderLock), i64(writable)));
+    const kept = writableUnderLock === 0n ? i64(reset & ~writable) : and(sysreg(name), not(mask));
+    setSysreg(fb, name, or(and(this.x(source), mask), kept));
+    if (isUnit)
+      this.if(and(wrap(or(wasEnabled, sysreg(`DBG${part.kind}CR${part.n}_EL1`))), i32(1)), () => {
+        fb.call(debug.debugChanged);
+        // Pages are looked at when they get into a TLB. Handlers are common to all CPUs.
+        if (part.kind === 'B') fb.call(clearBreakpoints);
+        fb.call(part.kind === 'B' ? mmu.flushEveryCpu : mmu.flushAll);
+      });
+    else fb.call(debug.debugChanged);
+    this.#refetchAtNext();
   }
 
   #writePstateRegister(name: string, source: RegField): void {

@@ -34,6 +34,7 @@ import { FunctionBuilder } from '../wasm/function-builder.js';
 import type { FunctionRef } from '../wasm/function-ref.js';
 import { call } from '../wasm/function-ref.js';
 import { ModuleBuilder } from '../wasm/module-builder.js';
+import { defineDebug, defineDebugEnable, defineStepping } from './debug.js';
 import { EC, defineExceptions, syndrome, virtualPending } from './exceptions.js';
 import { HOT_HANDLERS } from './hot-handlers.js';
 import type { CoreFunctions, HotFrame, Variant } from './interpreter-stage.js';
@@ -46,6 +47,7 @@ import {
   PAGE_MAP_BASE,
   PAGE_SIZE,
   SIDE_TABLE,
+  STATE,
 } from './layout.js';
 import { defineMmu } from './mmu.js';
 import type { CpuModel } from './models.js';
@@ -54,6 +56,7 @@ import { codeTlbEntryOffset, field32, field64, orSysreg, setField32, setField64,
 
 /** Handlers that belong to no row. */
 export const HANDLER = { decode: 0, pageEnd: 1, undefined: 2 } as const;
+const ROWLESS = Object.keys(HANDLER).length;
 
 const PLAIN: Variant = { is31: new Set(), isFar: false };
 
@@ -64,6 +67,12 @@ export interface HostImports {
   deviceRead(address: number, bytes: number): number;
   deviceWrite(address: number, bytes: number): number;
   makeCodePage(hostPage: number): number;
+  /** Index of a handler of the word at host address `p` that is a function, or that of undefined words. */
+  coldHandler(p: number): number;
+  /** From now on the word at host address `p` has the handler of breakpoints. */
+  markBreakpoint(p: number): void;
+  /** No word has it any more. */
+  clearBreakpoints(): void;
   externalRead(index: number): number;
   externalWrite(index: number): number;
   firmwareCall(conduit: number, immediate: number): number;
@@ -86,6 +95,8 @@ interface Group {
   readonly label: string | undefined;
   /** In the order of variants; those that are not hot share one that can do them all. */
   readonly handlers: readonly Handler[];
+  /** One that isn't hot. */
+  readonly cold: Handler;
   readonly mustBeCold: boolean;
 }
 
@@ -97,10 +108,17 @@ interface HandlerGroup {
   readonly label: string | undefined;
   /** Handler by variant: bit `i` for `registers[i]` being 31, the next one for a target outside the page. */
   readonly handlers: readonly number[];
+  /** A handler that is a function and does for all variants. */
+  readonly cold: number;
 }
 
-/** What decoding needs to know of the core module: groups by row, static fields and splits. Plain data. */
-export type HandlerIndex = Readonly<Record<string, HandlerGroup>>;
+/** What decoding needs to know of the core module. Plain data. */
+export interface HandlerIndex {
+  /** By row, static fields and splits. */
+  readonly groups: Readonly<Record<string, HandlerGroup>>;
+  /** The handler of words that a breakpoint is on. */
+  readonly breakpoint: number;
+}
 
 function groupKey(row: Row, statics: readonly number[], splits: readonly number[]): string {
   return `${row.name}/${statics.join()}/${splits.join()}`;
@@ -115,13 +133,13 @@ export class HandlerFinder {
   constructor(decoder: Decoder, model: CpuModel, index: HandlerIndex) {
     this.#decoder = decoder;
     this.#model = model;
-    this.#groups = new Map(Object.entries(index));
+    this.#groups = new Map(Object.entries(index.groups));
   }
 
-  /** Row and handler of `word` at `offset` bytes into its page. */
-  find(word: number, offset: number): { readonly row: Row | undefined; readonly handler: number } {
+  /** Row and group of `word`; undefined where the CPU doesn't have the instruction. */
+  #find(word: number): { readonly row: Row | undefined; readonly group: HandlerGroup | undefined } {
     const row = this.#decoder.decode(word);
-    if (!row || !implementsRow(this.#model, row)) return { row, handler: HANDLER.undefined };
+    if (!row || !implementsRow(this.#model, row)) return { row, group: undefined };
     const group = this.#groups.get(
       groupKey(
         row,
@@ -130,6 +148,18 @@ export class HandlerFinder {
       ),
     );
     invariant(group !== undefined, `${row.name} has no handler for 0x${word.toString(16)}`);
+    return { row, group };
+  }
+
+  /** The handler of `word` that is a function. */
+  findCold(word: number): number {
+    return this.#find(word).group?.cold ?? HANDLER.undefined;
+  }
+
+  /** Row and handler of `word` at `offset` bytes into its page. */
+  find(word: number, offset: number): { readonly row: Row | undefined; readonly handler: number } {
+    const { row, group } = this.#find(word);
+    if (!row || !group) return { row, handler: HANDLER.undefined };
     let variant = 0;
     group.registers.forEach((name, i) => {
       const field = row.fields.find((f) => f.name === name);
@@ -222,7 +252,7 @@ function enumerateGroups(
             isHot: true,
           });
         }
-        groups.push({ key, registers, label, handlers, mustBeCold: trial.mustBeCold });
+        groups.push({ key, registers, label, handlers, cold, mustBeCold: trial.mustBeCold });
       }
     }
   }
@@ -273,7 +303,7 @@ export function generateCountingCore(
   const names = new Map<number, string>();
   for (const { key, mustBeCold } of groups) {
     if (mustBeCold) continue;
-    image.handlers[key]?.handlers.forEach((index, variant) => names.set(index, handlerName(key, variant)));
+    image.handlers.groups[key]?.handlers.forEach((index, variant) => names.set(index, handlerName(key, variant)));
   }
   return { image, names };
 }
@@ -294,17 +324,24 @@ function generate(
   const deviceRead = imported('deviceRead', ['f64', 'i32'], 'i32');
   const deviceWrite = imported('deviceWrite', ['f64', 'i32'], 'i32');
   const makeCodePage = imported('makeCodePage', ['i32'], 'i32');
+  const coldHandler = imported('coldHandler', ['i32'], 'i32');
+  const markBreakpoint = imported('markBreakpoint', ['i32'], 'none');
+  const clearBreakpoints = imported('clearBreakpoints', [], 'none');
   const externalRead = imported('externalRead', ['i32'], 'i32');
   const externalWrite = imported('externalWrite', ['i32'], 'i32');
   const firmwareCall = imported('firmwareCall', ['i32', 'i32'], 'i32');
   const traceException = imported('traceException', ['i32'], 'none');
   const levelChanged = imported('levelChanged', [], 'none');
 
-  const exceptions = defineExceptions(mb, model, traceException);
-  const mmu = defineMmu(mb, model, exceptions, { deviceRead, deviceWrite, makeCodePage });
+  const isDebugEnabledFrom = defineDebugEnable(mb, model);
+  const exceptions = defineExceptions(mb, model, isDebugEnabledFrom, traceException);
+  const debug = defineDebug(mb, model, isDebugEnabledFrom, exceptions, markBreakpoint);
+  const mmu = defineMmu(mb, model, exceptions, debug, { deviceRead, deviceWrite, makeCodePage });
   const core: CoreFunctions = {
     exceptions,
     mmu,
+    debug,
+    clearBreakpoints,
     externalRead,
     externalWrite,
     firmwareCall,
@@ -324,8 +361,9 @@ function generate(
 
   // Cold handlers are functions of their own, in the module's table; hot ones come inside `run`.
   const coldType = mb.typeIndex(['i32'], 'i32');
-  const all = new Set(groups.flatMap(({ handlers }) => handlers));
+  const all = new Set(groups.flatMap(({ handlers, cold }) => [...handlers, cold]));
   const coldHandlers = [...all].filter(({ isHot }) => !isHot);
+  const firstCold = ROWLESS + all.size - coldHandlers.length;
   for (const handler of coldHandlers)
     mb.addToTable(
       mb.function(handler.row.name.replace(/[^\x20-\x7e]/g, '?'), ['i32'], 'i32', (fb) => {
@@ -336,6 +374,17 @@ function generate(
         fb.unreachable();
       }),
     );
+
+  const { breakpoint, beforeInstruction } = defineStepping(mb, model, isDebugEnabledFrom, exceptions, debug, {
+    next: NEXT,
+    exitOfBudget: EXIT.budget,
+    coldHandler,
+    coldType,
+    firstCold,
+    fetch: mmu.fetch,
+    branchAddress: mmu.branchAddress,
+  });
+  const breakpointHandler = firstCold + mb.addToTable(breakpoint);
 
   const run = mb.function('run', ['i32'], 'none', (fb) => {
     const n = fb.param(0, 'i32');
@@ -379,14 +428,13 @@ function generate(
         fb.if(mayInterrupt, () => {
           fb.brIf(refetch, call(exceptions.takeInterrupt));
         });
-        fb.if(field32('IL'), () => {
-          // PC alignment faults and instruction aborts come first. DDI0487 D1.3.6 (prioritization).
-          fb.if(call(mmu.fetch, field64('PC')), () => {
-            fb.call(exceptions.raise, syndrome(EC.illegalState), i64(0), i32(0), field64('PC'));
-          });
-          // Counted, as other instructions that are not executed.
-          fb.set(n, sub(fb.get(n), i32(1)));
-          fb.br(refetch);
+        // Illegal state, software step, breakpoints on contexts.
+        fb.if(ne(load('i64', i32(0), STATE.IL_SS.at), i64(0)), () => {
+          setField32(fb, 'BUDGET', fb.get(n));
+          fb.set(index, call(beforeInstruction));
+          fb.set(n, field32('BUDGET'));
+          fb.brIf(refetch, eq(fb.get(index), i32(NEXT.refetch)));
+          fb.brIf(exit, eq(fb.get(index), i32(NEXT.exit)));
         });
         reloadFlags();
         fb.set(tlb, field32('TLB'));
@@ -472,7 +520,7 @@ function generate(
                 });
               }
               // All others: a call through the table.
-              const firstCold = cases.length;
+              invariant(cases.length === firstCold, 'hot handlers come first');
               coldHandlers.forEach((handler, position) => indices.set(handler, firstCold + position));
               cases.push(() => {
                 setField32(fb, 'BUDGET', fb.get(n));
@@ -513,17 +561,15 @@ function generate(
   mb.export('dropWriteTags', mmu.dropWriteTags);
   mb.export('stateChanged', exceptions.stateChanged);
   for (const { at, values } of lookups.tables) mb.addData(at, new Uint8Array(values.buffer));
-  invariant(indices.size < HANDLER_COUNTS.capacity - 3, 'handler indices have 16 bits');
-  const handlers = Object.fromEntries(
-    groups.map(({ key, registers, label, handlers: members }) => [
+  invariant(breakpointHandler < HANDLER_COUNTS.capacity, 'handler indices have 16 bits');
+  const indexOf = (handler: Handler): number => indices.get(handler) ?? HANDLER.undefined;
+  const byKey = Object.fromEntries(
+    groups.map(({ key, registers, label, handlers, cold }) => [
       key,
-      {
-        registers,
-        label,
-        handlers: members.map((handler) => indices.get(handler) ?? HANDLER.undefined),
-      },
+      { registers, label, handlers: handlers.map(indexOf), cold: indexOf(cold) },
     ]),
   );
+  const handlers: HandlerIndex = { groups: byKey, breakpoint: breakpointHandler };
   return { image: { bytes: mb.build(), handlers }, groups };
 }
 

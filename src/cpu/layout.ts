@@ -54,10 +54,17 @@ export const STATE = {
   UAO: cell(4),
   /** PSTATE.DIT and PSTATE.SSBS, in their places in SPSR_ELx. */
   DIT_SSBS: cell(4),
-  /** PSTATE.IL. */
-  IL: cell(4),
   /** Virtual address minus host address, for the page that is executing. */
   DELTA: cell(8),
+  /** PSTATE.IL in bit 0, PSTATE.SS in bit 1: their order in SPSR_ELx. With the next, what `run` looks at as one word. */
+  IL_SS: cell(4),
+  /** What self-hosted debug wants to see before instructions: bits of `DEBUG_REQUEST`. */
+  DEBUG_REQUEST: cell(4),
+  /** Non-zero where a breakpoint on an address, where a watchpoint is enabled. */
+  BREAKPOINTS: cell(4),
+  WATCHPOINTS: cell(4),
+  /** Claim tags: DBGCLAIMCLR_EL1. */
+  CLAIM_TAGS: cell(4),
   /** Non-zero where Advanced SIMD and FP instructions trap at the current exception level. */
   SIMD_TRAP: cell(4),
   /** MPIDR_EL1 of this CPU. */
@@ -121,6 +128,12 @@ const STATE_SIZE = 4 * KIB;
 export const STATE_USED = next;
 if (next > STATE_SIZE) throw new Error('CPU state outgrew its page');
 
+if (STATE.IL_SS.at % 8 !== 0 || STATE.DEBUG_REQUEST.at !== STATE.IL_SS.at + 4)
+  throw new Error('IL_SS and DEBUG_REQUEST are one doubleword');
+
+/** Bits of DEBUG_REQUEST: MDSCR_EL1.SS; a breakpoint on a context alone is enabled. */
+export const DEBUG_REQUEST = { step: 1, context: 2 } as const;
+
 /** Values of the EXIT cell. */
 export const EXIT = { budget: 0, waitForInterrupt: 1, waitForEvent: 2, yield: 3 } as const;
 
@@ -175,6 +188,8 @@ export const TLB_FLAGS = {
   large: 0x200,
   /** Cached from a block larger than what a bit of `LARGE` stands for. */
   huge: 0x400,
+  /** A watchpoint may be on it: every access takes the slow path. */
+  watched: 0x800,
 } as const;
 
 /**

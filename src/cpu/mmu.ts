@@ -26,6 +26,8 @@ import type { FunctionBuilder } from '../wasm/function-builder.js';
 import type { FunctionRef } from '../wasm/function-ref.js';
 import { call } from '../wasm/function-ref.js';
 import type { ModuleBuilder } from '../wasm/module-builder.js';
+import type { DebugFunctions } from './debug.js';
+import { DC_ACCESS } from './debug.js';
 import type { ExceptionFunctions } from './exceptions.js';
 import { EC, HCR, hcrBit, sctlr as sctlrInForce, syndrome } from './exceptions.js';
 import {
@@ -81,6 +83,8 @@ export const REQUEST = {
   aligned: 16,
   /** A cache maintenance or address translation instruction: ISS.CM. */
   cache: 32,
+  /** A load that no watchpoint sees. */
+  unwatched: 64,
   /** log2 of the alignment that is asked for where alignment matters, from this bit up. */
   alignmentShift: 8,
 } as const;
@@ -100,12 +104,16 @@ export interface MmuFunctions {
   readonly slowStore: FunctionRef<'none'>;
   /** `(va, request, pc)`: faults where an atomic access may not reach the address, before anything is accessed. */
   readonly checkAtomic: FunctionRef<'none'>;
+  /** `(va, request, pc)`: faults where a store of that size may not reach the address, which is aligned. */
+  readonly checkStore: FunctionRef<'none'>;
   /** `(va, pc)`: DC ZVA. */
   readonly zeroBlock: FunctionRef<'none'>;
   /** `(target)`: fills the code TLB for the address, without its tag in PC; 0 where an exception was raised instead. */
   readonly fetch: FunctionRef<'i32'>;
   /** Uses the TLBs of the address space that the ASIDs in force name. */
   readonly selectAddressSpace: FunctionRef<'none'>;
+  /** `(target)`: the address that a branch there gets into PC. */
+  readonly branchAddress: FunctionRef<'i64'>;
   /** Forgets all translations of this CPU. */
   readonly flushAll: FunctionRef<'none'>;
   /** Forgets all translations. */
@@ -133,6 +141,7 @@ export function defineMmu(
   mb: ModuleBuilder,
   model: CpuModel,
   exceptions: ExceptionFunctions,
+  debug: DebugFunctions,
   host: HostFunctions,
 ): MmuFunctions {
   const hasEl2 = hasFeature(model, 'EL2');
@@ -531,19 +540,24 @@ export function defineMmu(
         fb.store('i32', entry, TLB.host, field32('WALK_PAGE'));
       },
     );
+    fb.if(field32('WATCHPOINTS'), () => {
+      fb.if(call(debug.isWatchedPage, va), () => {
+        fb.set(flags, or(fb.get(flags), i32(TLB_FLAGS.watched)));
+      });
+    });
     const plain = (mask: number, wanted: number): I32 => eq(and(fb.get(flags), i32(mask)), i32(wanted));
-    const { readable, writable, strict, direct: isDirect, readOnly, code } = TLB_FLAGS;
+    const { readable, writable, strict, direct: isDirect, readOnly, code, watched } = TLB_FLAGS;
     fb.store(
       'i64',
       entry,
       TLB.read,
-      select(plain(readable | strict | isDirect, readable | isDirect), page, never),
+      select(plain(readable | strict | isDirect | watched, readable | isDirect), page, never),
     );
     fb.store(
       'i64',
       entry,
       TLB.write,
-      select(plain(writable | strict | isDirect | readOnly | code, writable | isDirect), page, never),
+      select(plain(writable | strict | isDirect | readOnly | code | watched, writable | isDirect), page, never),
     );
     fb.store('i64', entry, TLB.any, page);
     fb.store('i32', entry, TLB.flags, fb.get(flags));
@@ -582,7 +596,8 @@ export function defineMmu(
     fb.unreachable();
   });
 
-  const isStrict = (entry: I32): I32 => and(load('i32', entry, TLB.flags), i32(TLB_FLAGS.strict));
+  /** Where the page of an access's last byte starts. */
+  const lastPage = (va: I64, bytes: I32): I64 => and(add(va, extU(sub(bytes, i32(1)))), i64(-PAGE_SIZE));
   const pageOffset = (va: I64): I32 => and(wrap(va), i32(PAGE_SIZE - 1));
 
   /** Physical address of a device access, as a float: exact, and without the cost of a BigInt. */
@@ -677,8 +692,31 @@ export function defineMmu(
     });
   };
 
-  /** Alignment faults that the page asks for, as Device memory does; `leave` returns from the function after one. */
-  const checkStrict = (
+  /** Watchpoints on what is accessed; `leave` returns from the function after an exception. */
+  const checkWatchpoints = (
+    fb: FunctionBuilder,
+    va: I64,
+    request: I32,
+    access: number,
+    pc: I64,
+    leave: () => void,
+  ): void => {
+    fb.if(eqz(and(request, i32(REQUEST.unwatched))), () => {
+      const bytes = shl(i32(1), and(request, i32(REQUEST.sizeMask)));
+      // LDTR and STTR are EL0's where they have a TLB of its own.
+      const isOfEl0 = and(ne(and(request, i32(REQUEST.unprivileged)), i32(0)), ne(tlbOf(request), field32('TLB')));
+      fb.if(
+        call(debug.checkWatchpoints, va, bytes, i32(access), isOfEl0, pc, i32(0), i64(0)),
+        leave,
+      );
+    });
+  };
+
+  /**
+   * What the page asks for: alignment, as Device memory does, then watchpoints; `leave` returns from the function after
+   * an exception.
+   */
+  const checkPage = (
     fb: FunctionBuilder,
     va: I64,
     entry: I32,
@@ -687,10 +725,14 @@ export function defineMmu(
     pc: I64,
     leave: () => void,
   ): void => {
-    fb.if(isStrict(entry), () => {
-      fb.if(misalignment(va, request), () => {
+    const flags = fb.let(load('i32', entry, TLB.flags));
+    fb.if(and(flags, i32(TLB_FLAGS.strict | TLB_FLAGS.watched)), () => {
+      fb.if(and(and(flags, i32(TLB_FLAGS.strict)), select(misalignment(va, request), i32(-1), i32(0))), () => {
         fb.call(abort, va, i32(FSC.alignment), i32(access), pc, request);
         leave();
+      });
+      fb.if(and(flags, i32(TLB_FLAGS.watched)), () => {
+        checkWatchpoints(fb, va, request, access, pc, leave);
       });
     });
   };
@@ -709,7 +751,7 @@ export function defineMmu(
     checkAlignment(fb, va, request, ACCESS.read, pc, leave);
     const entry = fb.let(call(probe, va, i32(ACCESS.read), request, pc));
     fb.if(eqz(entry), leave);
-    checkStrict(fb, va, entry, request, ACCESS.read, pc, leave);
+    checkPage(fb, va, entry, request, ACCESS.read, pc, leave);
     const bytes = fb.let(shl(i32(1), size));
     const isSplit = fb.let(gtU(add(pageOffset(va), bytes), i32(PAGE_SIZE)));
     const isUnalignedDevice = and(
@@ -717,6 +759,10 @@ export function defineMmu(
       eqz(and(load('i32', entry, TLB.flags), i32(TLB_FLAGS.direct))),
     );
     fb.if(or(isSplit, isUnalignedDevice), () => {
+      fb.if(field32('WATCHPOINTS'), () => {
+        fb.if(eqz(call(probe, lastPage(va, bytes), i32(ACCESS.read), request, pc)), leave);
+        checkWatchpoints(fb, va, request, ACCESS.read, pc, leave);
+      });
       // Byte by byte, each with its own page. The result of 16 bytes is put together in two halves.
       const low = fb.local('i64');
       const high = fb.local('i64');
@@ -774,7 +820,7 @@ export function defineMmu(
     checkAlignment(fb, va, request, ACCESS.write, pc, leave);
     const entry = fb.let(call(probe, va, i32(ACCESS.write), request, pc));
     fb.if(eqz(entry), leave);
-    checkStrict(fb, va, entry, request, ACCESS.write, pc, leave);
+    checkPage(fb, va, entry, request, ACCESS.write, pc, leave);
     const bytes = fb.let(shl(i32(1), size));
     const isSplit = fb.let(gtU(add(pageOffset(va), bytes), i32(PAGE_SIZE)));
     const plainRam = eq(
@@ -783,10 +829,11 @@ export function defineMmu(
     );
     fb.if(or(isSplit, and(ne(and(wrap(va), sub(bytes, i32(1))), i32(0)), eqz(plainRam))), () => {
       // Both pages are checked before anything is written.
-      const last = fb.let(add(va, extU(sub(bytes, i32(1)))));
       fb.if(isSplit, () => {
-        const second = fb.let(and(last, i64(-PAGE_SIZE)));
-        fb.if(eqz(call(probe, second, i32(ACCESS.write), request, pc)), leave);
+        fb.if(eqz(call(probe, lastPage(va, bytes), i32(ACCESS.write), request, pc)), leave);
+        fb.if(field32('WATCHPOINTS'), () => {
+          checkWatchpoints(fb, va, request, ACCESS.write, pc, leave);
+        });
       });
       const n = fb.local('i32');
       fb.set(n, i32(0));
@@ -828,8 +875,25 @@ export function defineMmu(
     };
     // ISS.WnR is set only where reading would have been allowed. DDI0487 D19.2.37 (ISS for Data Aborts).
     checkAlignment(fb, va, request, ACCESS.read, pc, leave);
+    const entry = fb.temp('i32');
+    for (const access of [ACCESS.read, ACCESS.write]) {
+      fb.set(entry, call(probe, va, i32(access), request, pc));
+      fb.if(eqz(fb.get(entry)), leave);
+    }
     for (const access of [ACCESS.read, ACCESS.write])
-      fb.if(eqz(call(probe, va, i32(access), request, pc)), leave);
+      checkPage(fb, va, fb.get(entry), request, access, pc, leave);
+  });
+
+  const checkStore = mb.function('checkStore', ['i64', 'i32', 'i64'], 'none', (fb) => {
+    const va = fb.get(fb.param(0, 'i64'));
+    const request = fb.get(fb.param(1, 'i32'));
+    const pc = fb.get(fb.param(2, 'i64'));
+    const leave = (): void => {
+      fb.return();
+    };
+    const entry = fb.let(call(probe, va, i32(ACCESS.write), request, pc));
+    fb.if(eqz(entry), leave);
+    checkPage(fb, va, entry, request, ACCESS.write, pc, leave);
   });
 
   const zeroBlock = mb.function('zeroBlock', ['i64', 'i64'], 'none', (fb) => {
@@ -847,6 +911,12 @@ export function defineMmu(
       fb.call(abort, va, i32(FSC.alignment), i32(ACCESS.write), pc, i32(0));
       fb.return();
     });
+    fb.if(and(flags, i32(TLB_FLAGS.watched)), () => {
+      const isHit = call(debug.checkWatchpoints, block, i32(ZVA_BYTES), i32(1), i32(0), pc, i32(DC_ACCESS.zero), va);
+      fb.if(isHit, () => {
+        fb.return();
+      });
+    });
     const n = fb.local('i32');
     fb.set(n, i32(0));
     fb.loop('doublewords', (next) => {
@@ -859,16 +929,22 @@ export function defineMmu(
     });
   });
 
-  const fetch = mb.function('fetch', ['i64'], 'i32', (fb) => {
+  // A tag never gets into PC. DDI0487 D8.8.2 (address tagging and branches), AArch64.BranchAddr.
+  const branchAddress = mb.function('branchAddress', ['i64'], 'i64', (fb) => {
     const target = fb.get(fb.param(0, 'i64'));
-    const tlb = fb.let(field32('TLB'));
-    const mode = fb.let(modeOfTlb(tlb));
-    // A tag never gets into PC. DDI0487 D8.8.2 (address tagging and branches), AArch64.BranchAddr.
+    const mode = fb.let(modeOfTlb(field32('TLB')));
     const tbi = wrap(bit(tcrOfMode(mode), add(bit(target, i64(55)), i64(37))));
     const untagged = shl(target, i64(8));
     const signExtended = shrS(untagged, i64(8));
     const address = hasEl2 ? select(isSingleRange(mode), shrU(untagged, i64(8)), signExtended) : signExtended;
-    const va = fb.let(select(tbi, address, target));
+    fb.return(select(tbi, address, target));
+    fb.unreachable();
+  });
+
+  const fetch = mb.function('fetch', ['i64'], 'i32', (fb) => {
+    const tlb = fb.let(field32('TLB'));
+    const mode = fb.let(modeOfTlb(tlb));
+    const va = fb.let(call(branchAddress, fb.get(fb.param(0, 'i64'))));
     setField64(fb, 'PC', va);
     // A misaligned PC is reported before its translation.
     fb.if(and(wrap(va), i32(3)), () => {
@@ -890,6 +966,9 @@ export function defineMmu(
     fb.set(table, codeTable(page));
     fb.if(eqz(fb.get(table)), () => {
       fb.set(table, call(host.makeCodePage, page));
+    });
+    fb.if(field32('BREAKPOINTS'), () => {
+      fb.call(debug.markBreakpoints, va, page);
     });
     const entry = fb.let(add(add(tlb, i32(CODE_TLB_OFFSET)), codeTlbEntryOffset(va)));
     fb.store('i64', entry, CODE_TLB.tag, and(va, i64(-PAGE_SIZE)));
@@ -1061,8 +1140,20 @@ export function defineMmu(
   });
 
   const checkMaintenance = mb.function('checkMaintenance', ['i64', 'i32', 'i64'], 'none', (fb) => {
-    const [va, access, pc] = [fb.param(0, 'i64'), fb.param(1, 'i32'), fb.param(2, 'i64')];
-    fb.drop(call(probe, fb.get(va), fb.get(access), i32(REQUEST.cache), fb.get(pc)));
+    const va = fb.get(fb.param(0, 'i64'));
+    const access = fb.get(fb.param(1, 'i32'));
+    const pc = fb.get(fb.param(2, 'i64'));
+    const entry = fb.let(call(probe, va, access, i32(REQUEST.cache), pc));
+    fb.if(eqz(entry), () => {
+      fb.return();
+    });
+    // DC IVAC is a store to the whole line; cleaning is no access. DDI0488 10.3.4 (watchpoints).
+    fb.if(and(access, ne(and(load('i32', entry, TLB.flags), i32(TLB_FLAGS.watched)), i32(0))), () => {
+      const line = and(va, i64(-LINE_BYTES));
+      fb.drop(
+        call(debug.checkWatchpoints, line, i32(LINE_BYTES), i32(1), i32(0), pc, i32(DC_ACCESS.maintenance), va),
+      );
+    });
   });
 
   const translate = mb.function('translate', ['i64', 'i32', 'i32', 'i64'], 'none', (fb) => {
@@ -1102,9 +1193,11 @@ export function defineMmu(
     slowLoad,
     slowStore,
     checkAtomic,
+    checkStore,
     zeroBlock,
     fetch,
     selectAddressSpace,
+    branchAddress,
     flushAll,
     flushEveryCpu,
     flushAddress,
@@ -1119,3 +1212,5 @@ export function defineMmu(
 export const ZVA_LOG2_WORDS = 4;
 /** Bytes of a DC ZVA block. */
 const ZVA_BYTES = 4 << ZVA_LOG2_WORDS;
+/** Bytes of a cache line, as CTR_EL0 has it. */
+const LINE_BYTES = 64;

@@ -4,7 +4,7 @@ import type { Feature } from '../isa/features.js';
 import { withFeatures } from '../isa/features.js';
 import type { Row } from '../isa/row.js';
 import type { SystemRegisterKind } from '../isa/system-registers.js';
-import { EVENT_COUNTERS } from '../isa/system-registers.js';
+import { DEBUG_RESOURCES, EVENT_COUNTERS } from '../isa/system-registers.js';
 import { ZVA_LOG2_WORDS } from './mmu.js';
 
 export type CpuModelName = 'cortex-a57' | 'max';
@@ -72,8 +72,13 @@ export function implementsRow(model: CpuModel, row: Row): boolean {
 const COMMON_IDENTIFICATION = {
   // EL0 and EL1 (and EL2, where it is) AArch64 only; FP and Advanced SIMD without half precision (0).
   ID_AA64PFR0_EL1: 0x11n,
-  // Armv8 debug; 6 breakpoints, 4 watchpoints, 2 context-aware; PMUv3.
-  ID_AA64DFR0_EL1: 0x1030_5106n,
+  // Armv8 debug; numbers of breakpoints, watchpoints and context-aware ones, less one; PMUv3.
+  ID_AA64DFR0_EL1: BigInt(
+    0x106 |
+      ((DEBUG_RESOURCES.breakpoints - 1) << 12) |
+      ((DEBUG_RESOURCES.watchpoints - 1) << 20) |
+      ((DEBUG_RESOURCES.contextAware - 1) << 28),
+  ),
   // 44-bit physical addresses, 16-bit ASIDs, all granules.
   ID_AA64MMFR0_EL1: 0x0010_0024n,
   DCZID_EL0: BigInt(ZVA_LOG2_WORDS),

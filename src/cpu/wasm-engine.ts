@@ -96,6 +96,9 @@ export class WasmEngine implements Engine {
   readonly #regions: DirectRegion[] = [];
   /** Host pages that have a handler table, in the order they got it. */
   #codePages: number[] = [];
+  /** Host addresses of words that breakpoints are on. */
+  readonly #breakpoints = new Set<number>();
+  readonly #breakpointHandler: number;
   /** Instructions executed before the current slice. */
   #executed = 0;
   #sliceBudget = 0;
@@ -132,6 +135,7 @@ export class WasmEngine implements Engine {
     this.#ports = ports;
     this.#model = model;
     this.#handlers = new HandlerFinder(A64, model, core.handlers);
+    this.#breakpointHandler = core.handlers.breakpoint;
     const imports: HostImports = {
       decode: (p) => {
         this.#decode(p);
@@ -145,6 +149,13 @@ export class WasmEngine implements Engine {
           ? 0
           : this.#external('write', address),
       makeCodePage: (hostPage) => this.#makeCodePage(hostPage),
+      coldHandler: (p) => this.#handlers.findCold(this.#view.getUint32(p >>> 0, true)),
+      markBreakpoint: (p) => {
+        this.#markBreakpoint(p >>> 0);
+      },
+      clearBreakpoints: () => {
+        this.#clearBreakpoints();
+      },
       externalRead: (index) => this.#externalRead(index),
       externalWrite: (index) => this.#externalWrite(index),
       firmwareCall: (conduit) => this.#firmwareCall(conduit),
@@ -343,6 +354,7 @@ export class WasmEngine implements Engine {
       this.#resetCpu(index, pc, BigInt(x0));
     });
     if (this.#current !== 0) this.#switchTo(0);
+    this.#clearBreakpoints();
   }
 
   #resetCpu(cpu: number, pc: number, x0: bigint): void {
@@ -576,7 +588,25 @@ export class WasmEngine implements Engine {
       const what = handler === HANDLER.undefined ? this.#undefinedText(word, row) : this.#absentText(word);
       if (what !== undefined) this.#reportOnce(what);
     }
-    this.#view.setUint16(this.#tableOf(p) + (offset >> 2) * 2, handler, true);
+    this.#setHandler(p, this.#breakpoints.has(p) ? this.#breakpointHandler : handler);
+  }
+
+  /** Of the word at `p`, on a code page. */
+  #setHandler(p: number, handler: number): void {
+    this.#view.setUint16(this.#tableOf(p) + ((p % PAGE_SIZE) >> 2) * 2, handler, true);
+  }
+
+  // Breakpoints take effect where words are decoded.
+
+  #markBreakpoint(p: number): void {
+    if (this.#breakpoints.has(p)) return;
+    this.#breakpoints.add(p);
+    this.#setHandler(p, HANDLER.decode);
+  }
+
+  #clearBreakpoints(): void {
+    for (const p of this.#breakpoints) if (this.#tableOf(p) !== 0) this.#setHandler(p, HANDLER.decode);
+    this.#breakpoints.clear();
   }
 
   #undefinedText(word: number, row: Row | undefined): string {

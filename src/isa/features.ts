@@ -45,7 +45,8 @@ const TABLE = {
   HAFDBS: [field('ID_AA64MMFR1_EL1', 0, 2)],
   HPDS: [field('ID_AA64MMFR1_EL1', 12, 1)],
   PAN: [field('ID_AA64MMFR1_EL1', 20, 1)],
-  VHE: [field('ID_AA64MMFR1_EL1', 8, 1)],
+  /** With FEAT_Debugv8p1. */
+  VHE: [field('ID_AA64MMFR1_EL1', 8, 1), field('ID_AA64DFR0_EL1', 0, 7)],
   UAO: [field('ID_AA64MMFR2_EL1', 4, 1)],
   E0PD: [field('ID_AA64MMFR2_EL1', 60, 1)],
 

@@ -25,6 +25,8 @@ export interface AccessOptions {
   readonly unprivileged?: true;
   /** Faults unless aligned, whatever SCTLR_EL1.A says: exclusives, acquire and release. */
   readonly aligned?: true;
+  /** No watchpoint sees it, as a store-exclusive's look at what it is about to replace. */
+  readonly unwatched?: true;
   /**
    * log2 of the bytes that alignment is checked for, where the architecture accesses several elements and `exec` all
    * of them at once (LD1, ST1). Wanted only where alignment matters, so it may be a run-time value.

@@ -4,9 +4,8 @@
  *
  * DDI0487 (Arm ARM), D19 for registers, C5.3 to C5.5 for operations.
  *
- * @deviation Self-hosted debug is registers alone: they hold what is written, and no breakpoint, watchpoint or single
- * step ever comes of it. The OS lock does not exist: OSLSR_EL1 reads as locked whatever is written to OSLAR_EL1.
- * Claim tags cannot be set.
+ * @deviation There is no external debug, so nobody at the other end of the Debug Communications Channel: what
+ * MDSCR_EL1 keeps of it under the OS Lock has no effect, and DBGDTR_EL0, DBGDTRRX_EL0 and DBGDTRTX_EL0 don't exist.
  *
  * @deviation Caches are not modelled. Their identification registers describe those of the part, their maintenance is
  * a permission check, and instructions are what memory holds, maintained or not.
@@ -29,9 +28,15 @@ export type SystemRegisterKind =
       readonly isDerivedFrom?: true;
       /** A device is told what is written. */
       readonly isShown?: true;
+      /** Debug has to look anew: at what it controls, or at that breakpoint or watchpoint. */
+      readonly debug?: 'control' | { readonly kind: 'B' | 'W'; readonly n: number };
+      /** Further writable bits while the OS Lock is set. */
+      readonly writableUnderLock?: bigint;
     }
   /** Identification: the CPU model gives the value. Read-only. */
   | { readonly kind: 'identification' }
+  /** Part of self-hosted debug that is no plain storage. */
+  | { readonly kind: 'debug' }
   /** Served outside the CPU: by the interrupt controller, the timers or the performance monitors. */
   | { readonly kind: 'external' }
   /** A view of PSTATE or of a stack pointer. */
@@ -50,6 +55,8 @@ interface El0Trap {
   readonly bits: readonly number[];
   /** Further ones for reads. */
   readonly readBits?: readonly number[];
+  /** It is the other way round: they trap if one of the bits is set. */
+  readonly isTrap?: true;
   /** Writes are undefined at EL0. */
   readonly isReadOnly?: true;
 }
@@ -178,6 +185,7 @@ const translation = (writable = ALL, reset = 0n, options: StorageOptions = {}): 
 const addressSpace = (): Storage => storage(ALL, 0n, { invalidates: 'address space' });
 const IDENTIFICATION: SystemRegisterKind = { kind: 'identification' };
 const EXTERNAL: SystemRegisterKind = { kind: 'external' };
+const DEBUG: SystemRegisterKind = { kind: 'debug' };
 const PSTATE: SystemRegisterKind = { kind: 'pstate' };
 const ZERO: SystemRegisterKind = { kind: 'zero' };
 
@@ -284,6 +292,7 @@ const PMU_SW: El0Trap = { register: 'PMUSERENR_EL0', bits: [0, 1] };
 const PMU_CR: El0Trap = { register: 'PMUSERENR_EL0', bits: [0], readBits: [2] };
 const PMU_ER: El0Trap = { register: 'PMUSERENR_EL0', bits: [0, 3] };
 const PMU_ER_READS: El0Trap = { register: 'PMUSERENR_EL0', bits: [0], readBits: [3] };
+const TDCC: El0Trap = { register: 'MDSCR_EL1', bits: [12], isTrap: true };
 
 /**
  * RES1 bits of SCTLR_EL1 where nothing beyond Armv8.0 is implemented: 29, 28, 23, 22, 20, 11; 8 (SED) and 7 (ITD)
@@ -328,6 +337,58 @@ function monitor(
   options: Options = {},
 ): SystemRegister {
   return register(name, [3, 3, crn, crm, op2], EXTERNAL, { el0, el2Traps: [TPM], ...options });
+}
+
+/** SS, TDCC, KDE, MDE. */
+const MDSCR_WRITABLE = 0xb001n;
+/** ERR, HDE, TDA, INTdis, TXU, RXO, TXfull, RXfull. */
+const MDSCR_OF_EXTERNAL_DEBUG = 0x6ce0_4040n;
+
+/** Breakpoints, the highest-numbered of them context-aware, and watchpoints of every CPU. */
+export const DEBUG_RESOURCES = { breakpoints: 6, contextAware: 2, watchpoints: 4 } as const;
+
+/** E, PMC; HMC, SSC, LBN, the lowest bit of BT. BAS is RES1 without AArch32. */
+const DBGBCR_WRITABLE = 0x1f_e007n;
+const DBGBCR_RES1 = 0x1e0n;
+/** BT: of a context; of a VMID, of CONTEXTIDR_EL2. */
+const DBGBCR_CONTEXT = 1n << 21n;
+const DBGBCR_FEATURES = { featureBits: { EL2: 1n << 23n, VHE: 1n << 22n } } as const;
+
+function breakpoints(): SystemRegister[] {
+  const { breakpoints: count, contextAware } = DEBUG_RESOURCES;
+  return [
+    ...numbered(count, (n) => {
+      const isContextAware = n >= count - contextAware;
+      const behind = storage(isContextAware ? ALL : ALL & ~3n, 0n, { debug: { kind: 'B', n } });
+      return register(`DBGBVR${n}_EL1`, [2, 0, 0, n, 4], behind, { el2Traps: TDA });
+    }),
+    ...numbered(count, (n) => {
+      const isContextAware = n >= count - contextAware;
+      const behind = storage(DBGBCR_WRITABLE | (isContextAware ? DBGBCR_CONTEXT : 0n), DBGBCR_RES1, {
+        debug: { kind: 'B', n },
+        ...(isContextAware ? DBGBCR_FEATURES : {}),
+      });
+      return register(`DBGBCR${n}_EL1`, [2, 0, 0, n, 5], behind, { el2Traps: TDA });
+    }),
+  ];
+}
+
+/** E, PAC, LSC, BAS, HMC, SSC, LBN, WT, MASK. */
+const DBGWCR_WRITABLE = 0x1f1f_ffffn;
+
+function watchpoints(): SystemRegister[] {
+  return [
+    ...numbered(DEBUG_RESOURCES.watchpoints, (n) =>
+      register(`DBGWVR${n}_EL1`, [2, 0, 0, n, 6], storage(ALL & ~3n, 0n, { debug: { kind: 'W', n } }), {
+        el2Traps: TDA,
+      }),
+    ),
+    ...numbered(DEBUG_RESOURCES.watchpoints, (n) =>
+      register(`DBGWCR${n}_EL1`, [2, 0, 0, n, 7], storage(DBGWCR_WRITABLE, 0n, { debug: { kind: 'W', n } }), {
+        el2Traps: TDA,
+      }),
+    ),
+  ];
 }
 
 const ROWS: readonly SystemRegister[] = [
@@ -561,25 +622,32 @@ const ROWS: readonly SystemRegister[] = [
   register('CNTHV_CTL_EL2', [3, 4, 14, 3, 1], EXTERNAL, { feature: 'VHE' }),
   register('CNTHV_CVAL_EL2', [3, 4, 14, 3, 2], EXTERNAL, { feature: 'VHE' }),
 
-  // Self-hosted debug: registers hold their values, nothing acts on them yet.
-  register('MDSCR_EL1', [2, 0, 0, 2, 2], storage(0xffff_ffffn), { el2Traps: TDA }),
-  register('MDCCSR_EL0', [2, 3, 0, 1, 0], ZERO, { access: 'ro', el2Traps: TDA }),
-  register('MDCCINT_EL1', [2, 0, 0, 2, 0], storage(LOW32), { el2Traps: TDA }),
-  register('OSLAR_EL1', [2, 0, 1, 0, 4], ZERO, { access: 'wo', el2Traps: TDOSA }),
+  // Self-hosted debug
+  register(
+    'MDSCR_EL1',
+    [2, 0, 0, 2, 2],
+    storage(MDSCR_WRITABLE, 0n, { debug: 'control', writableUnderLock: MDSCR_OF_EXTERNAL_DEBUG }),
+    { el2Traps: TDA },
+  ),
+  register('MDCCSR_EL0', [2, 3, 0, 1, 0], DEBUG, { access: 'ro', el0: TDCC, el2Traps: TDA }),
+  // TX, RX: an interrupt that isn't wired.
+  register('MDCCINT_EL1', [2, 0, 0, 2, 0], storage(0x6000_0000n), { el2Traps: TDA }),
+  register('OSLAR_EL1', [2, 0, 1, 0, 4], DEBUG, { access: 'wo', el2Traps: TDOSA }),
+  // OSLM: the OS Lock is there; OSLK: and set.
   register('OSLSR_EL1', [2, 0, 1, 1, 4], storage(0n, 0xan), { access: 'ro', el2Traps: TDOSA }),
-  register('OSDLR_EL1', [2, 0, 1, 3, 4], storage(1n), { el2Traps: TDOSA }),
+  register('OSDLR_EL1', [2, 0, 1, 3, 4], storage(1n, 0n, { debug: 'control' }), { el2Traps: TDOSA }),
   register('OSDTRRX_EL1', [2, 0, 0, 0, 2], ZERO, { el2Traps: TDA }),
   register('OSDTRTX_EL1', [2, 0, 0, 3, 2], ZERO, { el2Traps: TDA }),
   register('OSECCR_EL1', [2, 0, 0, 6, 2], ZERO, { el2Traps: TDA }),
-  register('DBGPRCR_EL1', [2, 0, 1, 4, 4], ZERO, { el2Traps: TDOSA }),
-  register('DBGCLAIMSET_EL1', [2, 0, 7, 8, 6], storage(0n, 0xffn), { el2Traps: TDA }),
-  register('DBGCLAIMCLR_EL1', [2, 0, 7, 9, 6], ZERO, { el2Traps: TDA }),
-  register('DBGAUTHSTATUS_EL1', [2, 0, 7, 14, 6], ZERO, { access: 'ro', el2Traps: TDA }),
+  // CORENPDRQ.
+  register('DBGPRCR_EL1', [2, 0, 1, 4, 4], storage(1n, 0n, { debug: 'control' }), { el2Traps: TDOSA }),
+  register('DBGCLAIMSET_EL1', [2, 0, 7, 8, 6], DEBUG, { el2Traps: TDA }),
+  register('DBGCLAIMCLR_EL1', [2, 0, 7, 9, 6], DEBUG, { el2Traps: TDA }),
+  // Non-secure debug by others is implemented and disabled: there is nobody.
+  register('DBGAUTHSTATUS_EL1', [2, 0, 7, 14, 6], storage(0n, 0xan), { access: 'ro', el2Traps: TDA }),
   register('MDRAR_EL1', [2, 0, 1, 0, 0], ZERO, { access: 'ro', el2Traps: TDRA }),
-  ...numbered(6, (n) => register(`DBGBVR${n}_EL1`, [2, 0, 0, n, 4], storage(), { el2Traps: TDA })),
-  ...numbered(6, (n) => register(`DBGBCR${n}_EL1`, [2, 0, 0, n, 5], storage(LOW32), { el2Traps: TDA })),
-  ...numbered(4, (n) => register(`DBGWVR${n}_EL1`, [2, 0, 0, n, 6], storage(), { el2Traps: TDA })),
-  ...numbered(4, (n) => register(`DBGWCR${n}_EL1`, [2, 0, 0, n, 7], storage(LOW32), { el2Traps: TDA })),
+  ...breakpoints(),
+  ...watchpoints(),
 ];
 
 /** `SCTLR_EL12`, `CNTP_CTL_EL02`: names for EL2 of what EL1's names mean to a guest. They differ in op1. */
