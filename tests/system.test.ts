@@ -88,6 +88,20 @@ const PROGRAMS: readonly Program[] = [
     showsModel: true,
   },
   {
+    name: 'debug',
+    requirement: 'self-hosted debug: breakpoints, watchpoints, software step, locks (DDI0487 D2)',
+    source: 'debug.c',
+    showsModel: true,
+  },
+  {
+    name: 'debug-el2',
+    requirement: 'self-hosted debug with EL2: routing, EL2 itself, contexts of guests (DDI0487 D2)',
+    source: 'debug-el2.c',
+    defines: ['EL2=1'],
+    only: { irqchip: 'gicv3' },
+    el2: true,
+  },
+  {
     name: 'code',
     requirement: 'changing code, TLB maintenance, exclusives (DDI0487 B2.4, D8.13, B2.9)',
     source: 'code.c',

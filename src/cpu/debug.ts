@@ -26,7 +26,18 @@ import { hasFeature } from './models.js';
 import { codeTlbEntryOffset, field32, field64, setField32, setField64, sysreg } from './state.js';
 
 /** Fields that DBGBCR<n>_EL1 and DBGWCR<n>_EL1 share, and those of each: their lowest bits. */
-const CONTROL = { E: 0, PxC: 1, LSC: 3, BAS: 5, HMC: 13, SSC: 14, LBN: 16, LINKED: 20, BT: 20, MASK: 24 } as const;
+const CONTROL = {
+  E: 0,
+  PxC: 1,
+  LSC: 3,
+  BAS: 5,
+  HMC: 13,
+  SSC: 14,
+  LBN: 16,
+  LINKED: 20,
+  BT: 20,
+  MASK: 24,
+} as const;
 /** Bits of BT: a VMID or CONTEXTIDR_EL2 in the high half; a context in the low one. An address has neither. */
 const BT = { high: 8, second: 4, context: 2 } as const;
 

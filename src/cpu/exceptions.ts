@@ -368,9 +368,7 @@ export function defineExceptions(
     });
   const fromEl0OfEl2 = (): I32 => and(eqz(field32('EL')), hcrBit(HCR.TGE));
   const raise = raising('raise', fromEl0OfEl2);
-  const raiseDebug = hasEl2
-    ? raising('raiseDebug', isDebugOfEl2)
-    : raise;
+  const raiseDebug = hasEl2 ? raising('raiseDebug', isDebugOfEl2) : raise;
 
   const trapToEl2 = hasEl2
     ? mb.function('trapToEl2', ['i32', 'i64'], 'none', (fb) => {
@@ -472,7 +470,11 @@ export function defineExceptions(
     fb.if(and(field32('DEBUG_REQUEST'), i32(DEBUG_REQUEST.step)), () => {
       // From where debug exceptions are disabled to where they are enabled. DDI0487 D2.12.4 (software step).
       const isEnabledHere = call(isDebugEnabledFrom, field32('EL'), shrU(field32('DAIF'), i32(3)));
-      const isEnabledThere = call(isDebugEnabledFrom, select(isIllegal, field32('EL'), el), bit(SPSR.daif + 3));
+      const isEnabledThere = call(
+        isDebugEnabledFrom,
+        select(isIllegal, field32('EL'), el),
+        bit(SPSR.daif + 3),
+      );
       fb.set(ss, and(and(eqz(isEnabledHere), isEnabledThere), bit(SPSR.ss)));
     });
     setField64(fb, 'PC', bankedValue(fb, field32('EL'), 'ELR'));

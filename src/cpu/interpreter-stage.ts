@@ -9,7 +9,12 @@ import { invariant } from '../base/index.js';
 import type { Helper } from '../isa/helper.js';
 import type { DynamicField, FieldLayout, ImmField, LabelField, RegField, Row, VecField } from '../isa/row.js';
 import type { AccessOptions, AtomicOperation, Hint, SizeLog2, Stage } from '../isa/stage.js';
-import type { El2Trap, SystemOperation, SystemRegister, SystemRegisterKind } from '../isa/system-registers.js';
+import type {
+  El2Trap,
+  SystemOperation,
+  SystemRegister,
+  SystemRegisterKind,
+} from '../isa/system-registers.js';
 import { SYSTEM_REGISTERS, systemRegister } from '../isa/system-registers.js';
 import type { Expr, Freshness, I32, I64, Int, LoadKind, StoreKind, V128, ValType } from '../wasm/expr.js';
 import {

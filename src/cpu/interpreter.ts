@@ -303,7 +303,9 @@ export function generateCountingCore(
   const names = new Map<number, string>();
   for (const { key, mustBeCold } of groups) {
     if (mustBeCold) continue;
-    image.handlers.groups[key]?.handlers.forEach((index, variant) => names.set(index, handlerName(key, variant)));
+    image.handlers.groups[key]?.handlers.forEach((index, variant) =>
+      names.set(index, handlerName(key, variant)),
+    );
   }
   return { image, names };
 }

@@ -557,7 +557,11 @@ export function defineMmu(
       'i64',
       entry,
       TLB.write,
-      select(plain(writable | strict | isDirect | readOnly | code | watched, writable | isDirect), page, never),
+      select(
+        plain(writable | strict | isDirect | readOnly | code | watched, writable | isDirect),
+        page,
+        never,
+      ),
     );
     fb.store('i64', entry, TLB.any, page);
     fb.store('i32', entry, TLB.flags, fb.get(flags));
@@ -704,11 +708,11 @@ export function defineMmu(
     fb.if(eqz(and(request, i32(REQUEST.unwatched))), () => {
       const bytes = shl(i32(1), and(request, i32(REQUEST.sizeMask)));
       // LDTR and STTR are EL0's where they have a TLB of its own.
-      const isOfEl0 = and(ne(and(request, i32(REQUEST.unprivileged)), i32(0)), ne(tlbOf(request), field32('TLB')));
-      fb.if(
-        call(debug.checkWatchpoints, va, bytes, i32(access), isOfEl0, pc, i32(0), i64(0)),
-        leave,
+      const isOfEl0 = and(
+        ne(and(request, i32(REQUEST.unprivileged)), i32(0)),
+        ne(tlbOf(request), field32('TLB')),
       );
+      fb.if(call(debug.checkWatchpoints, va, bytes, i32(access), isOfEl0, pc, i32(0), i64(0)), leave);
     });
   };
 
@@ -727,10 +731,13 @@ export function defineMmu(
   ): void => {
     const flags = fb.let(load('i32', entry, TLB.flags));
     fb.if(and(flags, i32(TLB_FLAGS.strict | TLB_FLAGS.watched)), () => {
-      fb.if(and(and(flags, i32(TLB_FLAGS.strict)), select(misalignment(va, request), i32(-1), i32(0))), () => {
-        fb.call(abort, va, i32(FSC.alignment), i32(access), pc, request);
-        leave();
-      });
+      fb.if(
+        and(and(flags, i32(TLB_FLAGS.strict)), select(misalignment(va, request), i32(-1), i32(0))),
+        () => {
+          fb.call(abort, va, i32(FSC.alignment), i32(access), pc, request);
+          leave();
+        },
+      );
       fb.if(and(flags, i32(TLB_FLAGS.watched)), () => {
         checkWatchpoints(fb, va, request, access, pc, leave);
       });
@@ -912,7 +919,16 @@ export function defineMmu(
       fb.return();
     });
     fb.if(and(flags, i32(TLB_FLAGS.watched)), () => {
-      const isHit = call(debug.checkWatchpoints, block, i32(ZVA_BYTES), i32(1), i32(0), pc, i32(DC_ACCESS.zero), va);
+      const isHit = call(
+        debug.checkWatchpoints,
+        block,
+        i32(ZVA_BYTES),
+        i32(1),
+        i32(0),
+        pc,
+        i32(DC_ACCESS.zero),
+        va,
+      );
       fb.if(isHit, () => {
         fb.return();
       });
@@ -1151,7 +1167,16 @@ export function defineMmu(
     fb.if(and(access, ne(and(load('i32', entry, TLB.flags), i32(TLB_FLAGS.watched)), i32(0))), () => {
       const line = and(va, i64(-LINE_BYTES));
       fb.drop(
-        call(debug.checkWatchpoints, line, i32(LINE_BYTES), i32(1), i32(0), pc, i32(DC_ACCESS.maintenance), va),
+        call(
+          debug.checkWatchpoints,
+          line,
+          i32(LINE_BYTES),
+          i32(1),
+          i32(0),
+          pc,
+          i32(DC_ACCESS.maintenance),
+          va,
+        ),
       );
     });
   });
