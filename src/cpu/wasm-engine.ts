@@ -612,7 +612,6 @@ export class WasmEngine implements Engine {
   #undefinedText(word: number, row: Row | undefined): string {
     if (!row) return `unallocated instruction ${hex(word, 8)}`;
     const named = `instruction ${row.name} (${hex(word, 8)})`;
-    if (row.status === 'unimplemented') return `unimplemented ${named}`;
     return `${named}, which ${row.status === 'trapped' ? 'is undefined here' : `a ${this.#model.name} does not have`}`;
   }
 

@@ -106,10 +106,9 @@ export interface FieldLayout {
  * What becomes of an encoding. All but `done` raise Undefined:
  *
  * - `trapped`: as the architecture has it, since the state that the instruction needs cannot be reached here;
- * - `not advertised`: it belongs to a feature that no CPU model has;
- * - `unimplemented`: it ought to be done.
+ * - `not advertised`: it belongs to a feature that no CPU model has.
  */
-export type Status = 'done' | 'trapped' | 'not advertised' | 'unimplemented';
+export type Status = 'done' | 'trapped' | 'not advertised';
 
 /** A row as the consumers see it. */
 export interface Row {
@@ -238,14 +237,7 @@ export function insn<
   };
 }
 
-/**
- * An encoding that is known and raises Undefined for now; it keeps its place in the conformance page. `constraint` as in
- * `RowDefinition`. There is none at the moment.
- *
- * @public
- */
-export const unimplemented = undefinedRow('unimplemented');
-/** An encoding of a feature that no CPU model has. */
+/** An encoding of a feature that no CPU model has. `constraint` as in `RowDefinition`. */
 export const notAdvertised = undefinedRow('not advertised');
 /** An encoding that is undefined outside a state that is never reached here. */
 export const trapped = undefinedRow('trapped');

@@ -2,21 +2,24 @@
  * Batches of programs for the instruction oracle, and the records that carry them to `harness.c` and back. Both runners
  * write results as the same bytes, so that only batches with a difference need to be read.
  *
- * Everything a program sees and leaves is one array of 64-bit words: registers first, the data page behind them.
+ * Everything a program sees and leaves is one array of 64-bit words: registers first, the data pages behind them.
  */
 import { invariant } from '#v8a/base/index.js';
 
 export const PAGE_BYTES = 4096;
 
+/** Two pages next to each other, so that accesses can cross from one to the other. */
+export const DATA_BYTES = 2 * PAGE_BYTES;
+
 /** Positions in the array; V has two words for each register, the low one first. */
 export const AT = { x: 0, sp: 31, v: 32, nzcv: 96, fpcr: 97, fpsr: 98, memory: 128 } as const;
 /** Words of a state: all before `AT.memory` that mean something. */
 export const STATE_WORDS = 99;
-export const MEMORY_WORDS = PAGE_BYTES / 8;
+export const MEMORY_WORDS = DATA_BYTES / 8;
 
 // ---- the programs' address space: code and data, everything else faults
 
-export const DATA_PAGE = 0x20_0000_0000n;
+export const DATA_PAGES = 0x20_0000_0000n;
 const CODE_AREA = 0x10_0000_0000n;
 /** Each program has a slot of the code area to itself. */
 export const SLOTS = 1024;
@@ -43,7 +46,7 @@ export function programAddress(slot: number): bigint {
 /** 64-bit words, unsigned, by `AT`; `STATE_WORDS` of them. */
 export type State = BigUint64Array;
 
-/** One word of a state or of the data page. */
+/** One word of a state or of the data pages. */
 export interface Word {
   readonly at: number;
   readonly value: bigint;
@@ -73,11 +76,11 @@ export interface Run {
   readonly overrides: readonly Word[];
 }
 
-/** Programs of a slot each, run one after the other, each run with the data page as it was. */
+/** Programs of a slot each, run one after the other, each run with the data pages as they were. */
 export interface Batch {
   readonly programs: readonly Program[];
   readonly states: readonly State[];
-  /** Content of the data page. */
+  /** Content of the data pages. */
   readonly memory: BigUint64Array;
   readonly runs: readonly Run[];
 }
@@ -89,7 +92,7 @@ export function runOf(batch: Batch, index: number): Run & { readonly words: read
   return { ...run, words: program.words };
 }
 
-/** The state that a run starts with, and the data page behind it. */
+/** The state that a run starts with, and the data pages behind it. */
 export function startOf(batch: Batch, { state, overrides }: Run): BigUint64Array {
   const start = new BigUint64Array(AT.memory + MEMORY_WORDS);
   const base = batch.states[state];
@@ -111,7 +114,7 @@ export function encodeBatch({ programs, states, memory, runs }: Batch): Uint8Arr
   const overrides = runs.reduce((sum, run) => sum + run.overrides.length, 0);
   const sizeBytes =
     HEADER_BYTES +
-    PAGE_BYTES +
+    DATA_BYTES +
     PROGRAM_BYTES * programs.length +
     8 * STATE_WORDS * states.length +
     RUN_BYTES * runs.length +

@@ -24,13 +24,14 @@ enum {
   FPSR = 98,
   STATE_WORDS = 99,
   MEMORY = 128,
-  MEMORY_WORDS = PAGE / 8,
+  DATA_BYTES = 2 * PAGE,
+  MEMORY_WORDS = DATA_BYTES / 8,
 };
 #define CODE_AREA 0x1000000000UL
 #define CODE_BYTES (SLOTS * SLOT_WORDS * 4UL)
 /* Where a program's last branch goes; out of reach of literals. */
 #define TRAMPOLINE (CODE_AREA + 0x1f0000)
-#define DATA_PAGE 0x2000000000UL
+#define DATA_PAGES 0x2000000000UL
 
 enum {
   BRK = 0xd4200000u,
@@ -72,7 +73,7 @@ static struct run runs[MAX_RUNS];
 static struct word overrides[MAX_OVERRIDES];
 static u64 memory[MEMORY_WORDS];
 
-/* The state and the data page that a program starts with, and the state that it leaves. */
+/* The state and the data pages that a program starts with, and the state that it leaves. */
 static u64 memory_before[MEMORY_WORDS];
 static u64 before[STATE_WORDS] __attribute__((aligned(16)));
 u64 now[STATE_WORDS + 1] __attribute__((aligned(16), used));
@@ -177,7 +178,7 @@ static void report(void) {
   struct word *first = (struct word *)(result + 1), *change = first;
   for (u32 i = 0; i < STATE_WORDS; i++)
     if (now[i] != before[i]) *change++ = (struct word){i, now[i]};
-  u64 *data = (u64 *)DATA_PAGE;
+  u64 *data = (u64 *)DATA_PAGES;
   for (u32 i = 0; i < MEMORY_WORDS; i += 32) {
     u64 difference = 0;
     for (u32 k = i; k < i + 32; k++) difference |= data[k] ^ memory_before[k];
@@ -194,7 +195,7 @@ static void report(void) {
 
 static void set_memory(u64 index, u64 value) {
   memory_before[index] = value;
-  ((u64 *)DATA_PAGE)[index] = value;
+  ((u64 *)DATA_PAGES)[index] = value;
 }
 
 static void run_program(const struct run *run, const struct word *override) {
@@ -287,7 +288,7 @@ static void receive(void *data, u64 size) {
 void harness(void) {
   map(CODE_AREA, CODE_BYTES, 7);
   map(TRAMPOLINE, PAGE, 7);
-  map(DATA_PAGE, PAGE, 3);
+  map(DATA_PAGES, DATA_BYTES, 3);
   prepare_code();
   catch_signals();
   while (transfer(READ, 0, &header, sizeof header)) {

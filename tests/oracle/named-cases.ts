@@ -4,9 +4,9 @@
  */
 import { invariant } from '#v8a/base/index.js';
 import type { Batch, Result, State, Word } from './format.js';
-import { AT, DATA_PAGE, ENDING, MEMORY_WORDS, PAGE_BYTES, STATE_WORDS, programAddress } from './format.js';
+import { AT, DATA_PAGES, ENDING, MEMORY_WORDS, PAGE_BYTES, STATE_WORDS, programAddress } from './format.js';
 
-/** `x0` … `x30`, `sp`, `v0` … `v31`, `nzcv`, `fpcr`, `fpsr`; `[0x808]` is the doubleword there in the data page. */
+/** `x0` … `x30`, `sp`, `v0` … `v31`, `nzcv`, `fpcr`, `fpsr`; `[0x808]` is the doubleword there in the data pages. */
 export type Values = Readonly<Record<string, bigint>>;
 
 export interface NamedCase {
@@ -27,7 +27,7 @@ export interface NamedCase {
 
 /** Programs of named cases are in the first slot. */
 const SLOT = 0;
-export const DEFAULT_SP = DATA_PAGE + BigInt(PAGE_BYTES / 2);
+export const DEFAULT_SP = DATA_PAGES + BigInt(PAGE_BYTES / 2);
 
 function wordsOf(name: string, value: bigint): Word[] {
   const numbered = /^([xv])(\d+)$/.exec(name);

@@ -1,5 +1,5 @@
 /**
- * Runs oracle batches in v8a: each program at EL0, entered by an ERET, with the code area, a data page and nothing else
+ * Runs oracle batches in v8a: each program at EL0, entered by an ERET, with the code area, two data pages and nothing else
  * mapped. Whatever ends it is an exception to a vector that stops the machine by a firmware call.
  */
 import { NO_TRACE, invariant } from '#v8a/base/index.js';
@@ -15,7 +15,8 @@ import {
   AT,
   BRK,
   CODE_BYTES,
-  DATA_PAGE,
+  DATA_BYTES,
+  DATA_PAGES,
   ENDING,
   MEMORY_WORDS,
   PAGE_BYTES,
@@ -31,9 +32,17 @@ import {
 const RAM_BASE = 0x4000_0000;
 
 /** Pages of RAM by what is on them. Each of the three ranges of addresses has two levels of tables to itself. */
-const PAGES = { supervisor: 0, level1: 1, tables: 2, data: 8, trampoline: 9, code: 10 } as const;
+const PAGES = { supervisor: 0, level1: 1, tables: 2, data: 8, trampoline: 10, code: 11 } as const;
 const CODE_PAGES = CODE_BYTES / PAGE_BYTES;
 const PAGE_COUNT = PAGES.code + CODE_PAGES;
+
+/**
+ * Where a word of the data pages is behind the first one in RAM: the pages change places there, so that an access across
+ * their boundary can't go on in the next bytes of the host.
+ */
+function wordInRam(n: number): number {
+  return n ^ (PAGE_BYTES / 8);
+}
 
 function pageAddress(page: number): number {
   return RAM_BASE + page * PAGE_BYTES;
@@ -77,7 +86,13 @@ function pageTables(): Uint8Array {
         [TRAMPOLINE, PAGES.trampoline, 1],
       ],
     },
-    { attributes: EL0 | UXN, mappings: [[DATA_PAGE, PAGES.data, 1]] },
+    {
+      attributes: EL0 | UXN,
+      mappings: [
+        [DATA_PAGES, PAGES.data + 1, 1],
+        [DATA_PAGES + BigInt(PAGE_BYTES), PAGES.data, 1],
+      ],
+    },
   ];
   ranges.forEach(({ attributes, mappings }, i) => {
     const level2 = PAGES.tables + 2 * i;
@@ -161,7 +176,7 @@ class Output {
 export class V8a {
   readonly #memory = new GuestMemory([PAGE_COUNT * PAGE_BYTES]);
   readonly #engine: WasmEngine;
-  /** The start of the current run, and of its data page; the same bytes as halves. */
+  /** The start of the current run, and of its data pages as they are in RAM; the same bytes as halves. */
   readonly #start = new BigUint64Array(STATE_WORDS);
   readonly #startHalves = new Int32Array(this.#start.buffer);
   readonly #startMemory = new BigUint64Array(MEMORY_WORDS);
@@ -188,8 +203,8 @@ export class V8a {
     this.#v = new BigUint64Array(buffer, STATE.V.at, 64);
     const page = this.#memory.addressOf(0) + PAGES.data * PAGE_BYTES;
     this.#page = new BigUint64Array(buffer, page, MEMORY_WORDS);
-    this.#pageHalves = new Int32Array(buffer, page, PAGE_BYTES / 4);
-    this.#pageBytes = Buffer.from(buffer, page, PAGE_BYTES);
+    this.#pageHalves = new Int32Array(buffer, page, DATA_BYTES / 4);
+    this.#pageBytes = Buffer.from(buffer, page, DATA_BYTES);
 
     const sizeBytes = PAGE_COUNT * PAGE_BYTES;
     this.#engine.setMapped({ base: RAM_BASE, sizeBytes, block: 0, isReadOnly: false }, true);
@@ -227,7 +242,7 @@ export class V8a {
     this.#start.set(base);
     for (const { at, value } of overrides)
       if (at < AT.memory) this.#start[at] = value;
-      else this.#page[at - AT.memory] = this.#startMemory[at - AT.memory] = value;
+      else this.#setWord(at - AT.memory, value);
     const first = programAddress(program.slot);
     this.#enter(first);
 
@@ -243,8 +258,7 @@ export class V8a {
     if (!this.#pageBytes.equals(this.#startMemoryBytes)) this.#compareMemory(output);
     output.end(ending, pc);
     for (const { at } of overrides)
-      if (at >= AT.memory)
-        this.#page[at - AT.memory] = this.#startMemory[at - AT.memory] = batch.memory[at - AT.memory] ?? 0n;
+      if (at >= AT.memory) this.#setWord(at - AT.memory, batch.memory[at - AT.memory] ?? 0n);
   }
 
   #enter(pc: bigint): void {
@@ -258,6 +272,8 @@ export class V8a {
     put(STATE.SP_BANK.at, AT.sp);
     put(FPCR, AT.fpcr);
     put(FPSR, AT.fpsr);
+    // The harness's prologue has X30 there.
+    this.#setSysreg('TPIDR_EL0', this.#start[AT.x + 30] ?? 0n);
     this.#setSysreg('SPSR_EL1', (this.#start[AT.nzcv] ?? 0n) << 28n);
     this.#setSysreg('ELR_EL1', pc);
     this.#memory.view.setBigUint64(STATE.PC.at, BigInt(pageAddress(PAGES.supervisor)), true);
@@ -282,16 +298,22 @@ export class V8a {
   #compareMemory(output: Output): void {
     const [page, start] = [this.#pageHalves, this.#startMemoryHalves];
     for (let n = 0; n < MEMORY_WORDS; n++) {
-      const [low, high] = [page[2 * n] ?? 0, page[2 * n + 1] ?? 0];
-      if (low === start[2 * n] && high === start[2 * n + 1]) continue;
+      const at = 2 * wordInRam(n);
+      const [low, high] = [page[at] ?? 0, page[at + 1] ?? 0];
+      if (low === start[at] && high === start[at + 1]) continue;
       output.change(AT.memory + n, low, high);
     }
     this.#page.set(this.#startMemory);
   }
 
   #setMemory(words: BigUint64Array): void {
-    this.#startMemory.set(words);
-    this.#page.set(words);
+    words.forEach((value, n) => {
+      this.#setWord(n, value);
+    });
+  }
+
+  #setWord(n: number, value: bigint): void {
+    this.#page[wordInRam(n)] = this.#startMemory[wordInRam(n)] = value;
   }
 
   #writeProgram({ slot }: Program, words: readonly number[]): void {

@@ -20,7 +20,7 @@ const BARRIER_OPTIONS = [
   '#0x08', 'ishld', 'ishst', 'ish', '#0x0c', 'ld', 'st', 'sy',
 ] as const; // prettier-ignore
 
-/** PSTATE fields of MSR (immediate), by `op1:op2`. Those of later extensions have `unimplemented` rows. */
+/** PSTATE fields of MSR (immediate), by `op1:op2`. Those of features that no CPU model has are rows of their own. */
 const PSTATE_FIELDS: Readonly<Record<number, string>> = {
   0b000_011: 'uao',
   0b000_100: 'pan',
