@@ -467,7 +467,7 @@ export interface DriverOptions {
 /** A device behind its transport with its driver. */
 export class TestDriver<Device extends VirtioDevice = VirtioDevice> {
   readonly memory: TestMemory;
-  readonly clock = new ManualClock();
+  readonly clock: ManualClock;
   readonly device: Device;
   readonly #face: TransportFace;
   readonly #options: DriverOptions;
@@ -482,8 +482,10 @@ export class TestDriver<Device extends VirtioDevice = VirtioDevice> {
     make: (ports: VirtioPorts) => Device,
     options: DriverOptions = {},
     memory: TestMemory = new TestMemory(),
+    clock = new ManualClock(),
   ) {
     this.memory = memory;
+    this.clock = clock;
     this.#options = options;
     const trace = options.trace ?? NO_TRACE;
     this.device = make({ dma: this.memory, clock: this.clock, trace });
