@@ -27,7 +27,7 @@ const DANGEROUS = A64.rows.filter(({ name }) => /LD|ST|MSR|MRS|SYS|ERET|DC|HVC|B
 /** Flash, devices, RAM and nothing, on the virt board. */
 const PLACES = [
   0x0000_0000, 0x0400_0000, 0x0800_0000, 0x0801_0000, 0x080a_0000, 0x0900_0000, 0x0901_0000, 0x0902_0000, 0x0903_0000,
-  0x0a00_0000, 0x0802_0000, 0x1000_0000, 0x3eff_0000, 0x40_1000_0000, 0x40_1000_8000, 0x80_0000_0000, 0x4000_0000, 0x4000_0ff0, 0x40ff_ff00, 0x5000_0000,
+  0x0a00_0000, 0x0802_0000, 0x0808_0000, 0x0809_0000, 0x1000_0000, 0x3eff_0000, 0x40_1000_0000, 0x40_1000_8000, 0x80_0000_0000, 0x4000_0000, 0x4000_0ff0, 0x40ff_ff00, 0x5000_0000,
 ]; // prettier-ignore
 
 /** Behind the vectors, which are at 0 after reset. */
@@ -78,6 +78,7 @@ function run(seed: number, gicVersion: 2 | 3): string {
     cpuCount: 1 + (seed % 3),
     memoryBytes: 16 * 1024 * 1024,
     gicVersion,
+    hasIts: gicVersion === 3 && seed % 4 < 2,
     hasAcpi: true,
     commandLine: '',
     epochSeconds: 0,

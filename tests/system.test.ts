@@ -197,6 +197,17 @@ const PROGRAMS: readonly Program[] = [
     ...PCI_DEVICES,
   },
   {
+    name: 'its',
+    requirement:
+      'Interrupt Translation Service: tables, commands, LPIs on two CPUs, messages of a PCI device (IHI0069 5)',
+    source: 'its.c',
+    only: { irqchip: 'gicv3' },
+    cpus: 2,
+    // The last --irqchip counts. QEMU's GICv3 has an ITS unless told otherwise.
+    v8aArguments: [...PCI_DEVICES.v8aArguments, '--irqchip', 'gicv3-its'],
+    qemuArguments: PCI_DEVICES.qemuArguments,
+  },
+  {
     name: 'flash',
     requirement: 'code and data in flash, in array mode and out of it',
     source: 'flash.c',

@@ -50,6 +50,7 @@ export function rig(changes: Partial<VirtConfig> = {}) {
   const config: VirtConfig = {
     ramBytes: 512 * MIB,
     gicVersion: 2,
+    hasIts: false,
     cpuCount: 1,
     cpu: CORTEX_A57,
     hasAcpi: true,

@@ -5,7 +5,7 @@
  * As with QEMU's defaults there is one security state: no secure UART. Without EL2 PSCI is by HVC; CPUs that have it
  * start there, and PSCI is by SMC (QEMU's `virtualization=on`).
  *
- * @deviation With a GICv3 there is no ITS and so no MSI, which QEMU's board has; with a GICv2 there is a GICv2m.
+ * @deviation With a GICv3 there is an ITS, and so MSI, on request only; QEMU's board has one.
  * @deviation There is no platform bus, which is empty in QEMU unless asked for.
  * @deviation The device tree has no seeds for random numbers, so that runs can be repeated, nor PSCI's MIGRATE, which
  * QEMU names and does not implement.
@@ -37,6 +37,7 @@ import { GenericTimers, TIMER_REGISTERS } from '../devices/generic-timer.js';
 import { Gicv2 } from '../devices/gic/gicv2.js';
 import { Gicv2m } from '../devices/gic/gicv2m.js';
 import { Gicv3, ICC_REGISTERS } from '../devices/gic/gicv3.js';
+import { Its } from '../devices/gic/its.js';
 import {
   describePcieHost,
   describePcieHostAcpi,
@@ -77,6 +78,7 @@ export const VIRT = {
   gicd: { base: 0x0800_0000, sizeBytes: 0x1_0000, device: 'GIC distributor' },
   gicc: { base: 0x0801_0000, sizeBytes: 0x1_0000, device: 'GICv2 CPU interface' },
   gicv2m: { base: 0x0802_0000, sizeBytes: 0x1000, spi: 48, spiCount: 64, device: 'GICv2m' },
+  its: { base: 0x0808_0000, sizeBytes: 0x2_0000, device: 'GICv3 ITS' },
   gicr: { base: 0x080a_0000, sizeBytes: 0xf6_0000, device: 'GICv3 redistributors' },
   uart0: { base: 0x0900_0000, sizeBytes: 0x1000, spi: 1, device: 'PL011, console' },
   rtc: { base: 0x0901_0000, sizeBytes: 0x1000, spi: 2, device: 'PL031' },
@@ -134,8 +136,8 @@ const FIRST_PCIE_SLOT = 1;
 const POWER_KEY_PIN = 3;
 const POWER_KEY_PRESS_NS = 100_000_000;
 
-/** Labels in the device tree that the board itself refers to. `intc` and `v2m` are the devices' own. */
-const LABEL = { intc: 'intc', v2m: 'v2m', gpio: 'gpio' } as const;
+/** Labels in the device tree that the board itself refers to. `intc`, `v2m` and `its` are the devices' own. */
+const LABEL = { intc: 'intc', v2m: 'v2m', its: 'its', gpio: 'gpio' } as const;
 
 interface VirtFlashConfig {
   /** The guest can change blocks that lie wholly below this offset; 0 for none. */
@@ -154,6 +156,8 @@ export interface VirtKernel {
 export interface VirtConfig {
   readonly ramBytes: number;
   readonly gicVersion: 2 | 3;
+  /** Whether a GICv3 has an ITS, and so LPIs. */
+  readonly hasIts: boolean;
   /** 1 to 8. */
   readonly cpuCount: number;
   readonly cpu: CpuModel;
@@ -195,6 +199,7 @@ const intidOfPpi = (ppi: number): number => 16 + ppi;
 /** What the two generations of GIC have in common for the board. */
 interface InterruptController {
   readonly gic: BoardDevice;
+  readonly its?: BoardDevice;
   readonly entries: readonly MapEntry[];
   readonly systemRegisters: readonly (readonly [string, SystemRegisterPort])[];
   readonly node: DtNode;
@@ -223,7 +228,7 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
   const cpus = Array.from({ length: config.cpuCount }, (_, cpu) => cpu);
   const cpuAffinities = cpus.map(affinityOf);
 
-  const intc = config.gicVersion === 2 ? buildGicv2(cpus, ports) : buildGicv3(cpus, ports);
+  const intc = config.gicVersion === 2 ? buildGicv2(cpus, ports) : buildGicv3(cpus, config.hasIts, ports);
   const timers = new GenericTimers(SYSTEM_COUNTER_HZ, {
     clock,
     cpus: cpus.map((cpu) => ({
@@ -278,6 +283,7 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
 
   const devices = new Map<string, BoardDevice>([
     ['gic', intc.gic],
+    ...(intc.its ? [['its', intc.its] as const] : []),
     ['timers', timers],
     ['pmu', pmu],
     ...flash.map(({ device }) => [device.name, device] as const),
@@ -422,20 +428,35 @@ function buildGicv2(cpus: readonly number[], ports: BoardPorts): InterruptContro
   };
 }
 
-function buildGicv3(cpus: readonly number[], ports: BoardPorts): InterruptController {
+function buildGicv3(cpus: readonly number[], hasIts: boolean, ports: BoardPorts): InterruptController {
+  const { trace, dma } = ports;
   const gic = new Gicv3(SPI_COUNT, {
     cpus: cpus.map((cpu) => ({ ...ports.cpuLines(cpu), affinity: Number(affinityOf(cpu)) })),
-    trace: ports.trace,
+    ...(hasIts ? { lpiTables: dma } : {}),
+    trace,
   });
+  const its = hasIts ? new Its({ dma, lpis: gic.lpiPort, trace }) : undefined;
   const at = { distributor: physAddr(VIRT.gicd.base), redistributors: physAddr(VIRT.gicr.base) };
+  const itsAt = physAddr(VIRT.its.base);
   return {
     gic,
-    entries: [place(VIRT.gicd, gic.distributor), place(VIRT.gicr, gic.redistributors)],
+    ...(its ? { its } : {}),
+    entries: [
+      place(VIRT.gicd, gic.distributor),
+      ...(its ? [place(VIRT.its, its.frames)] : []),
+      place(VIRT.gicr, gic.redistributors),
+    ],
     systemRegisters: ICC_REGISTERS.map((name) => [name, gic]),
-    node: gic.describe(at),
-    acpi: gic.describeAcpi(at, processorsOf(cpus)),
+    node: gic.describe(at, its ? [its.describe(itsAt)] : []),
+    acpi: [...gic.describeAcpi(at, processorsOf(cpus)), ...(its ? [its.describeAcpi(itsAt)] : [])],
     ppiCpuMask: 0,
-    msi: undefined,
+    msi: its && {
+      label: LABEL.its,
+      address: itsAt + Its.doorbellAt,
+      write: (data, requester) => {
+        its.translate(requester, data);
+      },
+    },
     spi: (spi) => gic.spi(spi),
     ppi: (cpu, ppi) => gic.ppi(cpu, ppi),
   };

@@ -62,7 +62,11 @@ describe('a mistake is one line and status 2', () => {
       [...firmware, '--cpu', 'z80'],
       /: --cpu z80: is not supported; accepted: cortex-a57, max$/m,
     ],
-    ['an interrupt controller', [...firmware, '--irqchip', 'gicv9'], /: --irqchip gicv9: .*: gicv2, gicv3/],
+    [
+      'an interrupt controller',
+      [...firmware, '--irqchip', 'gicv9'],
+      /: --irqchip gicv9: .*: gicv2, gicv3, gicv3-its$/m,
+    ],
     [
       'a disk option',
       [...firmware, '--disk', 'x,rw'],

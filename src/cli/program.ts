@@ -9,7 +9,7 @@ import {
 } from './parse.js'; // prettier-ignore
 import type { CpuModelName } from '../vm/limits.js';
 import {
-  CPU_MODEL_NAMES, DEFAULT_CPU_MODEL, DEFAULT_MEMORY_BYTES, MAX_CPUS, MAX_TEST_DEVICES, TEST_DEVICES, VIRTIO_TRANSPORTS,
+  CPU_MODEL_NAMES, DEFAULT_CPU_MODEL, DEFAULT_MEMORY_BYTES, IRQCHIPS, MAX_CPUS, MAX_TEST_DEVICES, TEST_DEVICES, VIRTIO_TRANSPORTS,
 } from '../vm/limits.js'; // prettier-ignore
 import { CONSOLE_KINDS, MAX_PORTS, type ConsoleKind } from '../vm/consoles.js';
 import { MAX_DISKS, type DiskOptions } from '../vm/disks.js';
@@ -33,7 +33,7 @@ export interface RunOptions {
   readonly cpu: CpuModelName;
   readonly cpus: number;
   readonly nested?: true;
-  readonly irqchip: 'gicv2' | 'gicv3';
+  readonly irqchip: (typeof IRQCHIPS)[number];
   readonly acpi: 'on' | 'off';
   readonly disk?: readonly DiskOptions[];
   readonly console: ConsoleKind;
@@ -159,10 +159,11 @@ export function buildProgram(
     .addOption(option('-c, --cpus <count>', `number of CPUs, 1 to ${MAX_CPUS}`, parseCpus).default(1, '1'))
     .option('--nested', 'CPUs have EL2 and start there, without stage 2; firmware calls are by SMC')
     .addOption(
-      option('--irqchip <kind>', 'interrupt controller: gicv2 or gicv3', oneOf('gicv2', 'gicv3')).default(
-        'gicv3',
-        'gicv3',
-      ),
+      option(
+        '--irqchip <kind>',
+        'interrupt controller: gicv2, gicv3, or gicv3-its, which takes messages of PCI devices; so does gicv2',
+        oneOf(...IRQCHIPS),
+      ).default('gicv3', 'gicv3'),
     )
     .addOption(
       option(

@@ -40,6 +40,7 @@ interface VirtHardwareOptions {
   readonly memoryBytes: number;
   readonly cpuCount: number;
   readonly gicVersion: 2 | 3;
+  readonly hasIts: boolean;
   readonly hasAcpi: boolean;
   readonly epochSeconds: number;
   readonly cpu: CpuModel;
@@ -103,6 +104,7 @@ export function buildVirt(options: VirtHardwareOptions): VirtHardware {
         {
           ramBytes: memoryBytes,
           gicVersion: options.gicVersion,
+          hasIts: options.hasIts,
           cpuCount,
           cpu: options.cpu,
           hasAcpi: options.hasAcpi,

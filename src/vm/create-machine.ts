@@ -16,7 +16,7 @@ import {
 } from './consoles.js';
 import { coreImage } from './core-image.js';
 import {
-  DEFAULT_MEMORY_BYTES, isMemorySize, MAX_CPUS, MAX_MEMORY_BYTES, MAX_TEST_DEVICES, TEST_DEVICES, VIRTIO_TRANSPORTS,
+  DEFAULT_MEMORY_BYTES, IRQCHIPS, isMemorySize, MAX_CPUS, MAX_MEMORY_BYTES, MAX_TEST_DEVICES, TEST_DEVICES, VIRTIO_TRANSPORTS,
 } from './limits.js'; // prettier-ignore
 import type { DiskOptions } from './disks.js';
 import { Machine, PowerLatch } from './machine.js';
@@ -97,8 +97,11 @@ export interface MachineOptions {
   readonly virtioTransport?: 'mmio' | 'mmio-legacy' | 'pci';
   /** Devices for tests, on the PCI bus, in the slots behind those of virtio devices. None when left out. */
   readonly devices?: readonly 'pci-testdev'[];
-  /** Interrupt controller, `gicv3` when left out. */
-  readonly irqchip?: 'gicv2' | 'gicv3';
+  /**
+   * Interrupt controller, `gicv3` when left out. PCI functions have message-signalled interrupts with `gicv2`, which has a
+   * GICv2m, and with `gicv3-its`, a GICv3 with an Interrupt Translation Service; with `gicv3` they have their pins.
+   */
+  readonly irqchip?: (typeof IRQCHIPS)[number];
   /**
    * Whether firmware gets ACPI tables beside the device tree; `true` when left out. UEFI firmware hands one of the two
    * on to the operating system, ACPI where it has it.
@@ -159,7 +162,7 @@ export function assembleMachine(
   checkWord('machine', options.machine, ['virt']);
   checkWord('flashCommit', options.flashCommit, ['quiet', 'immediate']);
   checkWord('cpu', options.cpu, CPU_MODEL_NAMES);
-  checkWord('irqchip', options.irqchip, ['gicv2', 'gicv3']);
+  checkWord('irqchip', options.irqchip, IRQCHIPS);
   checkWord('console', options.console, CONSOLE_KINDS);
   checkWord('clock', options.clock, ['real', 'virtual']);
   checkWord('onReset', options.onReset, ['restart', 'stop']);
@@ -211,6 +214,7 @@ export function assembleMachine(
     core: coreOf(model),
     hasAcpi: options.acpi ?? true,
     gicVersion: options.irqchip === 'gicv2' ? 2 : 3,
+    hasIts: options.irqchip === 'gicv3-its',
     epochSeconds: Math.floor(startTime.getTime() / 1000),
     disks: options.disks ?? [],
     shares: options.shares ?? [],

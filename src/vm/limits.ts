@@ -11,6 +11,9 @@ export const MAX_MEMORY_BYTES = 3 * GIB;
 
 export const DEFAULT_MEMORY_BYTES = 512 * MIB;
 
+/** Interrupt controllers. */
+export const IRQCHIPS = ['gicv2', 'gicv3', 'gicv3-its'] as const;
+
 /** How drivers reach virtio devices. */
 export const VIRTIO_TRANSPORTS = ['mmio', 'mmio-legacy', 'pci'] as const;
 

@@ -307,9 +307,12 @@ export abstract class Gic<
   /** The highest priority pending interrupt, which is of `group`, becomes active, and its latch is cleared. */
   protected activateBest(index: number, group: 0 | 1): void {
     const best = this.best(index);
-    const intid = bank.candidateIntid(best);
     const cpu = this.cpu(index);
     priority.activatePriority(cpu.priority, group, this.isCommonBpr(cpu), bank.candidatePriority(best));
+    this.activate(index, bank.candidateIntid(best));
+  }
+
+  protected activate(index: number, intid: number): void {
     const interrupts = this.#bankOf(index, intid);
     bank.setActive(interrupts, indexInBank(intid), true);
     bank.setLatch(interrupts, indexInBank(intid), false);

@@ -3,8 +3,9 @@
  * Document: Arm IHI 0069H. Identifies itself as a GIC-500 (DDI 0516).
  *
  * Modelled: one security state (GICD_CTLR.DS = 1), affinity routing always on (GICD_CTLR.ARE = 1), both interrupt
- * groups, SGIs, PPIs and SPIs, 32 priority levels, preemption, EOImode, the EL1 interface without the legacy one.
- * Not there, and said so in the type registers: LPIs, message-based SPIs, extended ranges, 1-of-N routing.
+ * groups, SGIs, PPIs and SPIs, LPIs on request, 32 priority levels, preemption, EOImode, the EL1 interface without the
+ * legacy one. Not there, and said so in the type registers: message-based SPIs, extended ranges, 1-of-N routing, LPIs
+ * without an ITS.
  *
  * @deviation A redistributor whose GICR_WAKER.ProcessorSleep is set forwards interrupts all the same: EDK2 leaves
  * the wake-up to firmware that a virtual machine does not have.
@@ -14,6 +15,7 @@ import type {
   AccessSize,
   AcpiInterruptController,
   AcpiProcessor,
+  DmaPort,
   DtNode,
   MmioDevice,
   SystemRegisterPort,
@@ -31,6 +33,7 @@ import {
   type GicState,
 } from './gic.js';
 import * as bank from './interrupt-bank.js';
+import * as lpis from './lpis.js';
 import * as priority from './priority.js';
 import type { FrameRegister, RegisterRow } from './register-frame.js';
 
@@ -55,6 +58,8 @@ const REDISTRIBUTOR = {
   GICR_TYPER: { at: 0x00008, words: 2, spec: '12.11' },
   GICR_STATUSR: { at: 0x00010, spec: '12.11' },
   GICR_WAKER: { at: 0x00014, spec: '12.11' },
+  GICR_PROPBASER: { at: 0x00070, words: 2, spec: '12.11' },
+  GICR_PENDBASER: { at: 0x00078, words: 2, spec: '12.11' },
   GICR_PIDR4: { at: 0x0ffd0, words: 4, spec: '12.1.2' },
   GICR_PIDR0: { at: 0x0ffe0, words: 4, spec: '12.1.2' },
   GICR_CIDR0: { at: 0x0fff0, words: 4, spec: '12.1.2' },
@@ -99,12 +104,20 @@ type IccRegister = (typeof ICC_REGISTERS)[number];
 
 /** ARE and DS of GICD_CTLR, fixed with one security state (12.9). */
 const GICD_CTLR_FIXED = (1 << 4) | (1 << 6);
-/** GICD_TYPER above ITLinesNumber: 10 bits of INTID, A3V, No1N (12.9). */
-const GICD_TYPER = (9 << 19) | (1 << 24) | (1 << 25);
+/** GICD_TYPER above ITLinesNumber: A3V, No1N; 10 bits of INTID, or LPIS and their bits (12.9). */
+const GICD_TYPER = (1 << 24) | (1 << 25);
+const GICD_TYPER_NO_LPIS = 9 << 19;
+const GICD_TYPER_LPIS = (1 << 17) | ((lpis.INTID_BITS - 1) << 19);
+/** In GICD_CTLR and `groupEnables`. */
+const GROUP_1 = 1 << 1;
 /** GICR_WAKER.ProcessorSleep and ChildrenAsleep, which follows it at once (12.11). */
 const WAKER = { PROCESSOR_SLEEP: 1 << 1, CHILDREN_ASLEEP: 1 << 2 } as const;
 /** GICR_TYPER.Last, in its low word beside Processor_Number (12.11). */
 const TYPER_LAST = 1 << 4;
+const TYPER_PLPIS = 1 << 0;
+/** GICR_CTLR (12.11): LPIs can be disabled again, says CES. */
+const CTLR_ENABLE_LPIS = 1 << 0;
+const CTLR_CES = 1 << 1;
 /** ICC_CTLR_EL1 (12.2): CBPR, EOImode and PMHE to write; A3V, 16 bits of INTID, PRIbits fixed. */
 const ICC_CTLR = {
   CBPR: 1 << 0,
@@ -129,6 +142,7 @@ interface Gicv3CpuState extends GicCpuState {
   isAsleep: boolean;
   /** ICC_IGRPEN0_EL1 in bit 0, ICC_IGRPEN1_EL1 in bit 1. */
   groupEnables: number;
+  readonly lpis: lpis.LpiState;
 }
 
 export interface Gicv3State extends GicState<Gicv3CpuState> {
@@ -143,6 +157,8 @@ interface Gicv3Cpu extends CpuInputs {
 
 interface Gicv3Ports {
   readonly cpus: readonly Gicv3Cpu[];
+  /** Guest memory, where the tables of LPIs are; without, there are no LPIs. */
+  readonly lpiTables?: DmaPort;
   readonly trace?: Trace;
 }
 
@@ -154,11 +170,16 @@ export class Gicv3 extends Gic<Gicv3CpuState, Gicv3State> implements SystemRegis
   readonly #cpuByAffinity: ReadonlyMap<number, number>;
   /** Derived from the state: the CPU each SPI is routed to (-1: none). */
   readonly #routedTo: Int16Array;
+  readonly #lpiTables: DmaPort | undefined;
+  /** Derived from the state: the highest priority pending LPI of each CPU, unless that has to be found out. */
+  readonly #bestLpi: (number | undefined)[];
 
   /** `spis` is a multiple of 32, up to 960. */
-  constructor(spis: number, { cpus, trace }: Gicv3Ports) {
+  constructor(spis: number, { cpus, lpiTables, trace }: Gicv3Ports) {
     super({ name: 'GICv3', spis, cpus, trace, initialState: () => initialState(spis, cpus.length) });
     this.#cpus = cpus;
+    this.#lpiTables = lpiTables;
+    this.#bestLpi = cpus.map(() => undefined);
     this.#cpuByAffinity = new Map(cpus.map((cpu, index) => [cpu.affinity >>> 0, index]));
     invariant(this.#cpuByAffinity.size === cpus.length, 'two CPUs with one affinity');
     this.#routedTo = new Int16Array(spis);
@@ -200,7 +221,12 @@ export class Gicv3 extends Gic<Gicv3CpuState, Gicv3State> implements SystemRegis
   }
 
   protected override copyState(state: Gicv3State): Gicv3State {
-    return { ...super.copyState(state), routes: state.routes.slice() };
+    const copy = super.copyState(state);
+    return {
+      ...copy,
+      routes: state.routes.slice(),
+      cpus: copy.cpus.map((cpu) => ({ ...cpu, lpis: lpis.copyLpiState(cpu.lpis) })),
+    };
   }
 
   // Distributor
@@ -212,7 +238,11 @@ export class Gicv3 extends Gic<Gicv3CpuState, Gicv3State> implements SystemRegis
       case 'GICD_CTLR':
         return this.state.ctlr | GICD_CTLR_FIXED;
       case 'GICD_TYPER':
-        return this.state.spis.enabled.length | GICD_TYPER;
+        return (
+          this.state.spis.enabled.length |
+          GICD_TYPER |
+          (this.#lpiTables ? GICD_TYPER_LPIS : GICD_TYPER_NO_LPIS)
+        );
       case 'GICD_IIDR':
         return IIDR;
       case 'GICD_IROUTER': {
@@ -265,8 +295,16 @@ export class Gicv3 extends Gic<Gicv3CpuState, Gicv3State> implements SystemRegis
         return IIDR;
       case 'GICR_TYPER': {
         const isLast = copy === this.cpuCount - 1;
-        return index === 1 ? this.#cpus[copy]!.affinity : (copy << 8) | (isLast ? TYPER_LAST : 0);
+        if (index === 1) return this.#cpus[copy]!.affinity;
+        return (copy << 8) | (isLast ? TYPER_LAST : 0) | (this.#lpiTables ? TYPER_PLPIS : 0);
       }
+      case 'GICR_CTLR':
+        // Writes are done at once.
+        return (this.#lpiTables ? CTLR_CES : 0) | (cpu.lpis.isEnabled ? CTLR_ENABLE_LPIS : 0);
+      case 'GICR_PROPBASER':
+        return cpu.lpis.configurationBase[index]!;
+      case 'GICR_PENDBASER':
+        return cpu.lpis.pendingBase[index]!;
       case 'GICR_WAKER':
         return cpu.isAsleep ? WAKER.PROCESSOR_SLEEP | WAKER.CHILDREN_ASLEEP : 0;
       case 'GICR_PIDR4':
@@ -275,7 +313,7 @@ export class Gicv3 extends Gic<Gicv3CpuState, Gicv3State> implements SystemRegis
         return GICR_PIDR0_3[index]!;
       case 'GICR_CIDR0':
         return CIDR0_3[index]!;
-      default: // GICR_CTLR: no LPIs, writes done at once. GICR_STATUSR and the two of security states: RAZ/WI.
+      default: // GICR_STATUSR and the two of security states: RAZ/WI.
         return 0;
     }
   }
@@ -289,9 +327,95 @@ export class Gicv3 extends Gic<Gicv3CpuState, Gicv3State> implements SystemRegis
   ): void {
     if (register.aspect !== undefined) {
       this.writePrivates(copy, register.aspect, at, size, value);
-    } else if (register.name === 'GICR_WAKER') {
-      this.cpu(copy).isAsleep = (value & WAKER.PROCESSOR_SLEEP) !== 0;
+      return;
     }
+    const cpu = this.cpu(copy);
+    const index = at >>> 2;
+    switch (register.name) {
+      case 'GICR_WAKER':
+        cpu.isAsleep = (value & WAKER.PROCESSOR_SLEEP) !== 0;
+        break;
+      case 'GICR_CTLR':
+        if (!this.#lpiTables) break;
+        lpis.enableLpis(cpu.lpis, (value & CTLR_ENABLE_LPIS) !== 0, this.#lpiTables);
+        this.#lpisChanged(copy);
+        this.updateIrq(copy);
+        break;
+      // Writes to these two while LPIs are enabled are UNPREDICTABLE (12.11); they are ignored.
+      case 'GICR_PROPBASER':
+        if (!this.#lpiTables || cpu.lpis.isEnabled) break;
+        cpu.lpis.configurationBase[index] = (value & lpis.CONFIGURATION_BASE_MASKS[index]!) >>> 0;
+        break;
+      case 'GICR_PENDBASER':
+        if (!this.#lpiTables || cpu.lpis.isEnabled) break;
+        cpu.lpis.pendingBase[index] = (value & lpis.PENDING_BASE_MASKS[index]!) >>> 0;
+        break;
+      default:
+    }
+  }
+
+  // LPIs
+
+  /** For an ITS. */
+  get lpiPort(): lpis.LpiPort {
+    const tables = this.#lpiTables;
+    invariant(tables !== undefined, 'a GICv3 without LPIs');
+    const changed = new Set<number>();
+    const stateOf = (cpu: number): lpis.LpiState => {
+      changed.add(cpu);
+      this.#lpisChanged(cpu);
+      return this.cpu(cpu).lpis;
+    };
+    return {
+      cpuCount: this.cpuCount,
+      setPending: (cpu, intid, isPending) => {
+        lpis.setLpiPending(stateOf(cpu), intid, isPending, tables);
+      },
+      move: (from, to, intid) => {
+        lpis.moveLpi(stateOf(from), stateOf(to), intid, tables);
+      },
+      moveAll: (from, to) => {
+        lpis.moveAllLpis(stateOf(from), stateOf(to), tables);
+      },
+      invalidate: (cpu, intid) => {
+        lpis.invalidateLpi(stateOf(cpu), intid, tables);
+      },
+      invalidateAll: (cpu) => {
+        stateOf(cpu).isStale = true;
+      },
+      update: () => {
+        for (const cpu of changed) this.updateIrq(cpu);
+        changed.clear();
+      },
+    };
+  }
+
+  #lpisChanged(cpu: number): void {
+    this.#bestLpi[cpu] = undefined;
+  }
+
+  /** LPIs are of Group 1 (IHI0069 4.6). */
+  protected override groupOf(cpu: number, intid: number): 0 | 1 {
+    return intid >= lpis.FIRST_LPI ? 1 : super.groupOf(cpu, intid);
+  }
+
+  protected override best(cpu: number): number {
+    const best = super.best(cpu);
+    const { lpis: state, groupEnables } = this.cpu(cpu);
+    if (!this.#lpiTables || !state.isEnabled || (this.state.ctlr & groupEnables & GROUP_1) === 0) return best;
+    this.#bestLpi[cpu] ??= lpis.bestLpi(state, NONE, this.#lpiTables);
+    return Math.min(best, this.#bestLpi[cpu]);
+  }
+
+  /** An LPI has no active state (IHI0069 1.2.2). */
+  protected override activate(cpu: number, intid: number): void {
+    if (intid < lpis.FIRST_LPI) {
+      super.activate(cpu, intid);
+      return;
+    }
+    this.cpu(cpu).lpis.pending.delete(intid);
+    this.#lpisChanged(cpu);
+    this.updateIrq(cpu);
   }
 
   // CPU interface
@@ -438,13 +562,14 @@ export class Gicv3 extends Gic<Gicv3CpuState, Gicv3State> implements SystemRegis
   }
 
   #endOfInterrupt(index: number, intid: number, group: 0 | 1): void {
-    if (intid >= FIRST_SPECIAL_INTID || !this.isImplemented(intid)) return;
+    const isLpi = lpis.isLpi(this.cpu(index).lpis, intid);
+    if (!isLpi && (intid >= FIRST_SPECIAL_INTID || !this.isImplemented(intid))) return;
     if (this.trace.on('irq')) this.trace.event('irq', `icc: CPU ${index} ends ${hex(intid)}`);
     const cpu = this.cpu(index);
     // An EOI that does not go with the latest acknowledge is UNPREDICTABLE (12.2); it is ignored.
     if (priority.highestActiveGroup(cpu.priority) !== group) return;
     priority.dropPriority(cpu.priority, group);
-    if ((cpu.ctlr & ICC_CTLR.EOI_MODE) === 0) this.deactivate(index, intid);
+    if (!isLpi && (cpu.ctlr & ICC_CTLR.EOI_MODE) === 0) this.deactivate(index, intid);
   }
 
   /**
@@ -485,6 +610,7 @@ export class Gicv3 extends Gic<Gicv3CpuState, Gicv3State> implements SystemRegis
 
   protected override allChanged(): void {
     this.#routesChanged();
+    this.#bestLpi.fill(undefined);
     super.allChanged();
   }
 }
@@ -500,6 +626,7 @@ function initialState(spis: number, cpuCount: number): Gicv3State {
       isAsleep: true,
       ctlr: 0,
       groupEnables: 0,
+      lpis: lpis.makeLpiState(),
       priority: priority.makePriorityState(),
     })),
   };
