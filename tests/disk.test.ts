@@ -165,22 +165,27 @@ suite(
       assert.equal(stats.get('instructions'), first?.get('instructions'));
     });
 
-    for (const acpi of ['on', 'off']) {
-      test(`over virtio-pci with MSI-X, --acpi ${acpi}: no complaint`, async () => {
+    for (const [irqchip, acpi, name] of [
+      ['gicv2', 'on', 'MSI'],
+      ['gicv2', 'off', 'MSI'],
+      ['gicv3-its', 'on', 'ITS-MSI'],
+      ['gicv3-its', 'off', 'ITS-MSI'],
+    ] as const) {
+      test(`over virtio-pci with MSI-X, ${irqchip}, --acpi ${acpi}: no complaint`, async () => {
         const { console } = await boot(
           `${path()},overlay`,
           [
             { expect: PROMPT, send: 'cat /proc/interrupts; dmesg\r' },
             { expect: PROMPT, send: 'poweroff -f\r' },
           ],
-          ['--virtio-transport', 'pci', '--irqchip', 'gicv2', '--acpi', acpi],
+          ['--virtio-transport', 'pci', '--irqchip', irqchip, '--acpi', acpi],
         );
         assert.deepEqual(complaints(console), []);
         assertPrinted(console, /PCI host bridge to bus 0000:00/);
         assertPrinted(console, /BAR 4 \[mem 0x8000000000-0x8000003fff 64bit pref\]/);
         if (!hasPackagedDrivers()) return;
-        assertPrinted(console, /^ *\d+: +0 +MSI \d+ Edge +virtio0-config$/m);
-        assertPrinted(console, /^ *\d+: +[1-9]\d* +MSI \d+ Edge +virtio0-req\.0$/m);
+        assertPrinted(console, new RegExp(`^ *\\d+: +0 +${name} \\d+ Edge +virtio0-config$`, 'm'));
+        assertPrinted(console, new RegExp(`^ *\\d+: +[1-9]\\d* +${name} \\d+ Edge +virtio0-req\\.0$`, 'm'));
       });
     }
   },

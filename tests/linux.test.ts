@@ -35,7 +35,7 @@ const PROMPT = 'tiny# ';
 const OFF = { expect: PROMPT, send: 'poweroff -f\r' };
 
 suite('Linux, started directly', { skip: skipWithout(KERNEL, INITRD) }, () => {
-  for (const irqchip of ['gicv2', 'gicv3']) {
+  for (const irqchip of ['gicv2', 'gicv3', 'gicv3-its']) {
     test(`reaches a shell and powers off: ${irqchip}, 2 CPUs, no complaint`, async () => {
       const output = await boot(
         ['--irqchip', irqchip, '-c', '2'],

@@ -6,8 +6,15 @@ import { CORTEX_A57 } from '../cpu/models.js';
 import type { BoardPorts } from './ports.js';
 import { buildVirt, type VirtConfig } from './virt.js';
 
+/** Every interrupt controller of the board. */
+export const GICS = [
+  { gic: 'GICv2', gicVersion: 2, hasIts: false },
+  { gic: 'GICv3', gicVersion: 3, hasIts: false },
+  { gic: 'GICv3 with ITS', gicVersion: 3, hasIts: true },
+] as const;
+
 /** A board with fakes on all its ports. */
-export function rig(changes: Partial<VirtConfig> = {}) {
+export function rig(changes: Partial<VirtConfig> = {}, otherPorts: Partial<BoardPorts> = {}) {
   const clock = new ManualClock();
   const irq = Array.from({ length: 8 }, () => false);
   const calls: string[] = [];
@@ -46,6 +53,7 @@ export function rig(changes: Partial<VirtConfig> = {}) {
     flashStorage: [],
     virtio: { disks: [], shares: [] },
     onStorageError: () => calls.push('storage error'),
+    ...otherPorts,
   };
   const config: VirtConfig = {
     ramBytes: 512 * MIB,

@@ -6,14 +6,14 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { MIB, NO_TRACE, UserError } from '../base/index.js';
 import { AddressSpace } from '../bus/index.js';
+import type { DmaPort } from '../bus/index.js';
 import { SYSTEM_REGISTERS } from '../isa/system-registers.js';
 import { decodeFdt } from '../tables/fdt-decoder.js';
 import { encodeFdt } from '../tables/fdt.js';
 import { CORTEX_A57, MAX, withEl2 } from '../cpu/models.js';
-import { rig } from './virt-suite.js';
+import type { VirtConfig } from './virt.js';
+import { GICS, rig } from './virt-suite.js';
 import { VIRT } from './virt.js';
-
-const GIC_VERSIONS = [2, 3] as const;
 
 test('the table: no two rows share an address or an interrupt', () => {
   const rows = Object.entries(VIRT).map(([name, row]) => ({ name, count: 1, ...row }));
@@ -34,8 +34,8 @@ test('the table: no two rows share an address or an interrupt', () => {
 });
 
 test('the map is that of QEMU 7.2 (info mtree)', () => {
-  const places = (gicVersion: 2 | 3): string[] =>
-    rig({ gicVersion, cpuCount: 2 })
+  const places = (config: Partial<VirtConfig>): string[] =>
+    rig({ ...config, cpuCount: 2 })
       .board.map.filter(({ device }) => !/^virtio-mmio([1-9]|[12]\d|30)$/.test(device.name))
       .sort((a, b) => a.base - b.base)
       .map(({ base, device }) => `${base.toString(16)} ${device.name}`);
@@ -53,14 +53,27 @@ test('the map is that of QEMU 7.2 (info mtree)', () => {
     '8000000000 pcie-memory64',
   ];
   const flash = ['0 flash0', '4000000 flash1'];
-  assert.deepEqual(places(2), [...flash, '8000000 gicd', '8010000 gicc', '8020000 v2m', ...common]);
-  assert.deepEqual(places(3), [...flash, '8000000 gicd', '80a0000 gicr', ...common]);
+  assert.deepEqual(places({ gicVersion: 2 }), [
+    ...flash,
+    '8000000 gicd',
+    '8010000 gicc',
+    '8020000 v2m',
+    ...common,
+  ]);
+  assert.deepEqual(places({ gicVersion: 3 }), [...flash, '8000000 gicd', '80a0000 gicr', ...common]);
+  assert.deepEqual(places({ gicVersion: 3, hasIts: true }), [
+    ...flash,
+    '8000000 gicd',
+    '8080000 its',
+    '80a0000 gicr',
+    ...common,
+  ]);
 });
 
 test('an address space takes the whole map', () => {
-  for (const gicVersion of GIC_VERSIONS) {
+  for (const { gicVersion, hasIts } of GICS) {
     const space = new AddressSpace(NO_TRACE);
-    const { map } = rig({ gicVersion, cpuCount: 8 }).board;
+    const { map } = rig({ gicVersion, hasIts, cpuCount: 8 }).board;
     for (const { base, device } of map) space.add(base, device);
     assert.equal(space.accesses().length, map.length);
   }
@@ -92,9 +105,9 @@ function isPending(read: (address: number) => number, spi: number): boolean {
   return (read(VIRT.gicd.base + 0x200 + 4 * (intid >> 5)) & (1 << (intid & 31))) !== 0;
 }
 
-for (const gicVersion of GIC_VERSIONS) {
-  test(`UART, RTC and power key reach their interrupts (GICv${gicVersion})`, () => {
-    const { board, clock, read, write } = rig({ gicVersion });
+for (const { gic, gicVersion, hasIts } of GICS) {
+  test(`UART, RTC and power key reach their interrupts (${gic})`, () => {
+    const { board, clock, read, write } = rig({ gicVersion, hasIts });
     assert.equal(isPending(read, 1), false);
     write(VIRT.uart0.base + 0x30, 0x301); // UARTCR: UARTEN, RXE, TXE
     write(VIRT.uart0.base + 0x38, 0x10); // UARTIMSC.RXIM
@@ -166,6 +179,39 @@ test("with a GICv3, every system register that is not the CPU's own, or is shown
   assert.deepEqual(external.sort(), [...systemRegisters.keys()].sort());
 });
 
+test('messages of PCI functions become interrupts by GICv2m and by an ITS, or go to memory', () => {
+  const written: [number, ...number[]][] = [];
+  for (const { gicVersion, hasIts } of GICS) {
+    const dma: DmaPort = {
+      read: () => false,
+      write: (address, from) => written.push([address, ...from]) > 0,
+    };
+    const { board, read, write } = rig({ gicVersion, hasIts }, { dma });
+    write(VIRT.gicd.base + 0xc00 + 4 * 5, 0x2); // GICD_ICFGR5: INTID 80 by edge
+    board.pcie.slot(3, 0).message(VIRT.gicv2m.base + 0x040, 80);
+    assert.equal(isPending(read, 48), gicVersion === 2);
+    board.pcie.slot(3, 0).message(VIRT.its.base + 0x1_0040, 7);
+  }
+  // Where no interrupt controller is, a message is data.
+  assert.deepEqual(written, [
+    [VIRT.its.base + 0x1_0040, 7, 0, 0, 0],
+    [VIRT.gicv2m.base + 0x040, 80, 0, 0, 0],
+    [VIRT.its.base + 0x1_0040, 7, 0, 0, 0],
+    [VIRT.gicv2m.base + 0x040, 80, 0, 0, 0],
+  ]);
+});
+
+test('virtio devices over PCI are in slots from 1 up, test devices behind them', () => {
+  const random = { fill: () => undefined };
+  const { read } = rig(
+    { virtioTransport: 'pci', pciTestdevCount: 2 },
+    { virtio: { disks: [], shares: [], random } },
+  );
+  const ids = [0, 1, 2, 3, 4].map((slot) => read(VIRT.pcieEcam.base + slot * 0x8000));
+  assert.deepEqual(ids, [0x0008_1b36, 0x1044_1af4, 0x0005_1b36, 0x0005_1b36, 0xffff_ffff]);
+  assert.equal(read(VIRT.virtioMmio.base + 31 * 0x200 + 8), 0);
+});
+
 test('GICv2m turns a message into its SPI', () => {
   const { read, write } = rig();
   assert.equal(read(VIRT.gicv2m.base + 0x008), (80 << 16) | 64);
@@ -194,8 +240,8 @@ test('PSCI knows the CPUs and reaches the power supply', () => {
 });
 
 test('every device saves its state as plain data and takes it back', () => {
-  for (const gicVersion of GIC_VERSIONS) {
-    const { board } = rig({ gicVersion });
+  for (const { gicVersion, hasIts } of GICS) {
+    const { board } = rig({ gicVersion, hasIts });
     for (const [name, device] of board.devices) {
       const state = device.saveState();
       assert.deepEqual(structuredClone(state), state, name);
@@ -258,11 +304,16 @@ function flatten(root: Node): Map<string, string> {
   return flat;
 }
 
-function qemuTree(gicVersion: 2 | 3, cpuCount: number, hasEl2: boolean): Node | undefined {
+function qemuTree(
+  { gicVersion, hasIts }: (typeof GICS)[number],
+  cpuCount: number,
+  hasEl2: boolean,
+): Node | undefined {
   const folder = mkdtempSync(join(tmpdir(), 'v8a-virt-'));
   try {
     const file = join(folder, 'qemu.dtb');
-    const machine = `virt,gic-version=${gicVersion},virtualization=${hasEl2 ? 'on' : 'off'},dumpdtb=${file}`;
+    const its = gicVersion === 3 ? `,its=${hasIts ? 'on' : 'off'}` : '';
+    const machine = `virt,gic-version=${gicVersion}${its},virtualization=${hasEl2 ? 'on' : 'off'},dumpdtb=${file}`;
     const args = [
       '-M',
       machine,
@@ -292,8 +343,6 @@ const DIFFERENCES: readonly [path: RegExp, reason: string][] = [
   [/^\/psci:migrate$/, 'QEMU does not implement it either'],
   [/^\/platform-bus@c000000/, 'empty'],
   [/^\/cpus\/cpu@0:enable-method$/, 'QEMU leaves it out with one CPU'],
-  [/^\/intc@8000000\/its@8080000/, 'no ITS'],
-  [/^\/pcie@10000000:msi-map$/, 'no ITS (GICv3)'],
   [/^\/intc@8000000:interrupts$/, 'no virtual CPU interface'],
   [/^\/intc@8000000:reg$/, 'sizes of the parts, not of the room the board leaves them'],
 ];
@@ -307,24 +356,24 @@ test('the device tree names the CPU model', () => {
   );
 });
 
-for (const gicVersion of GIC_VERSIONS) {
+for (const intc of GICS) {
   for (const [cpuCount, hasEl2] of [
     [1, false],
     [8, false],
     [2, true],
   ] as const) {
     const cpu = hasEl2 ? withEl2(CORTEX_A57) : CORTEX_A57;
-    const blob = (): Uint8Array => encodeFdt(rig({ gicVersion, cpuCount, cpu }).board.deviceTree);
-    const what = `GICv${gicVersion}, ${cpuCount} CPUs${hasEl2 ? ' with EL2' : ''}`;
+    const { gic, gicVersion, hasIts } = intc;
+    const blob = (): Uint8Array => encodeFdt(rig({ gicVersion, hasIts, cpuCount, cpu }).board.deviceTree);
+    const what = `${gic}, ${cpuCount} CPUs${hasEl2 ? ' with EL2' : ''}`;
 
     test(
       `device tree says what QEMU 7.2's does (${what})`,
       { skip: !qemuVersion && 'no qemu-system-aarch64 7.2' },
       () => {
-        const theirs = qemuTree(gicVersion, cpuCount, hasEl2);
+        const theirs = qemuTree(intc, cpuCount, hasEl2);
         assert.ok(theirs);
-        const isExplained = (key: string): boolean =>
-          DIFFERENCES.some(([path]) => path.test(key) && !(gicVersion === 2 && key.endsWith(':msi-map')));
+        const isExplained = (key: string): boolean => DIFFERENCES.some(([path]) => path.test(key));
         const entries = (root: Node): [string, string][] =>
           [...flatten(root)].filter(([key]) => !isExplained(key)).sort(([a], [b]) => (a < b ? -1 : 1));
         assert.deepEqual(entries(decodeFdt(blob()).root), entries(theirs));
@@ -350,10 +399,10 @@ test(
   'differences from QEMU’s tree all still exist',
   { skip: !qemuVersion && 'no qemu-system-aarch64 7.2' },
   () => {
-    const keys = GIC_VERSIONS.flatMap((gicVersion) => {
-      const theirs = flatten(qemuTree(gicVersion, 1, true) ?? assert.fail('no tree'));
+    const keys = GICS.flatMap((intc) => {
+      const theirs = flatten(qemuTree(intc, 1, true) ?? assert.fail('no tree'));
       const cpu = withEl2(CORTEX_A57);
-      const ours = flatten(decodeFdt(encodeFdt(rig({ gicVersion, cpu }).board.deviceTree)).root);
+      const ours = flatten(decodeFdt(encodeFdt(rig({ ...intc, cpu }).board.deviceTree)).root);
       return [...new Set([...theirs.keys(), ...ours.keys()])].filter(
         (key) => theirs.get(key) !== ours.get(key),
       );

@@ -150,7 +150,7 @@ class Rig {
       taken.push(intid - FIRST);
       this.icc(cpu, 'ICC_EOIR1_EL1', intid);
     }
-    assert.ok(!this.levels[cpu]);
+    assert.equal(this.levels[cpu], false);
     return taken;
   }
 
