@@ -177,6 +177,26 @@ describe('a wrong table throws when the module is loaded', () => {
 });
 
 describe('dispatch', () => {
+  test('registers may lie one byte apart, and are no wider then', () => {
+    const bytes = registers({
+      A: { at: 0, width: 8, access: 'rw', spec: 'test' },
+      B: { at: 1, width: 8, access: 'rw', count: 2, spec: 'test' },
+    });
+    const values = resetValues(bytes);
+    const block = new RegisterBlock('dev0', bytes, () => values, { read: {}, write: {} }, NO_TRACE, 1);
+    for (const at of [0, 1, 2]) block.write(at, 1, 0x10 + at);
+    assert.deepEqual(values, { A: 0x10, B: [0x11, 0x12] });
+    assert.deepEqual(
+      [0, 1, 2, 3].map((at) => block.read(at, 1)),
+      [0x10, 0x11, 0x12, 0],
+    );
+    const wide = registers({ A: { at: 0, width: 9, access: 'rw', spec: 'test' } });
+    assert.throws(
+      () => new RegisterBlock('dev0', wide, () => resetValues(wide), { read: {}, write: {} }, NO_TRACE, 1),
+      InvariantError,
+    );
+  });
+
   test('a stored register reads back the bits that can be written; the others keep their reset values', () => {
     const { block, values } = rig();
     assert.equal(block.read(0x00, 4), 0x300);

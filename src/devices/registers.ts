@@ -19,7 +19,7 @@ import type { AccessSize } from '../bus/index.js';
 /** Lowest bit, number of bits, and `'ro'` where the guest's writes do not change them. */
 type FieldSpec = readonly [low: number, width: number, access?: 'ro'];
 
-/** One row of a register table. Registers lie on multiples of four bytes, as on every AMBA peripheral. */
+/** One row of a register table. Registers lie on multiples of four bytes, as on every AMBA peripheral, or of one. */
 export interface RegisterSpec {
   /** Offset in bytes from the start of the device. */
   readonly at: number;
@@ -36,7 +36,7 @@ export interface RegisterSpec {
   readonly computed?: true;
   /** Makes this an array of registers, named by the row's name and the index: `GICD_ISENABLER0`. */
   readonly count?: number;
-  /** Bytes from one element of an array to the next. Defaults to 4. */
+  /** Bytes from one element of an array to the next. Defaults to 4, or whatever registers are apart. */
   readonly stride?: number;
   /** Without fields every one of `width` bits is implemented, with them only those the fields cover. */
   readonly fields?: Readonly<Record<string, FieldSpec>>;
@@ -231,7 +231,7 @@ interface Slot {
 }
 
 /**
- * Dispatches a device's accesses to its registers.
+ * Dispatches a device's accesses to its registers, which lie four bytes apart, or one where the device is of eight bits.
  *
  * An access narrower than four bytes reads, or writes, the register that contains it, side effects included:
  * a read takes its bytes from the value; a write leaves the other bytes of a stored register as they are and
@@ -242,6 +242,7 @@ export class RegisterBlock<R extends AnyRegisters> {
   readonly #device: string;
   readonly #values: () => Record<string, number | number[]>;
   readonly #trace: Trace;
+  readonly #spacing: 1 | 4;
   readonly #readable: (Slot | undefined)[] = [];
   readonly #writable: (Slot | undefined)[] = [];
 
@@ -252,17 +253,22 @@ export class RegisterBlock<R extends AnyRegisters> {
     values: () => RegisterValues<R>,
     on: RegisterBehaviour<R>,
     trace: Trace,
+    spacing: 1 | 4 = 4,
   ) {
     this.#device = device;
+    this.#spacing = spacing;
     this.#values = values;
     this.#trace = trace;
     const onRead = on.read as Readonly<Record<string, OnRead | undefined>>;
     const onWrite = on.write as unknown as Readonly<Record<string, OnWrite<string> | undefined>>;
     for (const register of Object.values(table) as Register[]) {
-      const { at, access, count, stride = 4 } = register.definition;
-      invariant(at % 4 === 0 && stride % 4 === 0, `${register.name} is not on a multiple of four bytes`);
+      const { at, width, access, count, stride = spacing } = register.definition;
+      invariant(
+        at % spacing === 0 && stride % spacing === 0 && width <= spacing * 8,
+        `${register.name} is not on a multiple of ${spacing} bytes, or wider`,
+      );
       for (let index = 0; index < register.count; index++) {
-        const word = (at + index * stride) / 4;
+        const word = (at + index * stride) / spacing;
         const slot: Slot = {
           register,
           index,
@@ -277,7 +283,7 @@ export class RegisterBlock<R extends AnyRegisters> {
   }
 
   read(offset: number, size: AccessSize): number {
-    const word = offset >>> 2;
+    const word = this.#wordOf(offset);
     const slot = this.#readable[word];
     if (slot === undefined) {
       this.#reject('read', offset, this.#writable[word]);
@@ -285,13 +291,13 @@ export class RegisterBlock<R extends AnyRegisters> {
     }
     const { register, index, label, onRead } = slot;
     const whole = onRead === undefined ? this.#stored(slot) : (onRead(index) & register.mask) >>> 0;
-    const value = size === 4 ? whole : (whole >>> ((offset & 3) * 8)) & lowMask(size * 8);
+    const value = size === 4 ? whole : (whole >>> this.#shiftOf(offset)) & lowMask(size * 8);
     if (this.#trace.on('mmio')) this.#trace.event('mmio', `${this.#device}: ${label} -> ${hex(value)}`);
     return value;
   }
 
   write(offset: number, size: AccessSize, value: number): void {
-    const word = offset >>> 2;
+    const word = this.#wordOf(offset);
     const slot = this.#writable[word];
     if (slot === undefined) {
       this.#reject('write', offset, this.#readable[word]);
@@ -299,7 +305,7 @@ export class RegisterBlock<R extends AnyRegisters> {
     }
     const { register, index, label, onWrite } = slot;
     if (this.#trace.on('mmio')) this.#trace.event('mmio', `${this.#device}: ${label} <- ${hex(value)}`);
-    const shift = (offset & 3) * 8;
+    const shift = this.#shiftOf(offset);
     const reached = register.writeMask & (lowMask(size * 8) << shift);
     const kept = isStored(register.definition) ? this.#stored(slot) : 0;
     const merged = (((kept & ~reached) | ((value << shift) & reached)) >>> 0) as RegisterValue<string>;
@@ -311,6 +317,14 @@ export class RegisterBlock<R extends AnyRegisters> {
     const held = values[register.name];
     if (typeof held === 'object') held[index] = merged;
     else values[register.name] = merged;
+  }
+
+  #wordOf(offset: number): number {
+    return this.#spacing === 4 ? offset >>> 2 : offset;
+  }
+
+  #shiftOf(offset: number): number {
+    return (offset & (this.#spacing - 1)) * 8;
   }
 
   #stored({ register, index }: Slot): number {
