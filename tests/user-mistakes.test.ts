@@ -54,6 +54,7 @@ const MISTAKES: readonly (readonly [what: string, args: string[], names: string]
     'tag one',
   ],
   ['two ports of one name', machine('--port', 'a,x', '--port', 'a,y'), 'port a'],
+  ['a socket where something is', machine('--port', `a,socket=${firmware}`), firmware],
   ['an unknown console', machine('--console', 'hvc7'), 'hvc7'],
   ['an unknown machine', machine('--machine', 'toaster'), 'toaster'],
   ['an unknown clock', machine('--clock', 'sundial'), 'sundial'],

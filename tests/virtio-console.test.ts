@@ -1,13 +1,15 @@
 /** The virtio console with Linux's driver: a shell on hvc0, and ports beside it. */
 import { strict as assert } from 'node:assert';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { createConnection } from 'node:net';
 import { after, suite, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 
 import { createMachine } from '#v8a/vm/index.js';
 
 import { guestFile } from '../scripts/fetch-guests.js';
 import { tinyInitramfs } from '../scripts/make-initramfs.js';
-import { dialogue, plain, v8a } from './support/cli.js';
+import { dialogue, finished, plain, startV8a, v8a } from './support/cli.js';
 import { scratch, skipWithout } from './support/guests.js';
 
 const KERNEL = guestFile('linux') ?? '';
@@ -76,5 +78,37 @@ suite('virtio console in Linux', { skip: skipWithout(guestFile('linux'), tinyIni
     assert.equal(status, 0, `${stdout}\n${stderr}`);
     assert.match(plain(stdout), /^quiet console=hvc0$/m);
     assert.equal(readFileSync(log, 'utf8'), 'to the host\n');
+  });
+
+  test('--port with a socket: in both directions, and the socket is gone afterwards', async () => {
+    const path = files.path('agent.sock');
+    const child = startV8a([
+      ...[
+        'run',
+        '--kernel',
+        KERNEL,
+        '--initrd',
+        INITRD,
+        '--append',
+        'console=ttyAMA0 quiet',
+        '--clock',
+        'virtual',
+      ],
+      ...['--timeout', '400s', '--port', `agent,socket=${path}`],
+      ...dialogue({
+        expect: PROMPT,
+        send: 'exec 3<>/dev/vport0p1; read line <&3; echo "got $line" >&3; poweroff -f\\r',
+      }),
+    ]);
+    const ended = finished(child);
+    while (!existsSync(path) && child.exitCode === null) await setTimeout(50);
+    const socket = createConnection(path);
+    let received = '';
+    socket.on('data', (bytes) => (received += bytes.toString()));
+    socket.write('a question\n');
+    const { status, stdout, stderr } = await ended;
+    assert.equal(status, 0, `${stdout}\n${stderr}`);
+    assert.equal(received, 'got a question\n');
+    assert.ok(!existsSync(path));
   });
 });

@@ -192,14 +192,16 @@ describe('shared folders', () => {
 });
 
 describe('ports', () => {
-  test('a name and a file', () => {
-    assert.deepEqual(parsePort('org.x.1,/tmp/a,,b'), { name: 'org.x.1', file: '/tmp/a,b' });
+  test('a name and a file, or a socket', () => {
+    assert.deepEqual(parsePort('org.x.1,/tmp/a,,b'), { name: 'org.x.1', kind: 'file', path: '/tmp/a,b' });
+    assert.deepEqual(parsePort('x,socket=/tmp/s'), { name: 'x', kind: 'socket', path: '/tmp/s' });
   });
   for (const [text, message] of [
-    ['', /^has no name of a port; accepted: <name>,<file>, the name of 1 to 63/],
+    ['', /^has no name of a port; accepted: <name>,<file> or <name>,socket=<path>, the name of 1 to 63/],
     ['a b,c', /^has no name/],
-    ['a', /^does not name one file; accepted: <name>,<file>$/],
-    ['a,b,c', /^does not name one file/],
+    ['a', /^does not name one file or socket; accepted: <name>,<file> or/],
+    ['a,socket=', /^does not name one/],
+    ['a,b,c', /^does not name one/],
   ] as const)
     test(`'${text}' is a mistake`, () => assert.throws(() => parsePort(text), { message }));
 });

@@ -174,21 +174,27 @@ function splitAtCommas(text: string): string[] {
 }
 
 /** What the value of `--port` has, for help and messages. */
-export const PORT_SYNTAX = '<name>,<file>';
+export const PORT_SYNTAX = '<name>,<file> or <name>,socket=<path>';
 
-/** A port of the console device, and the file for what comes out of it. */
-export interface PortFile {
+/** A port of the console device, and what is at its other end: a file for what comes out, or a socket. */
+export interface PortEnd {
   readonly name: string;
-  readonly file: string;
+  readonly kind: 'file' | 'socket';
+  readonly path: string;
 }
 
-/** A port. A comma in the name of the file is written twice. */
-export function parsePort(text: string): PortFile {
-  const [name = '', file = '', ...surplus] = splitAtCommas(text);
-  if (!isPortName(name))
+/** A port. A comma in a path is written twice. */
+export function parsePort(text: string): PortEnd {
+  const [name = '', end = '', ...surplus] = splitAtCommas(text);
+  if (!isPortName(name)) {
     throw new UnacceptableValue('has no name of a port', `${PORT_SYNTAX}, the name of ${PORT_NAME_RULE}`);
-  if (file === '' || surplus.length > 0) throw new UnacceptableValue('does not name one file', PORT_SYNTAX);
-  return { name, file };
+  }
+  const [, socket] = /^socket=(.*)$/s.exec(end) ?? [];
+  const path = socket ?? end;
+  if (path === '' || surplus.length > 0) {
+    throw new UnacceptableValue('does not name one file or socket', PORT_SYNTAX);
+  }
+  return { name, kind: socket === undefined ? 'file' : 'socket', path };
 }
 
 /** A whole number from 0 up. */

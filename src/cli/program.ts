@@ -5,7 +5,7 @@ import type { TraceChannel } from '../base/index.js';
 import { EXIT_STATUS_HELP } from './exit-status.js';
 import {
   DISK_SYNTAX, formatSize, listOf, oneOf, parseCommandLine, parseCpus, parseDisk, parseDuration, parseEscapes, parseMemory, parsePath, parsePort,
-  parseSeed, parseShare, PORT_SYNTAX, quoteIfNeeded, SHARE_SYNTAX, type PortFile, UnacceptableValue,
+  parseSeed, parseShare, PORT_SYNTAX, quoteIfNeeded, SHARE_SYNTAX, type PortEnd, UnacceptableValue,
 } from './parse.js'; // prettier-ignore
 import type { CpuModelName } from '../vm/limits.js';
 import {
@@ -37,7 +37,7 @@ export interface RunOptions {
   readonly acpi: 'on' | 'off';
   readonly disk?: readonly DiskOptions[];
   readonly console: ConsoleKind;
-  readonly port?: readonly PortFile[];
+  readonly port?: readonly PortEnd[];
   readonly '9p'?: readonly ShareOptions[];
   readonly rng?: true;
   readonly seed?: number;
@@ -199,8 +199,8 @@ export function buildProgram(
     .addOption(
       option(
         '--port <port>',
-        `line out of the guest beside the console, up to ${MAX_PORTS}: ${PORT_SYNTAX}. What the guest writes to` +
-          ' /dev/virtio-ports/<name> goes to the file',
+        `line of the guest's beside the console, up to ${MAX_PORTS}: ${PORT_SYNTAX}. What the guest writes to` +
+          ' /dev/virtio-ports/<name> goes to the file, or to whoever is connected to the Unix socket and can answer',
         repeated(parsePort),
       ),
     )

@@ -2,6 +2,7 @@ import process from 'node:process';
 import { UserError } from '../base/index.js';
 import { nodeLoop } from '../host/node/event-loop.js';
 import { TERMINAL_HELP } from '../host/node/escape-parser.js';
+import { LineSocket } from '../host/node/line-socket.js';
 import { isSameFile, OutputFile } from '../host/node/output-file.js';
 import { ENDING_SIGNALS, Terminal } from '../host/node/terminal.js';
 import { createMachine } from '../vm/index.js';
@@ -81,6 +82,7 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
       : {}),
   });
   const files: OutputFile[] = [];
+  const sockets: LineSocket[] = [];
   try {
     for (const notice of machine.notices) say(`v8a: ${notice}\n`);
     machine.on('notice', (line) => {
@@ -94,9 +96,10 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
     };
     const dtb = open('--dump-dtb', options.dumpDtb);
     const log = open('--log', options.log);
-    for (const { name, file } of options.port ?? []) {
+    for (const { name, kind, path } of options.port ?? []) {
+      if (kind === 'socket') continue;
       const line = machine.ports.get(name)!;
-      const output = open('--port', file)!;
+      const output = open('--port', path)!;
       line.onOutput((bytes) => {
         output.write(bytes);
       });
@@ -104,6 +107,9 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
       line.end();
     }
     const traceFile = open('--trace-file', options.traceFile);
+    for (const { name, kind, path } of options.port ?? []) {
+      if (kind === 'socket' && dtb === undefined) sockets.push(await connectPort(machine, name, path));
+    }
     for (const file of files) file.begin();
     if (dtb) {
       dtb.write(machine.deviceTree);
@@ -117,6 +123,7 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
     return await runInTerminal(machine, options, script, log);
   } finally {
     for (const file of files) file.close();
+    for (const socket of sockets) socket.close();
     await machine.close();
   }
 }
@@ -190,6 +197,15 @@ async function runInTerminal(
   }
 }
 
+/** A port of the guest's whose other end is a socket. */
+async function connectPort(machine: Machine, name: string, path: string): Promise<LineSocket> {
+  const line = machine.ports.get(name)!;
+  const input = line.input().getWriter();
+  const socket = await LineSocket.open('--port', path, (bytes) => input.write(bytes));
+  line.onOutput((bytes) => socket.write(bytes));
+  return socket;
+}
+
 function terminalSize(): ConsoleSize {
   return { columns: process.stdout.columns, rows: process.stdout.rows };
 }
@@ -215,7 +231,7 @@ function refuseOverlaps(options: RunOptions): void {
     ['--log', options.log],
     ['--trace-file', options.traceFile],
     ['--dump-dtb', options.dumpDtb],
-    ...(options.port ?? []).map(({ file }) => ['--port', file] as const),
+    ...(options.port ?? []).map(({ path }) => ['--port', path] as const),
   ] as const;
   written.forEach(([option, path], i) => {
     for (const [otherOption, otherPath] of [...read, ...written.slice(0, i)]) {

@@ -1,4 +1,5 @@
 import { UserError } from '../base/index.js';
+import type { ConsoleSize } from '../devices/virtio/virtio-console.js';
 import type { HostLoop } from './host-loop.js';
 import { SerialConsole } from './serial.js';
 
@@ -47,6 +48,14 @@ export const PORT_NAME_RULE = `1 to ${MAX_PORT_NAME_CHARACTERS} letters, digits,
 
 export function isPortName(text: string): boolean {
   return text.length <= MAX_PORT_NAME_CHARACTERS && /^[\w.-]+$/.test(text);
+}
+
+/** @throws {UserError} where it is none that a guest can be told. */
+export function checkConsoleSize({ columns, rows }: ConsoleSize): void {
+  for (const count of [columns, rows]) {
+    if (Number.isInteger(count) && count >= 0 && count <= 0xffff) continue;
+    throw new UserError('option', `console size ${columns} by ${rows}: accepted: whole numbers up to 65535`);
+  }
 }
 
 /** The kernel's command line: where that names no console, and the user's is the device's, it does. */

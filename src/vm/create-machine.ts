@@ -8,6 +8,7 @@ import type { VirtHardware } from './build-virt.js';
 import { buildVirt } from './build-virt.js';
 import { DEFAULT_NS_PER_INSTRUCTION, RealClock, VirtualClock } from './clock.js';
 import {
+  checkConsoleSize,
   CONSOLE_KINDS,
   makeVirtioLines,
   withConsole,
@@ -164,6 +165,7 @@ export function assembleMachine(
   checkWord('cpu', options.cpu, CPU_MODEL_NAMES);
   checkWord('irqchip', options.irqchip, IRQCHIPS);
   checkWord('console', options.console, CONSOLE_KINDS);
+  if (options.consoleSize) checkConsoleSize(options.consoleSize);
   checkWord('clock', options.clock, ['real', 'virtual']);
   checkWord('onReset', options.onReset, ['restart', 'stop']);
   checkWord('virtioTransport', options.virtioTransport, VIRTIO_TRANSPORTS);

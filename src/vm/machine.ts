@@ -3,7 +3,7 @@ import type { ByteReceiver } from '../bus/index.js';
 import type { Engine } from '../cpu/engine.js';
 import type { ConsoleSize } from '../devices/virtio/virtio-console.js';
 import type { MachineClock } from './clock.js';
-import type { ConsoleKind, VirtioLines } from './consoles.js';
+import { checkConsoleSize, type ConsoleKind, type VirtioLines } from './consoles.js';
 import type { StopReason } from './errors.js';
 import type { HostLoop } from './host-loop.js';
 import type { OutsideWorld } from './outside-world.js';
@@ -270,6 +270,7 @@ export class Machine {
 
   /** The terminal that the virtio console is shown on has another size. Nothing happens unless `consoleSize` was given. */
   resizeConsole(size: ConsoleSize): void {
+    checkConsoleSize(size);
     if (this.#state !== 'stopped') this.#hardware.virtioConsole?.resize(size);
     if (this.#isWaiting) this.#runSoon();
   }
