@@ -72,6 +72,7 @@ const LIBRARIES = [
   'lib/aarch64-linux-gnu/ld-linux-aarch64.so.1',
   'lib/aarch64-linux-gnu/libc.so.6',
   'usr/lib/aarch64-linux-gnu/libpci.so.3',
+  'usr/lib/aarch64-linux-gnu/libudev.so.1',
   'usr/lib/libkmod.so.2',
   'usr/lib/libz.so.1',
 ];

@@ -175,7 +175,7 @@ suite(
         const { console } = await boot(
           `${path()},overlay`,
           [
-            { expect: PROMPT, send: 'cat /proc/interrupts; dmesg\r' },
+            { expect: PROMPT, send: 'lspci -vv 2>/dev/null; cat /proc/interrupts; dmesg\r' },
             { expect: PROMPT, send: 'poweroff -f\r' },
           ],
           ['--virtio-transport', 'pci', '--irqchip', irqchip, '--acpi', acpi],
@@ -183,7 +183,9 @@ suite(
         assert.deepEqual(complaints(console), []);
         assertPrinted(console, /PCI host bridge to bus 0000:00/);
         assertPrinted(console, /BAR 4 \[mem 0x8000000000-0x8000003fff 64bit pref\]/);
+        assertPrinted(console, /Express \(v2\) Root Complex Integrated Endpoint/);
         if (!hasPackagedDrivers()) return;
+        assertPrinted(console, /MSI-X: Enable\+ Count=2 Masked-/);
         assertPrinted(console, new RegExp(`^ *\\d+: +0 +${name} \\d+ Edge +virtio0-config$`, 'm'));
         assertPrinted(console, new RegExp(`^ *\\d+: +[1-9]\\d* +${name} \\d+ Edge +virtio0-req\\.0$`, 'm'));
       });
