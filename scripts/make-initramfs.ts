@@ -48,7 +48,8 @@ function readArchive(bytes: Buffer): Map<string, Member> {
   }
 }
 
-function writeArchive(members: ReadonlyMap<string, Member>): Buffer {
+/** An archive of format newc; the kernel takes several, one behind the other, packed or not. */
+export function writeArchive(members: ReadonlyMap<string, Member>): Buffer {
   const parts: Uint8Array[] = [];
   const add = (name: string, { mode, data, device = [0, 0] }: Member, inode: number): void => {
     const path = Buffer.from(`${name}\0`);
