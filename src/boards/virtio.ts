@@ -1,5 +1,5 @@
 /** The virtio devices of a machine, apart from the transport that a board gives them. */
-import type { BlockStorage, ByteSource, FileShare, IrqLine } from '../bus/index.js';
+import type { BlockStorage, ByteSource, FileShare, IrqLine, NetworkPort } from '../bus/index.js';
 import type { PcieHost } from '../devices/pcie/pcie-host.js';
 import { Virtio9p } from '../devices/virtio/virtio-9p.js';
 import { VirtioBlk } from '../devices/virtio/virtio-blk.js';
@@ -12,6 +12,7 @@ import {
 import { VirtioMmio, type VirtioMmioInterface } from '../devices/virtio/virtio-mmio.js';
 import { VirtioMmioEmpty } from '../devices/virtio/virtio-mmio-empty.js';
 import { VirtioPci } from '../devices/virtio/virtio-pci.js';
+import { VirtioNet } from '../devices/virtio/virtio-net.js';
 import { VirtioRng } from '../devices/virtio/virtio-rng.js';
 import type { BoardPorts } from './ports.js';
 
@@ -30,6 +31,8 @@ export interface BoardShare {
 /** What is plugged in. */
 export interface VirtioEquipment {
   readonly disks: readonly BoardDisk[];
+  /** A network card, with its address and what it is connected to. */
+  readonly network?: { readonly mac: Uint8Array; readonly port: NetworkPort };
   /** Where an entropy device gets its bytes; without, there is none. */
   readonly random?: ByteSource;
   readonly shares: readonly BoardShare[];
@@ -61,6 +64,10 @@ export function buildVirtioDevices({ clock, trace, dma, virtio }: VirtioDevicePo
     const device = new VirtioConsole('virtio-console0', consolePorts, ports, size ? { size } : {});
     virtio.console.connect(device);
     devices.push(device);
+  }
+  if (virtio.network) {
+    const { mac, port } = virtio.network;
+    devices.push(new VirtioNet('virtio-net0', mac, { ...ports, network: port }));
   }
   return devices;
 }

@@ -6,5 +6,7 @@ export * from './description.js';
 export * from './device.js';
 export * from './file-share.js';
 export * from './flash-storage.js';
+export * from './host-sockets.js';
+export * from './network.js';
 export * from './sysreg.js';
 export * from './address-space.js';

@@ -7,6 +7,7 @@ import {
   DISK_SYNTAX, formatSize, listOf, oneOf, parseCommandLine, parseCpus, parseDisk, parseDuration, parseEscapes, parseMemory, parsePath, parsePort,
   parseSeed, parseShare, PORT_SYNTAX, quoteIfNeeded, SHARE_SYNTAX, type PortEnd, UnacceptableValue,
 } from './parse.js'; // prettier-ignore
+import { NETWORK_SYNTAX, parseNetwork } from './parse-network.js';
 import type { CpuModelName } from '../vm/limits.js';
 import {
   CPU_MODEL_NAMES, DEFAULT_CPU_MODEL, DEFAULT_MEMORY_BYTES, IRQCHIPS, MAX_CPUS, MAX_TEST_DEVICES, TEST_DEVICES, VIRTIO_TRANSPORTS,
@@ -14,6 +15,7 @@ import {
 import { CONSOLE_KINDS, MAX_PORTS, type ConsoleKind } from '../vm/consoles.js';
 import { MAX_DISKS, type DiskOptions } from '../vm/disks.js';
 import { MAX_SHARES, type ShareOptions } from '../vm/shares.js';
+import type { NetworkOptions } from '../vm/network.js';
 
 /** One `--expect` or `--send`, in the order of the command line. */
 export type ScriptStep =
@@ -39,6 +41,7 @@ export interface RunOptions {
   readonly console: ConsoleKind;
   readonly port?: readonly PortEnd[];
   readonly '9p'?: readonly ShareOptions[];
+  readonly network: NetworkOptions | 'none';
   readonly rng?: true;
   readonly seed?: number;
   readonly virtioTransport: (typeof VIRTIO_TRANSPORTS)[number];
@@ -203,6 +206,15 @@ export function buildProgram(
           ' /dev/virtio-ports/<name> goes to the file, or to whoever is connected to the Unix socket and can answer',
         repeated(parsePort),
       ),
+    )
+    .addOption(
+      option(
+        '-n, --network <network>',
+        `network card: ${NETWORK_SYNTAX}. user needs no rights: the guest is 10.0.2.15, the host 10.0.2.2, the name` +
+          ' server 10.0.2.3, and a hostfwd rule, as in tcp:127.0.0.1:2222-:22, leads a port of the host to one of the' +
+          ' guest. Not there unless asked for: UEFI firmware with nothing to boot tries networks for minutes',
+        parseNetwork,
+      ).default('none', 'none'),
     )
     .option('--rng', 'entropy device; with the virtual clock its bytes are the same in every run')
     .addOption(option('--seed <number>', 'what the bytes of --rng follow from, with either clock', parseSeed))

@@ -64,6 +64,7 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
     console: options.console,
     ...(process.stdout.isTTY ? { consoleSize: terminalSize() } : {}),
     ports: options.port ?? [],
+    ...(options.network === 'none' ? {} : { network: options.network }),
     rng: options.rng ?? false,
     ...(options.seed === undefined ? {} : { seed: options.seed }),
     virtioTransport: options.virtioTransport,
@@ -228,6 +229,7 @@ function refuseOverlaps(options: RunOptions): void {
     ['--initrd', options.initrd],
   ] as const;
   const written = [
+    ['--network pcap', options.network === 'none' ? undefined : options.network.pcap],
     ['--log', options.log],
     ['--trace-file', options.traceFile],
     ['--dump-dtb', options.dumpDtb],

@@ -21,6 +21,7 @@ import { openDisks, type DiskOptions } from './disks.js';
 import type { VirtioLines } from './consoles.js';
 import { openShares, type ShareOptions } from './shares.js';
 import type { DeviceStatistics, Hardware, PowerLatch } from './machine.js';
+import type { OpenNetwork } from './network.js';
 import type { OutsideWorld } from './outside-world.js';
 import { buildProcessors } from './processors.js';
 
@@ -51,6 +52,7 @@ interface VirtHardwareOptions {
   readonly consoleSize?: ConsoleSize;
   readonly virtioTransport: 'mmio' | 'mmio-legacy' | 'pci';
   readonly pciTestdevCount: number;
+  readonly network?: OpenNetwork;
   /** An entropy device is there. */
   readonly hasRng: boolean;
   /** Where its bytes come from; left out: from the host. */
@@ -89,6 +91,8 @@ export function buildVirt(options: VirtHardwareOptions): VirtHardware {
       const shares = openShares(options.shares);
       open.push(...shares);
       outside.add(() => disks.some(({ pending }) => pending > 0));
+      if (options.network) open.push(options.network);
+      const network = options.network?.attach({ clock, epochSeconds, outside });
       const processors = buildProcessors({
         cpuAffinities: Array.from({ length: cpuCount }, (_, cpu) => affinityOf(cpu)),
         cpu: options.cpu,
@@ -150,6 +154,7 @@ export function buildVirt(options: VirtHardwareOptions): VirtHardware {
                   },
                 }
               : {}),
+            ...(options.network && network ? { network: { mac: options.network.mac, port: network } } : {}),
             ...(options.hasRng
               ? { random: options.seed === undefined ? hostRandom : seededRandom(options.seed) }
               : {}),
@@ -170,9 +175,14 @@ export function buildVirt(options: VirtHardwareOptions): VirtHardware {
         receiver: board.serialInput,
         ...(virtioConsole ? { virtioConsole } : {}),
         deviceTree,
-        notices: [...variables.notices, ...disks.flatMap(({ notices }) => notices)],
+        notices: [
+          ...variables.notices,
+          ...disks.flatMap(({ notices }) => notices),
+          ...(options.network?.notices ?? []),
+        ],
         reset: () => {
           board.reset();
+          network?.reset();
           for (const { address, bytes, sizeBytes } of board.images) {
             dma.write(address, bytes);
             dma.write(address + bytes.length, new Uint8Array(sizeBytes - bytes.length));

@@ -21,6 +21,7 @@ import {
 } from './limits.js'; // prettier-ignore
 import type { DiskOptions } from './disks.js';
 import { Machine, PowerLatch } from './machine.js';
+import { openNetwork, type NetworkOptions, type OpenNetwork } from './network.js';
 import { OutsideWorld } from './outside-world.js';
 import type { ShareOptions } from './shares.js';
 import { SerialConsole } from './serial.js';
@@ -84,6 +85,8 @@ export interface MachineOptions {
   readonly consoleSize?: ConsoleSize;
   /** Lines between guest and host beside the console, up to 15, as ports of the virtio console device. */
   readonly ports?: readonly PortOptions[];
+  /** A network card (virtio-net) and the network that it is connected to. Left out: there is none. */
+  readonly network?: NetworkOptions;
   /** An entropy device (virtio-rng). Default: false. */
   readonly rng?: boolean;
   /**
@@ -150,15 +153,21 @@ export interface MachineOptions {
  * }
  * ```
  */
-// eslint-disable-next-line @typescript-eslint/require-await -- Building will wait for compilation and for workers.
 export async function createMachine(options: MachineOptions): Promise<Machine> {
-  return assembleMachine(options).machine;
+  const network = options.network && (await openNetwork(options.network));
+  try {
+    return assembleMachine(options, coreImage, network).machine;
+  } catch (error) {
+    network?.close();
+    throw error;
+  }
 }
 
-/** `createMachine` with a look inside and, for tools, other core modules. */
+/** `createMachine` with a look inside and, for tools, other core modules. `network` is that of the options, opened. */
 export function assembleMachine(
   options: MachineOptions,
   coreOf: (model: CpuModel) => CoreImage = coreImage,
+  network?: OpenNetwork,
 ): { readonly machine: Machine; readonly hardware: VirtHardware } {
   checkWord('machine', options.machine, ['virt']);
   checkWord('flashCommit', options.flashCommit, ['quiet', 'immediate']);
@@ -222,6 +231,7 @@ export function assembleMachine(
     shares: options.shares ?? [],
     ...(virtioLines ? { virtioLines } : {}),
     ...(options.consoleSize ? { consoleSize: options.consoleSize } : {}),
+    ...(network ? { network } : {}),
     virtioTransport: options.virtioTransport ?? 'mmio',
     pciTestdevCount: options.devices?.length ?? 0,
     hasRng: options.rng ?? false,

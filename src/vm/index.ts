@@ -11,6 +11,7 @@ export { createMachine } from './create-machine.js';
 export type { MachineOptions } from './create-machine.js';
 export type { DiskOptions } from './disks.js';
 export type { ShareOptions } from './shares.js';
+export type { NetworkOptions, PortForward } from './network.js';
 export { MachineStoppedError, TimeoutError } from './errors.js';
 export type { StopReason } from './errors.js';
 export type { DeviceStatistics, Machine, MachineEvents, MachineState, MachineStatistics } from './machine.js';
