@@ -118,13 +118,26 @@ echo "tiny guest on $(uname -r)"
 while :; do sh -i; done
 `;
 
+/** What `udhcpc` calls with what it has learned. */
+const DHCP_SCRIPT = `#!/bin/sh
+case "$1" in
+bound | renew)
+  ip addr flush dev "$interface"
+  ip addr add "$ip/$mask" dev "$interface"
+  ip route add default via "$router"
+  for server in $dns; do echo "nameserver $server"; done > /etc/resolv.conf
+  ;;
+deconfig) ip link set "$interface" up ;;
+esac
+`;
+
 const isSymlink = ({ mode }: Member): boolean => (mode & FILE_TYPE) === (SYMLINK & FILE_TYPE);
 const textOf = ({ data }: Member): string => Buffer.from(data).toString();
 
 function pick(installer: ReadonlyMap<string, Member>, packaged: readonly string[]): Map<string, Member> {
   const directory: Member = { mode: DIRECTORY, data: new Uint8Array() };
   const picked = new Map(
-    ['bin', 'dev', 'lib', 'lib/aarch64-linux-gnu', 'modules', 'proc', 'sys', 'tmp'].map(
+    ['bin', 'dev', 'etc', 'etc/udhcpc', 'lib', 'lib/aarch64-linux-gnu', 'modules', 'proc', 'sys', 'tmp'].map(
       (name) => [name, directory] as const,
     ),
   );
@@ -153,6 +166,7 @@ function pick(installer: ReadonlyMap<string, Member>, packaged: readonly string[
     }
   }
   picked.set('init', { mode: 0o100755, data: Buffer.from(INIT) });
+  picked.set('etc/udhcpc/default.script', { mode: 0o100755, data: Buffer.from(DHCP_SCRIPT) });
   // Without it init would have no standard output.
   picked.set('dev/console', { mode: 0o020600, data: new Uint8Array(), device: [5, 1] });
   return picked;

@@ -117,7 +117,8 @@ export class TcpConnection implements StreamEvents {
 
   // Retransmission.
   #rtoNs = INITIAL_RTO_NS;
-  #smoothedNs = 0;
+  /** Round trips so far; undefined before the first. */
+  #smoothedNs: number | undefined;
   #variationNs = 0;
   #timed: { readonly sequence: number; readonly sentNs: number } | undefined;
   #attempts = 0;
@@ -631,7 +632,7 @@ export class TcpConnection implements StreamEvents {
 
   /** RFC 6298 2 */
   #measure(roundTripNs: number): void {
-    if (this.#smoothedNs === 0) {
+    if (this.#smoothedNs === undefined) {
       this.#smoothedNs = roundTripNs;
       this.#variationNs = roundTripNs / 2;
     } else {
@@ -641,7 +642,7 @@ export class TcpConnection implements StreamEvents {
   }
 
   #estimatedRtoNs(): number {
-    if (this.#smoothedNs === 0) return INITIAL_RTO_NS;
+    if (this.#smoothedNs === undefined) return INITIAL_RTO_NS;
     return Math.min(MAX_RTO_NS, Math.max(MIN_RTO_NS, this.#smoothedNs + 4 * this.#variationNs));
   }
 
