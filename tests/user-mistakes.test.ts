@@ -1,6 +1,7 @@
 /** Every mistake of a user is one clear line on stderr and exit status 2, and nothing on disk changes. */
 import { strict as assert } from 'node:assert';
 import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import { chmodSync, mkdirSync, readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { after, suite, test } from 'node:test';
 
@@ -76,6 +77,24 @@ const MISTAKES: readonly (readonly [what: string, args: string[], names: string]
   ['a flash file that is empty', machine('--flash', empty), empty],
   ['a flash file that is too small', machine('--flash', small), small],
   ['a flash file that is too big', machine('--flash', big), big],
+  ['a network of an unknown kind', machine('--network', 'tap'), '--network tap'],
+  ['a forwarded port without a port', machine('--network', 'user,hostfwd=tcp::-:22'), 'hostfwd=tcp::-:22'],
+  ['a forwarded port of no host', machine('--network', 'user,hostfwd=tcp:192.0.2.1:0-:22'), '192.0.2.1'],
+  [
+    'a capture that is the log',
+    machine('--network', `user,pcap=${files.path('x')}`, '--log', files.path('x')),
+    files.path('x'),
+  ],
+  [
+    'a capture in a directory that is missing',
+    machine('--network', `user,pcap=${missing}/x`),
+    `${missing}/x`,
+  ],
+  [
+    'another beside a good capture',
+    machine('--network', `user,pcap=${files.path('pcap')}`, '--flash', missing),
+    missing,
+  ],
   ['a flash file that cannot be written', machine('--flash', readOnly), readOnly],
   ['a log in a directory that is missing', machine('--log', `${missing}/log`), `${missing}/log`],
   ['another mistake beside a good log', machine('--log', files.path('log'), '--flash', missing), missing],
@@ -120,6 +139,21 @@ suite('a mistake is one line on stderr, exit status 2 and an unchanged disk', { 
   for (const [what, args, names] of MISTAKES) {
     test(what, () => checkMistake(args, names));
   }
+
+  test('a forwarded port that is taken', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    try {
+      await once(server, 'listening');
+      const { port } = server.address() as AddressInfo;
+      const address = `127.0.0.1:${port}`;
+      await checkMistake(
+        machine('--network', `user,hostfwd=tcp:${address}-:22`),
+        `${address}: the port is taken`,
+      );
+    } finally {
+      server.close();
+    }
+  });
 
   test('a second process on the same flash file', async () => {
     const first = startV8a(machine('--flash', flash, '--timeout', '100s', '--expect', 'never'));

@@ -164,7 +164,7 @@ export function parseShare(text: string): ShareOptions {
 }
 
 /** Parts between commas; two commas are one that belongs to a part. */
-function splitAtCommas(text: string): string[] {
+export function splitAtCommas(text: string): string[] {
   const parts = Array.from(text.matchAll(/((?:[^,]|,,)*)(?:,|$)/g), ([, part = '']) =>
     part.replaceAll(',,', ','),
   );
