@@ -85,7 +85,7 @@ export class FakeStream implements StreamSocket {
   }
 }
 
-export class FakeDatagrams implements DatagramSocket {
+class FakeDatagrams implements DatagramSocket {
   readonly address = { address: '0.0.0.0', port: 40_000 };
   sent: { readonly bytes: Uint8Array; readonly to: SocketAddress }[] = [];
   isClosed = false;
@@ -109,7 +109,7 @@ export class FakeDatagrams implements DatagramSocket {
   }
 }
 
-export class FakeHost implements HostSockets {
+class FakeHost implements HostSockets {
   readonly streams: FakeStream[] = [];
   readonly datagrams: FakeDatagrams[] = [];
   servers: SocketAddress[] = [{ address: '192.0.2.53', port: 53 }];
@@ -327,7 +327,7 @@ function parse(frame: NetworkFrame): Packet | undefined {
   return { source, destination, protocol: bytes[23]!, payload: bytes.subarray(34), frame };
 }
 
-export function parseTcp({ source, destination, payload, frame }: Packet): Tcp {
+function parseTcp({ source, destination, payload, frame }: Packet): Tcp {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
   const sum = checksum(pseudo(source, destination, 6, payload.length), payload);
   if (frame.checksum) {

@@ -14,7 +14,7 @@ import { RingBuffer } from './ring-buffer.js';
 import { distance, FLAG, type TcpSegment } from './tcp-segment.js';
 
 /** Payload of a frame of 1,500 bytes: what we take in one segment. */
-export const OWN_MSS_BYTES = 1460;
+const OWN_MSS_BYTES = 1460;
 /** RFC 9293 3.7.1: where the peer says nothing; and the least that we believe. */
 const DEFAULT_MSS_BYTES = 536;
 const MIN_MSS_BYTES = 64;

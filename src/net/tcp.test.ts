@@ -86,7 +86,7 @@ describe('TCP: beginnings (RFC 9293 3.5)', () => {
     guest.clock.advance(1000 * SECOND);
     guest.segments();
     guest.clock.advance(1000 * SECOND);
-    assert.ok(guest.host.streams[0]?.isAborted, 'not for ever');
+    assert.ok(guest.host.streams[0]!.isAborted, 'not for ever');
   });
 
   for (const [failure, isReset] of [
@@ -137,7 +137,7 @@ describe('TCP: beginnings (RFC 9293 3.5)', () => {
     const connection = new TestConnection(guest);
     connection.sendNext(SYN);
     connection.send(RST);
-    assert.ok(guest.host.streams[0]?.isAborted);
+    assert.ok(guest.host.streams[0]!.isAborted);
     assert.ok(!guest.network.isExpecting);
   });
 });

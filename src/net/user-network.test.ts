@@ -181,7 +181,7 @@ function dhcp(
   return {
     type: found.get(53)?.[0],
     address: text(reply.subarray(16, 20)),
-    option: (number: number) => found.get(number) && text(found.get(number)!),
+    option: (number: number) => (found.has(number) ? text(found.get(number)!) : undefined),
     seconds: (number: number) => found.get(number)?.reduce((value, byte) => value * 256 + byte, 0),
     to: packet.destination,
     mac: [...packet.frame.bytes.subarray(0, 6)],
@@ -336,7 +336,7 @@ describe('UDP (RFC 768)', () => {
     const [first, second] = guest.host.datagrams;
     assert.deepEqual([first?.isClosed, second?.isClosed], [true, false]);
     for (let port = 100; port < 5000; port++) guest.sendUdp('192.0.2.1', port, 69, bytes('x'));
-    assert.ok(second?.isClosed);
+    assert.ok(second!.isClosed);
     const open = guest.host.datagrams.filter(({ isClosed }) => !isClosed).length;
     assert.ok(open >= 500 && open < 2000, `${open}`);
     guest.clock.advance(1000 * SECOND);
@@ -401,7 +401,7 @@ describe('names (10.0.2.3)', () => {
     socket.arrive(bytes('\x00\x01answer'), '192.0.2.53', 53);
     const [answer] = guest.packets();
     assert.deepEqual(
-      [answer?.source, answer?.payload[1], answer?.payload[2]! * 256 + answer!.payload[3]!],
+      [answer!.source, answer!.payload[1], answer!.payload[2]! * 256 + answer!.payload[3]!],
       ['10.0.2.3', 53, 4000],
     );
   });

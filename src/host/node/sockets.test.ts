@@ -54,9 +54,18 @@ async function listen(onConnection: (socket: net.Socket) => void): Promise<numbe
   return (server.address() as net.AddressInfo).port;
 }
 
+/** The other end of a connection, which may be noticed later than ours. */
+async function accepted(peer: () => net.Socket | undefined): Promise<net.Socket> {
+  for (;;) {
+    const socket = peer();
+    if (socket) return socket;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 describe('connections to the host', () => {
   test('data both ways, and each side ends by itself', async () => {
-    let peer!: net.Socket;
+    let peer: net.Socket | undefined;
     const port = await listen((socket) => (peer = socket));
     const recorder = new Recorder();
     const socket = nodeSockets(recorder.onEvent).connect({ address: '127.0.0.1', port }, recorder);
@@ -67,11 +76,12 @@ describe('connections to the host', () => {
     assert.equal(socket.pendingBytes, 0);
     socket.end();
     const question: string[] = [];
-    peer.on('data', (chunk) => question.push(String(chunk)));
-    await once(peer, 'end');
+    const server = await accepted(() => peer);
+    server.on('data', (chunk) => question.push(String(chunk)));
+    await once(server, 'end');
     assert.equal(question.join(''), 'question');
     assert.ok(!recorder.log.includes('ended'), 'the peer may still answer');
-    peer.end('answer');
+    server.end('answer');
     await recorder.until('ended');
     assert.deepEqual(recorder.log, ['connected', 'drained', 'data answer', 'ended']);
     assert.equal(recorder.events, 4);
@@ -89,14 +99,13 @@ describe('connections to the host', () => {
   });
 
   test('broken off by the peer: reset; broken off here: the peer sees it, and nothing follows', async () => {
-    let peer!: net.Socket;
+    let peer: net.Socket | undefined;
     const port = await listen((socket) => (peer = socket));
     const recorder = new Recorder();
     const sockets = nodeSockets(recorder.onEvent);
     sockets.connect({ address: '127.0.0.1', port }, recorder);
     await recorder.until('connected');
-    while (!peer) await new Promise((resolve) => setImmediate(resolve));
-    peer.resetAndDestroy();
+    (await accepted(() => peer)).resetAndDestroy();
     await recorder.until('failed reset');
 
     const second = new Recorder();
@@ -119,21 +128,21 @@ describe('connections to the host', () => {
   });
 
   test('paused: nothing comes, and the peer cannot send for ever', async () => {
-    let peer!: net.Socket;
+    let peer: net.Socket | undefined;
     const port = await listen((socket) => (peer = socket));
     const recorder = new Recorder();
     const socket = nodeSockets(recorder.onEvent).connect({ address: '127.0.0.1', port }, recorder);
     await recorder.until('connected');
     socket.pause();
-    while (!peer) await new Promise((resolve) => setImmediate(resolve));
     const whole = Buffer.alloc(32 * 1024 * 1024, 'x');
     let isSent = false;
-    peer.write(whole, () => (isSent = true));
+    const sender = await accepted(() => peer);
+    sender.write(whole, () => (isSent = true));
     await new Promise((resolve) => setTimeout(resolve, 50));
     assert.equal(recorder.bytes, 0);
     assert.ok(!isSent);
     socket.resume();
-    peer.end();
+    sender.end();
     await recorder.until('ended');
     assert.equal(recorder.bytes, whole.length);
   });
