@@ -109,21 +109,17 @@ describe('connections to the host', () => {
     await recorder.until('failed reset');
 
     const second = new Recorder();
-    const connected = new Promise<net.Socket>((resolve) => {
-      cleanUp.push(() => undefined);
-      void listen(resolve).then((other) => {
-        const socket = sockets.connect({ address: '127.0.0.1', port: other }, second);
-        void second.until('connected').then(() => {
-          socket.write(new Uint8Array(10));
-          socket.abort();
-        });
-      });
+    let code: Promise<string> | undefined;
+    const other = await listen((victim) => {
+      code = once(victim.removeAllListeners('error').resume(), 'error')
+        .catch((error: unknown) => [error])
+        .then(([error]) => (error as NodeJS.ErrnoException).code ?? '');
     });
-    const victim = await connected;
-    const [error] = (await once(victim.removeAllListeners('error').resume(), 'error')) as [
-      NodeJS.ErrnoException,
-    ];
-    assert.equal(error.code, 'ECONNRESET');
+    const socket = sockets.connect({ address: '127.0.0.1', port: other }, second);
+    await second.until('connected');
+    while (!code) await new Promise((resolve) => setImmediate(resolve));
+    socket.abort();
+    assert.equal(await code, 'ECONNRESET');
     assert.deepEqual(second.log, ['connected']);
   });
 

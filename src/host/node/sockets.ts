@@ -120,7 +120,12 @@ class Stream implements StreamSocket {
 
   abort(): void {
     this.#events = undefined;
-    if (!this.#socket.destroyed) this.#socket.resetAndDestroy();
+    const socket = this.#socket;
+    // What `resetAndDestroy` sets; but that ends the connection in order before, which the peer would take for its end.
+    // A shutdown that is under way cannot be turned into a reset.
+    const canReset = !socket.connecting && (!socket.writableEnded || socket.writableFinished);
+    if (canReset) Object.assign(socket, { resetAndClosing: true });
+    socket.destroy();
   }
 
   #emit(tell: (events: StreamEvents) => void): void {
