@@ -428,6 +428,8 @@ function generate(
           });
         });
         fb.if(mayInterrupt, () => {
+          // A branch that used up the budget may have left its target's tag.
+          setField64(fb, 'PC', call(mmu.branchAddress, field64('PC')));
           fb.brIf(refetch, call(exceptions.takeInterrupt));
         });
         // Illegal state, software step, breakpoints on contexts.

@@ -23,6 +23,11 @@ const ERET = 0xd69f_03e0;
 const SVC = 0xd400_0001;
 const UDF = 0;
 const MSR_SPSR_XZR = 0xd518_401f;
+const MSR_TCR_X3 = 0xd518_2043;
+const MSR_VBAR_X4 = 0xd518_c004;
+const MSR_DAIFCLR = 0xd503_4fff;
+const BR_X2 = 0xd61f_0040;
+const MRS_X0_ELR = 0xd538_4020;
 const MSR_ELR_X5 = 0xd518_4025;
 /** B by a number of instructions. */
 const branch = (distance: number): number => (0x1400_0000 | (distance & 0x3ff_ffff)) >>> 0;
@@ -107,6 +112,20 @@ suite('engine', () => {
     assert.equal(seen, 3);
     assert.equal(engine.instructions, 5);
     assert.equal(engine.x(0), 1n);
+  });
+
+  test('an interrupt after a branch to a tagged address saves the address without its tag (DDI0487 D8.8.2)', () => {
+    const { engine, program } = machine();
+    program([MSR_TCR_X3, MSR_VBAR_X4, MSR_DAIFCLR, BR_X2]);
+    program([MRS_X0_ELR, branch(0)], RAM + 0x1000 + 0x280);
+    engine.setX(2, 0xab00_0000_0000_0000n | BigInt(RAM + 0x100));
+    engine.setX(3, 1n << 37n); // TBI0
+    engine.setX(4, BigInt(RAM + 0x1000));
+    engine.run(4);
+    assert.equal(engine.instructions, 4);
+    engine.setIrq(0, true);
+    engine.run(2);
+    assert.equal(engine.x(0), BigInt(RAM + 0x100));
   });
 
   test('vectors that cannot be fetched use up the budget instead of hanging', () => {
