@@ -9,7 +9,8 @@ import { NO_TRACE } from '#v8a/base/index.js';
 import { CPU_MODELS } from '#v8a/cpu/models.js';
 import { A64 } from '#v8a/isa/a64.js';
 import { randomSource, randomWord } from '#v8a/isa/random-encoder.js';
-import { buildVirt } from '#v8a/vm/build-virt.js';
+import { buildHardware } from '#v8a/vm/build-hardware.js';
+import { designVirt } from '#v8a/vm/virt-machine.js';
 import { VirtualClock } from '#v8a/vm/clock.js';
 import { coreImage } from '#v8a/vm/core-image.js';
 import { PowerLatch } from '#v8a/vm/machine.js';
@@ -71,30 +72,32 @@ function randomFirmware(seed: number): Uint8Array {
 function run(seed: number, gicVersion: 2 | 3): string {
   const clock = new VirtualClock();
   const power = new PowerLatch();
-  const hardware = buildVirt({
-    firmware: randomFirmware(seed),
-    flashCommit: 'quiet',
-    ...cores[(seed >> 1) % cores.length]!,
-    cpuCount: 1 + (seed % 3),
-    memoryBytes: 16 * 1024 * 1024,
-    gicVersion,
-    hasIts: gicVersion === 3 && seed % 4 < 2,
-    hasAcpi: true,
-    commandLine: '',
-    epochSeconds: 0,
-    clock,
-    trace: NO_TRACE,
-    power,
-    serialOutput: { write: () => undefined },
-    disks: [],
-    shares: [],
-    virtioTransport: seed % 2 === 0 ? 'pci' : 'mmio',
-    pciTestdevCount: seed % 2,
-    hasRng: true,
-    seed,
-    isRealTime: false,
-    outside: new OutsideWorld(),
-  });
+  const hardware = buildHardware(
+    {
+      firmware: randomFirmware(seed),
+      flashCommit: 'quiet',
+      ...cores[(seed >> 1) % cores.length]!,
+      cpuCount: 1 + (seed % 3),
+      memoryBytes: 16 * 1024 * 1024,
+      irqchip: gicVersion === 2 ? 'gicv2' : seed % 4 < 2 ? 'gicv3-its' : 'gicv3',
+      hasAcpi: true,
+      commandLine: '',
+      epochSeconds: 0,
+      clock,
+      trace: NO_TRACE,
+      power,
+      serialOutput: { write: () => undefined },
+      disks: [],
+      shares: [],
+      virtioTransport: seed % 2 === 0 ? 'pci' : 'mmio',
+      pciTestdevCount: seed % 2,
+      hasRng: true,
+      seed,
+      isRealTime: false,
+      outside: new OutsideWorld(),
+    },
+    designVirt,
+  );
   const { engine } = hardware;
   clock.connect(engine);
   hardware.reset();

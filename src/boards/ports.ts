@@ -14,11 +14,32 @@ import type {
   Snapshottable,
   SystemRegisterPort,
 } from '../bus/index.js';
+import type { CpuModel } from '../cpu/models.js';
 import type { CfiFlash } from '../devices/cfi-flash/cfi-flash.js';
 import type { FlashCommit } from '../devices/cfi-flash/commit.js';
 import type { LoadedImage } from '../firmware/direct-boot.js';
 import type { CpuPowerPort, PowerPort, Psci, PsciConduit } from '../firmware/psci.js';
 import type { VirtioEquipment } from './virtio.js';
+
+/** A kernel, unpacked, with its initial RAM disk and command line; borrowed. */
+export interface BoardKernel {
+  readonly image: Uint8Array;
+  readonly initrd?: Uint8Array;
+  readonly commandLine: string;
+}
+
+/** What every board can be told. */
+export interface BoardConfig {
+  readonly ramBytes: number;
+  /** 1 to 8. */
+  readonly cpuCount: number;
+  readonly cpu: CpuModel;
+  readonly kernel?: BoardKernel;
+  /** How drivers reach virtio devices: `mmio-legacy` is the interface of before VIRTIO 1.0. */
+  readonly virtioTransport: 'mmio' | 'mmio-legacy' | 'pci';
+  /** QEMU's PCI test devices, which go into the slots behind those of virtio devices. */
+  readonly pciTestdevCount: number;
+}
 
 export interface BoardPorts {
   readonly clock: Clock;

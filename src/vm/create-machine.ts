@@ -4,8 +4,8 @@ import type { CoreImage } from '../cpu/interpreter.js';
 import type { CpuModel, CpuModelName } from '../cpu/models.js';
 import { CPU_MODEL_NAMES, cpuModel, DEFAULT_CPU_MODEL, withEl2 } from '../cpu/models.js';
 import { nodeLoop } from '../host/node/event-loop.js';
-import type { VirtHardware } from './build-virt.js';
-import { buildVirt } from './build-virt.js';
+import type { MachineHardware } from './build-hardware.js';
+import { buildHardware } from './build-hardware.js';
 import { DEFAULT_NS_PER_INSTRUCTION, RealClock, VirtualClock } from './clock.js';
 import {
   checkConsoleSize,
@@ -27,6 +27,7 @@ import type { ShareOptions } from './shares.js';
 import { SerialConsole } from './serial.js';
 import { timedTrace } from './trace.js';
 import type { TraceOptions } from './trace.js';
+import { designVirt } from './virt-machine.js';
 
 /** What the real-time clock shows at the start with the virtual clock: runs must not depend on the day. */
 const VIRTUAL_START_TIME = new Date('2025-01-01T00:00:00Z');
@@ -168,7 +169,7 @@ export function assembleMachine(
   options: MachineOptions,
   coreOf: (model: CpuModel) => CoreImage = coreImage,
   network?: OpenNetwork,
-): { readonly machine: Machine; readonly hardware: VirtHardware } {
+): { readonly machine: Machine; readonly hardware: MachineHardware } {
   checkWord('machine', options.machine, ['virt']);
   checkWord('flashCommit', options.flashCommit, ['quiet', 'immediate']);
   checkWord('cpu', options.cpu, CPU_MODEL_NAMES);
@@ -212,37 +213,39 @@ export function assembleMachine(
   const consoleKind = options.console ?? 'serial';
   const virtioLines = makeVirtioLines(consoleKind, options.ports ?? [], nodeLoop);
   const outside = new OutsideWorld();
-  const hardware = buildVirt({
-    ...(options.firmware === undefined ? {} : { firmware: options.firmware }),
-    ...(options.kernel === undefined ? {} : { kernel: options.kernel }),
-    ...(options.initrd === undefined ? {} : { initrd: options.initrd }),
-    commandLine: withConsole(options.commandLine ?? '', consoleKind),
-    ...(options.flash === undefined ? {} : { flash: options.flash }),
-    flashCommit: options.flashCommit ?? 'quiet',
-    memoryBytes,
-    cpuCount,
-    cpu: model,
-    core: coreOf(model),
-    hasAcpi: options.acpi ?? true,
-    gicVersion: options.irqchip === 'gicv2' ? 2 : 3,
-    hasIts: options.irqchip === 'gicv3-its',
-    epochSeconds: Math.floor(startTime.getTime() / 1000),
-    disks: options.disks ?? [],
-    shares: options.shares ?? [],
-    ...(virtioLines ? { virtioLines } : {}),
-    ...(options.consoleSize ? { consoleSize: options.consoleSize } : {}),
-    ...(network ? { network } : {}),
-    virtioTransport: options.virtioTransport ?? 'mmio',
-    pciTestdevCount: options.devices?.length ?? 0,
-    hasRng: options.rng ?? false,
-    ...(seed === undefined ? {} : { seed }),
-    clock,
-    isRealTime: !isVirtual,
-    outside,
-    trace: options.trace ? timedTrace(options.trace, clock) : NO_TRACE,
-    power,
-    serialOutput: console,
-  });
+  const hardware = buildHardware(
+    {
+      ...(options.firmware === undefined ? {} : { firmware: options.firmware }),
+      ...(options.kernel === undefined ? {} : { kernel: options.kernel }),
+      ...(options.initrd === undefined ? {} : { initrd: options.initrd }),
+      commandLine: withConsole(options.commandLine ?? '', consoleKind),
+      ...(options.flash === undefined ? {} : { flash: options.flash }),
+      flashCommit: options.flashCommit ?? 'quiet',
+      memoryBytes,
+      cpuCount,
+      cpu: model,
+      core: coreOf(model),
+      hasAcpi: options.acpi ?? true,
+      irqchip: options.irqchip ?? 'gicv3',
+      epochSeconds: Math.floor(startTime.getTime() / 1000),
+      disks: options.disks ?? [],
+      shares: options.shares ?? [],
+      ...(virtioLines ? { virtioLines } : {}),
+      ...(options.consoleSize ? { consoleSize: options.consoleSize } : {}),
+      ...(network ? { network } : {}),
+      virtioTransport: options.virtioTransport ?? 'mmio',
+      pciTestdevCount: options.devices?.length ?? 0,
+      hasRng: options.rng ?? false,
+      ...(seed === undefined ? {} : { seed }),
+      clock,
+      isRealTime: !isVirtual,
+      outside,
+      trace: options.trace ? timedTrace(options.trace, clock) : NO_TRACE,
+      power,
+      serialOutput: console,
+    },
+    designVirt,
+  );
   const onReset = options.onReset ?? 'restart';
   const machine = new Machine({
     ...{ hardware, clock, host: nodeLoop, power, console, outside, onReset },

@@ -219,9 +219,9 @@ export interface PcieHostPlacement {
   readonly ecam: AddressRange;
   /** I/O space; bus address 0 is at `base`. */
   readonly io: AddressRange;
-  /** Below and above 4 GiB; bus addresses equal CPU addresses. */
+  /** Below and, where there is room, above 4 GiB; bus addresses equal CPU addresses. */
   readonly memory32: AddressRange;
-  readonly memory64: AddressRange;
+  readonly memory64?: AddressRange;
   readonly interruptController: {
     readonly label: string;
     /** Its `#address-cells`, which an `interrupt-map` entry has to follow. */
@@ -244,17 +244,70 @@ function interruptOf(device: number, pin: number, interruptCount: number): numbe
   return (device + pin - 1) % interruptCount;
 }
 
-/** Node of the host with its windows and interrupt routing. */
+/** Node of the host with its windows and interrupt routing, as QEMU's `virt` board has it. */
 export function describePcieHost(placement: PcieHostPlacement): DtNode {
-  const { ecam, io, memory32, memory64, interruptController, spis, msiController } = placement;
+  const { memory32, msiController } = placement;
+  return {
+    name: `pcie@${memory32.base.toString(16)}`,
+    properties: {
+      ...hostProperties(placement),
+      'linux,pci-domain': { cells: [0] },
+      'bus-range': { cells: [0, BUSES - 1] },
+      ...(msiController === undefined
+        ? {}
+        : { 'msi-map': { cells: [0, { phandle: msiController }, 0, 0x1_0000] } }),
+      // Four devices show all there is: device bits 1:0 and the pin.
+      'interrupt-map': { cells: interruptMap(placement, 4) },
+      'interrupt-map-mask': { cells: [0x1800, 0, 0, 7] },
+    },
+  };
+}
+
+/**
+ * Node of a host whose only bus is number 0, as kvmtool describes its own: with the interrupts of each of the
+ * `slotCount` slots in use, which is what EDK2 makes ACPI tables from.
+ */
+export function describePciBus(placement: PcieHostPlacement, slotCount: number): DtNode {
+  const { ecam, msiController } = placement;
+  return {
+    name: `pci@${ecam.base.toString(16)}`,
+    properties: {
+      ...hostProperties(placement),
+      'bus-range': { cells: [0, 0] },
+      ...(msiController === undefined ? {} : { 'msi-parent': { cells: [{ phandle: msiController }] } }),
+      'interrupt-map': { cells: interruptMap(placement, slotCount) },
+      'interrupt-map-mask': { cells: [0xf800, 0, 0, 7] },
+    },
+  };
+}
+
+function hostProperties({ ecam, io, memory32, memory64 }: PcieHostPlacement): DtNode['properties'] {
   const range = (space: number, busAddress: number, { base, sizeBytes }: AddressRange): DtCell[] => [
     space,
     ...cells64(busAddress),
     ...cells64(base),
     ...cells64(sizeBytes),
   ];
-  // Four devices show all there is.
-  const interruptMap = [0, 1, 2, 3].flatMap((device) =>
+  return {
+    compatible: 'pci-host-ecam-generic',
+    device_type: 'pci',
+    '#address-cells': { cells: [3] },
+    '#size-cells': { cells: [2] },
+    'dma-coherent': true,
+    reg: { cells: [...cells64(ecam.base), ...cells64(ecam.sizeBytes)] },
+    ranges: {
+      cells: [
+        ...range(SPACE.IO, 0, io),
+        ...range(SPACE.MEMORY32, memory32.base, memory32),
+        ...(memory64 ? range(SPACE.MEMORY64, memory64.base, memory64) : []),
+      ],
+    },
+    '#interrupt-cells': { cells: [1] },
+  };
+}
+
+function interruptMap({ interruptController, spis }: PcieHostPlacement, deviceCount: number): DtCell[] {
+  return Array.from({ length: deviceCount }, (_, device) =>
     PINS.flatMap((pin): DtCell[] => [
       device << UNIT_DEVICE_SHIFT,
       0,
@@ -264,34 +317,7 @@ export function describePcieHost(placement: PcieHostPlacement): DtNode {
       ...Array<DtCell>(interruptController.addressCells).fill(0),
       ...spiInterrupt(spis[interruptOf(device, pin, spis.length)]!, 'level-high'),
     ]),
-  );
-  return {
-    name: `pcie@${memory32.base.toString(16)}`,
-    properties: {
-      compatible: 'pci-host-ecam-generic',
-      device_type: 'pci',
-      '#address-cells': { cells: [3] },
-      '#size-cells': { cells: [2] },
-      'linux,pci-domain': { cells: [0] },
-      'bus-range': { cells: [0, BUSES - 1] },
-      'dma-coherent': true,
-      ...(msiController === undefined
-        ? {}
-        : { 'msi-map': { cells: [0, { phandle: msiController }, 0, 0x1_0000] } }),
-      reg: { cells: [...cells64(ecam.base), ...cells64(ecam.sizeBytes)] },
-      ranges: {
-        cells: [
-          ...range(SPACE.IO, 0, io),
-          ...range(SPACE.MEMORY32, memory32.base, memory32),
-          ...range(SPACE.MEMORY64, memory64.base, memory64),
-        ],
-      },
-      '#interrupt-cells': { cells: [1] },
-      'interrupt-map': { cells: interruptMap },
-      // Device bits 1:0 and the pin.
-      'interrupt-map-mask': { cells: [0x1800, 0, 0, 7] },
-    },
-  };
+  ).flat();
 }
 
 /** _OSC for a PCI host (PCI Firmware Specification 3.3, 4.5): status bits, and what the system may control. */
@@ -306,7 +332,9 @@ const OSC = {
 } as const;
 
 /** The host in the namespace: PCI Firmware Specification 3.3, chapter 4. */
-export function describePcieHostAcpi(placement: PcieHostPlacement): AcpiDevice {
+export function describePcieHostAcpi(
+  placement: PcieHostPlacement & { readonly memory64: AddressRange },
+): AcpiDevice {
   const { ecam, io, memory32, memory64, spis } = placement;
   const linkOf = (index: number): string => `GSI${index}`;
   const status: AcpiPlace = { object: 'CDW1' };

@@ -1,0 +1,241 @@
+import type { Trace } from '../base/index.js';
+import type { ByteSink, Clock } from '../bus/index.js';
+import type { Board, BoardConfig, BoardKernel, BoardPorts, FlashBank } from '../boards/ports.js';
+import { affinityOf } from '../boards/layout.js';
+import type { CoreImage } from '../cpu/interpreter.js';
+import type { CpuModel } from '../cpu/models.js';
+import type { WasmEngine } from '../cpu/wasm-engine.js';
+import type { ConsoleSize, VirtioConsole } from '../devices/virtio/virtio-console.js';
+import type { CfiFlashCounters } from '../devices/cfi-flash/cfi-flash.js';
+import { hostRandom, seededRandom } from '../host/node/random.js';
+import { readInitrdFile, readKernelFile, unpackKernel } from '../host/node/kernel-file.js';
+import { encodeFdt } from '../tables/fdt.js';
+import { openDisks, type DiskOptions } from './disks.js';
+import type { VirtioLines } from './consoles.js';
+import type { FlashImage } from './flash-images.js';
+import type { IRQCHIPS, VIRTIO_TRANSPORTS } from './limits.js';
+import { openShares, type ShareOptions } from './shares.js';
+import type { DeviceStatistics, Hardware, PowerLatch } from './machine.js';
+import type { OpenNetwork } from './network.js';
+import type { OutsideWorld } from './outside-world.js';
+import { buildProcessors } from './processors.js';
+
+/** Room that firmware and boot loaders have for their changes to the device tree. */
+const DEVICE_TREE_PADDING_BYTES = 4096;
+
+/** Options of `createMachine`, complete, and what the machine around the board provides. */
+export interface HardwareOptions {
+  readonly firmware?: string | Uint8Array;
+  readonly kernel?: string | Uint8Array;
+  readonly initrd?: string | Uint8Array;
+  readonly commandLine: string;
+  readonly flash?: string | Uint8Array;
+  readonly flashCommit: 'quiet' | 'immediate';
+  readonly memoryBytes: number;
+  readonly cpuCount: number;
+  readonly irqchip: (typeof IRQCHIPS)[number];
+  readonly hasAcpi: boolean;
+  readonly epochSeconds: number;
+  readonly cpu: CpuModel;
+  readonly disks: readonly DiskOptions[];
+  readonly shares: readonly ShareOptions[];
+  /** Without, there is no console device. */
+  readonly virtioLines?: VirtioLines;
+  readonly consoleSize?: ConsoleSize;
+  readonly virtioTransport: (typeof VIRTIO_TRANSPORTS)[number];
+  readonly pciTestdevCount: number;
+  readonly network?: OpenNetwork;
+  /** An entropy device is there. */
+  readonly hasRng: boolean;
+  /** Where its bytes come from; left out: from the host. */
+  readonly seed?: number;
+  readonly core: CoreImage;
+  readonly clock: Clock;
+  /** Guest time passes by itself: what the host does in the background need not be waited for. */
+  readonly isRealTime: boolean;
+  readonly trace: Trace;
+  readonly power: PowerLatch;
+  readonly outside: OutsideWorld;
+  readonly serialOutput: ByteSink;
+}
+
+export interface MachineHardware extends Hardware {
+  readonly engine: WasmEngine;
+}
+
+/** What a kind of machine makes of the options. */
+export interface MachineDesign {
+  /** What is in the board's flash banks, in their order. Open. */
+  readonly banks: readonly FlashImage[];
+  readonly build: (config: BoardConfig, ports: BoardPorts) => Board;
+}
+
+/** A board with its CPUs and its files. */
+export function buildHardware(
+  options: HardwareOptions,
+  designOf: (options: HardwareOptions) => MachineDesign,
+): MachineHardware {
+  const { clock, trace, power, outside, serialOutput, epochSeconds, memoryBytes, cpuCount } = options;
+  const kernel = openKernel(options);
+  // Closed in the other order, whatever happens on the way.
+  const open: { close(): void }[] = [];
+  try {
+    const { banks, build } = designOf(options);
+    open.push(...banks);
+    const disks = openDisks(options.disks, {
+      flushesLater: options.isRealTime,
+      onFailure: outside.report,
+      onDone: outside.notify,
+    });
+    open.push(...disks);
+    const shares = openShares(options.shares);
+    open.push(...shares);
+    outside.add(() => disks.some(({ pending }) => pending > 0));
+    if (options.network) open.push(options.network);
+    const network = options.network?.attach({ clock, epochSeconds, outside });
+    const processors = buildProcessors({
+      cpuAffinities: Array.from({ length: cpuCount }, (_, cpu) => affinityOf(cpu)),
+      cpu: options.cpu,
+      core: options.core,
+      directBytes: banks.map(({ bankBytes }) => bankBytes),
+      memoryBytes,
+      trace,
+      power,
+    });
+    const { engine, dma } = processors;
+    let virtioConsole: VirtioConsole | undefined;
+    const board = build(
+      {
+        ramBytes: memoryBytes,
+        cpuCount,
+        cpu: options.cpu,
+        ...(kernel ? { kernel } : {}),
+        virtioTransport: options.virtioTransport,
+        pciTestdevCount: options.pciTestdevCount,
+      },
+      {
+        clock,
+        trace,
+        currentCpu: () => processors.currentCpu(),
+        cpuLines: (cpu) => processors.cpuLines(cpu),
+        cpuActivity: (cpu) => processors.cpuActivity(cpu),
+        cpuPower: processors.cpuPower,
+        dma,
+        directMap: (base, sizeBytes) => processors.directMap(base, sizeBytes),
+        serialOutput,
+        epochSeconds,
+        powerPort: power,
+        flashStorage: banks.map(({ storage }) => storage),
+        virtio: {
+          disks: disks.map((storage, index) => {
+            const serial = options.disks[index]?.serial;
+            return { storage, ...(serial === undefined ? {} : { serial }) };
+          }),
+          shares: shares.map((share, index) => ({ share, tag: options.shares[index]!.tag })),
+          ...(options.virtioLines
+            ? {
+                console: {
+                  ports: [
+                    { output: options.virtioLines.console },
+                    ...Array.from(options.virtioLines.ports, ([name, output]) => ({ name, output })),
+                  ],
+                  ...(options.consoleSize ? { size: options.consoleSize } : {}),
+                  connect: (device) => {
+                    virtioConsole = device;
+                  },
+                },
+              }
+            : {}),
+          ...(options.network && network ? { network: { mac: options.network.mac, port: network } } : {}),
+          ...(options.hasRng
+            ? { random: options.seed === undefined ? hostRandom : seededRandom(options.seed) }
+            : {}),
+        },
+        onStorageError: (error) => {
+          power.fail(error);
+          engine.kick();
+        },
+      },
+    );
+    processors.connect(board);
+    for (const [index, { load }] of board.flash.entries()) banks[index]!.load(load);
+    const deviceTree = encodeFdt(board.deviceTree, { paddingBytes: DEVICE_TREE_PADDING_BYTES });
+    return {
+      engine,
+      receiver: board.serialInput,
+      ...(virtioConsole ? { virtioConsole } : {}),
+      deviceTree,
+      notices: [...banks, ...disks, ...(options.network ? [options.network] : [])].flatMap(
+        ({ notices }) => notices,
+      ),
+      reset: () => {
+        board.reset();
+        network?.reset();
+        for (const { address, bytes, sizeBytes } of board.images) {
+          dma.write(address, bytes);
+          dma.write(address + bytes.length, new Uint8Array(sizeBytes - bytes.length));
+        }
+        dma.write(board.deviceTreeBase, deviceTree);
+        engine.reset(board.resetState.pc, board.resetState.x0);
+      },
+      flush: () => {
+        for (const { commit } of board.flash) commit?.flush();
+      },
+      sync: () => {
+        for (const { commit } of board.flash) commit?.sync();
+        for (const disk of disks) disk.sync();
+      },
+      pressPowerKey: () => {
+        board.pressPowerKey();
+      },
+      close: () => {
+        closeAll(open);
+      },
+      statistics: () => [...processors.statistics(), ...board.flash.map(flashStatistics)],
+    };
+  } catch (error) {
+    closeAll(open);
+    throw error;
+  }
+}
+
+/** Closes everything, the last first, and reports the first failure when all is closed. */
+function closeAll(open: readonly { close(): void }[]): void {
+  const failures: unknown[] = [];
+  for (const part of open.toReversed()) {
+    try {
+      part.close();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
+}
+
+function openKernel({ kernel, initrd, commandLine }: HardwareOptions): BoardKernel | undefined {
+  if (kernel === undefined) return undefined;
+  return {
+    image: typeof kernel === 'string' ? readKernelFile(kernel) : unpackKernel(kernel, 'given as bytes'),
+    ...(initrd === undefined ? {} : { initrd: typeof initrd === 'string' ? readInitrdFile(initrd) : initrd }),
+    commandLine,
+  };
+}
+
+/** Reads and writes are counted by the address space, for every device alike. */
+const FLASH_COUNTS: Readonly<Record<Exclude<keyof CfiFlashCounters, 'reads' | 'writes'>, string>> = {
+  trappedArrayReads: 'trapped array reads',
+  departuresFromArray: 'departures from array mode',
+  returnsToArray: 'returns to array mode',
+  readArrayCommands: 'read array commands',
+  programs: 'programs',
+  bufferedPrograms: 'buffered programs',
+  erases: 'erases',
+};
+
+function flashStatistics({ device }: FlashBank): DeviceStatistics {
+  const counts: Record<string, number> = {};
+  for (const [counter, name] of Object.entries(FLASH_COUNTS)) {
+    counts[name] = device.counters[counter as keyof typeof FLASH_COUNTS];
+  }
+  return { name: device.name, counts };
+}
