@@ -263,24 +263,6 @@ export function describePcieHost(placement: PcieHostPlacement): DtNode {
   };
 }
 
-/**
- * Node of a host whose only bus is number 0, as kvmtool describes its own: with the interrupts of each of the
- * `slotCount` slots in use, which is what EDK2 makes ACPI tables from.
- */
-export function describePciBus(placement: PcieHostPlacement, slotCount: number): DtNode {
-  const { ecam, msiController } = placement;
-  return {
-    name: `pci@${ecam.base.toString(16)}`,
-    properties: {
-      ...hostProperties(placement),
-      'bus-range': { cells: [0, 0] },
-      ...(msiController === undefined ? {} : { 'msi-parent': { cells: [{ phandle: msiController }] } }),
-      'interrupt-map': { cells: interruptMap(placement, slotCount) },
-      'interrupt-map-mask': { cells: [0xf800, 0, 0, 7] },
-    },
-  };
-}
-
 function hostProperties({ ecam, io, memory32, memory64 }: PcieHostPlacement): DtNode['properties'] {
   const range = (space: number, busAddress: number, { base, sizeBytes }: AddressRange): DtCell[] => [
     space,
