@@ -182,6 +182,9 @@ function kernelTimes({ ours, theirs }: Pairs): { name: string; ours: number; the
 /** The kernel that gives the compilers of V8 and QEMU time to start; left out of the mean. */
 const WARM_UP = 'warmup';
 
+/** Names of kernels of floating point and Advanced SIMD, which have a mean of their own. */
+const isFloat = ({ name }: { readonly name: string }): boolean => /^(fp|simd)_/.test(name);
+
 function kernelTable(times: ReturnType<typeof kernelTimes>): string[] {
   // A kernel takes 20 ms and more; the 1 keeps a clock that stood still from dividing by zero.
   const speed = (time: { ours: number; theirs: number }): number =>
@@ -191,8 +194,12 @@ function kernelTable(times: ReturnType<typeof kernelTimes>): string[] {
   return [
     `${line('kernel', 'v8a ms', 'QEMU ms', 'speed')}   (medians by the guest's clock)`,
     ...times.map((time) => line(time.name, `${time.ours}`, `${time.theirs}`, speed(time).toFixed(2))),
-    line('geometric mean', '', '', '').trimEnd() +
-      ` ${geometricMean(times.filter(({ name }) => name !== WARM_UP).map(speed)).toFixed(2)}`,
+    ...(
+      [
+        ['integer', times.filter((time) => time.name !== WARM_UP && !isFloat(time))],
+        ['fp and simd', times.filter(isFloat)],
+      ] as const
+    ).map(([kind, some]) => `  geometric mean, ${kind}: ${geometricMean(some.map(speed)).toFixed(2)}`),
   ];
 }
 

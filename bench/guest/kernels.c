@@ -1,5 +1,5 @@
 /*
- * Small programs of the kinds that guests are made of. Integer only. Each takes on the order of a hundred million
+ * Small programs of the kinds that guests are made of. Integer only, but for those of float-kernels.c. Each takes on the order of a hundred million
  * instructions and folds all that it computes into its checksum.
  */
 #include "kernels.h"
@@ -433,5 +433,6 @@ const struct kernel kernels[] = {
   {"matrix", matrix, 80},       {"list", list, 700},         {"copying", copying, 4000},
   {"strings", strings, 120},    {"sieve", sieve, 12},        {"bignum", bignum, 2400},
   {"tokenizer", tokenizer, 80}, {"bytecode", bytecode, 160}, {"hashing", hashing, 12},
-  {"queens", queens, 130},      {0, 0, 0},
+  {"queens", queens, 130},      {"fp_nbody", fp_nbody, 90},  {"fp_matrix", fp_matrix, 60},
+  {"simd_filter", simd_filter, 700}, {"simd_blend", simd_blend, 1500}, {0, 0, 0},
 };

@@ -11,5 +11,8 @@ struct kernel {
   u64 rounds;
 };
 
+/* float-kernels.c, which alone may use the registers of Advanced SIMD and floating point. */
+u64 fp_nbody(u64 rounds), fp_matrix(u64 rounds), simd_filter(u64 rounds), simd_blend(u64 rounds);
+
 /* Ends with an entry without a name. */
 extern const struct kernel kernels[];

@@ -56,6 +56,8 @@ in_ram:
     tlbi vmalle1
     dsb sy
     isb
+    mov x1, #(3 << 20)                          // CPACR_EL1.FPEN
+    msr cpacr_el1, x1
     mrs x1, sctlr_el1
     ldr x2, =SCTLR_M_C_I
     orr x1, x1, x2
