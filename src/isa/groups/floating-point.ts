@@ -253,8 +253,9 @@ function isFixed({ sf, scale }: { sf: number; scale: number }): boolean {
   return sf === 1 || scale >= 32;
 }
 
-function fractionBits(s: Stage, scale: ImmField): I32 {
-  return sub(i32(64), s.imm(scale));
+/** As `INTEGER`, with a binary point where `scale` says. */
+function fixedPoint(s: Stage, scale: ImmField): { readonly isInteger: false; readonly fractionBits: I32 } {
+  return { isInteger: false, fractionBits: sub(i32(64), s.imm(scale)) };
 }
 
 function toFixedRow(name: 'FCVTZS' | 'FCVTZU', opcode: string): Row[] {
@@ -272,8 +273,7 @@ function toFixedRow(name: 'FCVTZS' | 'FCVTZU', opcode: string): Row[] {
         `${name.toLowerCase()}\t${reg(sf, Rd)}, ${text(Vn, ftype)}, #${64 - scale}`,
       exec(s, { sf, ftype, scale, Vn, Rd }) {
         const options = {
-          isInteger: false,
-          fractionBits: fractionBits(s, scale),
+          ...fixedPoint(s, scale),
           isUnsigned: name === 'FCVTZU',
           rounding: 'Z',
           width: widthOf(sf),
@@ -318,8 +318,7 @@ function fromFixedRow(name: 'SCVTF' | 'UCVTF', opcode: string): Row[] {
         `${name.toLowerCase()}\t${text(Vd, ftype)}, ${reg(sf, Rn)}, #${64 - scale}`,
       exec(s, { sf, ftype, scale, Rn, Vd }) {
         const options = {
-          isInteger: false,
-          fractionBits: fractionBits(s, scale),
+          ...fixedPoint(s, scale),
           isUnsigned: name === 'UCVTF',
           width: widthOf(sf),
         };
