@@ -41,8 +41,9 @@ function work(): void {
     try {
       return { outcome: await check(bench.pair, subject, seed, unit.chunk, unit.cases) };
     } catch (error) {
-      // The next unit gets a new QEMU.
+      // The next unit gets a new QEMU; this one would keep the worker alive.
       benches.delete(unit.cpu);
+      void bench.pair.qemu.close();
       return { error: String(error) };
     }
   };
