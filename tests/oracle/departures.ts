@@ -3,7 +3,7 @@ import { A64 } from '#v8a/isa/a64.js';
 import type { Row } from '#v8a/isa/row.js';
 import type { Mismatch } from './compare.js';
 import type { Batch } from './format.js';
-import { AT, ENDING, programAddress, runOf, startOf } from './format.js';
+import { AT, ENDING, MEMORY_WORDS, programAddress, runOf, startOf } from './format.js';
 
 export interface Departure {
   readonly title: string;
@@ -90,6 +90,21 @@ export const DEPARTURES: readonly Departure[] = [
       const value = ours[at] ?? 0n;
       const isWrong = theirs[at] === BigInt.asUintN(32, BigInt.asIntN(16, value));
       return mismatch.ours.ending === ENDING.end && isSameElsewhere && value < 1n << 16n && isWrong;
+    },
+  },
+  {
+    title:
+      'A store of 128 bits across the end of memory aborts; QEMU has stored the first half. The architecture leaves it open; v8a stores nothing.',
+    clause: 'DDI0487 B2.2.1',
+    rows: /ST[RUP].*SIMD&FP/,
+    applies: (batch, mismatch) => {
+      const [ours, theirs] = [stateAfter(batch, mismatch, 'ours'), stateAfter(batch, mismatch, 'theirs')];
+      const lastWord = AT.memory + MEMORY_WORDS - 1;
+      return (
+        mismatch.ours.ending === ENDING.abort &&
+        mismatch.theirs.ending === ENDING.abort &&
+        ours.every((value, n) => value === theirs[n] || n >= lastWord - 1)
+      );
     },
   },
 ];
