@@ -1,6 +1,6 @@
 /** An Ethernet frame without its check sequence, and what its sender has left to be done on it. */
 export interface NetworkFrame {
-  /** From the destination address on. Handed over: whoever makes a frame doesn't change it any more. */
+  /** From the destination address on. Handed over: the bytes are the receiver's. */
   readonly bytes: Uint8Array;
   /**
    * A checksum that is not there yet: the sum of everything from `start` on belongs at `start + offset`, where that of

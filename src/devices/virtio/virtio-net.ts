@@ -154,7 +154,8 @@ export class VirtioNet extends VirtioDevice<VirtioNetState> {
     this.#mac = mac.slice();
     this.#resetConfig();
     network.connect(() => {
-      if (!this.#isBusy) this.poke(this.queues[RECEIVE]!);
+      // What else the host has at this moment comes along: a frame of many segments rather than one of each.
+      if (!this.#isBusy) this.serveLater(this.queues[RECEIVE]!);
     });
   }
 
@@ -335,14 +336,15 @@ export class VirtioNet extends VirtioDevice<VirtioNetState> {
   /** Into one buffer, which drivers make large enough (5.1.6.3.1). */
   #deliver(frame: NetworkFrame): boolean {
     const chain = this.#buffers[0]!;
-    const bytes = this.#withHeader(frame, 1);
-    if (chain.writableBytes < bytes.length) {
-      this.fail(`buffer of ${chain.writableBytes} bytes for a frame of ${bytes.length}`);
+    const header = this.#headerOf(frame, 1);
+    const length = header.length + frame.bytes.length;
+    if (chain.writableBytes < length) {
+      this.fail(`buffer of ${chain.writableBytes} bytes for a frame of ${length}`);
       return false;
     }
     this.#dropBuffers();
-    if (!chain.write(0, bytes)) return false;
-    chain.complete(bytes.length);
+    if (!chain.write(0, header) || !chain.write(header.length, frame.bytes)) return false;
+    chain.complete(length);
     return true;
   }
 
@@ -365,30 +367,32 @@ export class VirtioNet extends VirtioDevice<VirtioNetState> {
       room += chain.writableBytes;
       this.#bufferedBytes -= chain.writableBytes;
     }
-    const bytes = this.#withHeader(frame, chains.length);
+    const header = this.#headerOf(frame, chains.length);
+    if (!chains[0]!.write(0, header)) return false;
     let offset = 0;
-    for (const chain of chains) {
-      const piece = bytes.subarray(offset, offset + chain.writableBytes);
-      if (!chain.write(0, piece)) return false;
-      chain.complete(piece.length);
+    for (const [index, chain] of chains.entries()) {
+      const at = index === 0 ? header.length : 0;
+      const piece = frame.bytes.subarray(offset, offset + chain.writableBytes - at);
+      if (!chain.write(at, piece)) return false;
+      chain.complete(at + piece.length);
       offset += piece.length;
     }
     return true;
   }
 
-  /** The frame as the driver gets it. What it hasn't agreed to do is done. */
-  #withHeader({ bytes, checksum, segmentBytes }: NetworkFrame, buffers: number): Uint8Array {
-    const headerBytes = this.#headerBytes;
-    const out = new Uint8Array(headerBytes + bytes.length);
-    const view = new DataView(out.buffer);
-    out.set(bytes, headerBytes);
+  /** What the driver is told of a frame. What it hasn't agreed to do is done in the frame. */
+  #headerOf({ bytes, checksum, segmentBytes }: NetworkFrame, buffers: number): Uint8Array {
+    const header = new Uint8Array(this.#headerBytes);
+    const view = new DataView(header.buffer);
     if (checksum && this.#hasOffload(F.GUEST_CSUM)) {
       view.setUint8(HEADER.flags, NEEDS_CSUM);
       view.setUint16(HEADER.csum_start, checksum.start, true);
       view.setUint16(HEADER.csum_offset, checksum.offset, true);
     } else if (checksum) {
-      const from = headerBytes + checksum.start;
-      view.setUint16(from + checksum.offset, complementSum(out.subarray(from)));
+      const at = checksum.start + checksum.offset;
+      const sum = complementSum(bytes.subarray(checksum.start));
+      bytes[at] = sum >> 8;
+      bytes[at + 1] = sum & 0xff;
     }
     if (segmentBytes !== undefined) {
       view.setUint8(HEADER.gso_type, GSO.TCPV4);
@@ -396,8 +400,8 @@ export class VirtioNet extends VirtioDevice<VirtioNetState> {
       // Ethernet, IPv4 and TCP without options, of which large frames have none.
       view.setUint16(HEADER.hdr_len, 54, true);
     }
-    if (headerBytes === HEADER_BYTES) view.setUint16(HEADER.num_buffers, buffers, true);
-    return out;
+    if (header.length === HEADER_BYTES) view.setUint16(HEADER.num_buffers, buffers, true);
+    return header;
   }
 
   // Control (5.1.6.5).
