@@ -10,6 +10,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { hex } from '#v8a/base/index.js';
+import { KVMTOOL, kvmtoolGic } from '#v8a/boards/kvmtool.js';
+import type { BoardRow } from '#v8a/boards/layout.js';
 import { VIRT } from '#v8a/boards/virt.js';
 import { CPU_MODELS, hasFeature, implementsRow, withEl2 } from '#v8a/cpu/models.js';
 import { TIMER_REGISTERS } from '#v8a/devices/generic-timer.js';
@@ -271,16 +273,8 @@ ${table(
 
 // ---- board
 
-function board(): string {
-  const rows: readonly {
-    readonly base: number;
-    readonly sizeBytes: number;
-    readonly count?: number;
-    readonly spi?: number;
-    readonly spiCount?: number;
-    readonly device: string;
-  }[] = Object.values(VIRT);
-  return `## Address map of the \`virt\` board
+function addressMap(name: string, rows: readonly BoardRow[], text: string): string {
+  return `## Address map of the \`${name}\` board
 
 ${table(
   ['Base', 'Size', 'Device', 'Shared interrupts'],
@@ -294,7 +288,20 @@ ${table(
     ]),
 )}
 
-Which of the interrupt controller's rows are there depends on \`--irqchip\`; RAM is as large as \`-m\` says.`;
+${text}`;
+}
+
+function addressMaps(): string {
+  const virt =
+    "Which of the interrupt controller's rows are there depends on `--irqchip`; RAM is as large as `-m` says.";
+  const kvmtool =
+    "Which of the interrupt controller's rows are there depends on `--irqchip`, and redistributors and ITS start further" +
+    ' down with more CPUs: this is with one. RAM is as large as `-m` says, and where.';
+  const { gicc, gicv2m } = kvmtoolGic('gicv2m', 1).rows as Record<string, BoardRow>;
+  const rows = [...Object.values(KVMTOOL), ...Object.values(kvmtoolGic('gicv3-its', 1).rows), gicc!, gicv2m!];
+  return `${addressMap('virt', Object.values(VIRT), virt)}
+
+${addressMap('kvmtool', rows, kvmtool)}`;
 }
 
 // ---- deviations
@@ -388,7 +395,7 @@ ${systemRegisters()}
 
 ${oracle()}
 
-${board()}
+${addressMaps()}
 `;
 
 const isCheck = process.argv.includes('--check');

@@ -10,6 +10,7 @@ import { after, suite, test } from 'node:test';
 import { guestFile } from '../scripts/fetch-guests.js';
 import { makeDisk } from '../scripts/make-disk.js';
 import { hasPackagedDrivers, tinyInitramfs } from '../scripts/make-initramfs.js';
+import { makeBootDisk } from './support/boot-disk.js';
 import { dialogue, plain, statistics, v8a } from './support/cli.js';
 import { AAVMF_CODE, AAVMF_VARS, U_BOOT, newVariableStore, scratch, skipWithout } from './support/guests.js';
 import { complaints } from './support/linux.js';
@@ -111,23 +112,10 @@ for (const transport of TRANSPORTS) {
   });
 }
 
-/** What a bootable disk has: GRUB, where firmware looks for it without being told, a kernel and its RAM disk. */
+/** With a kernel and its RAM disk. */
 function bootDisk(name: string): string {
   const path = files.path(name);
-  const config = [
-    'set timeout=0',
-    'menuentry tiny {',
-    "  echo 'Loading Linux ...'",
-    '  linux /linux console=ttyAMA0',
-    '  initrd /tiny.gz',
-    '}',
-  ];
-  makeDisk(path, {
-    'EFI/BOOT/BOOTAA64.EFI': readFileSync(GRUB ?? ''),
-    'EFI/debian/grub.cfg': `${config.join('\n')}\n`,
-    linux: readFileSync(KERNEL ?? ''),
-    'tiny.gz': readFileSync(INITRD ?? ''),
-  });
+  makeBootDisk(path, { grub: GRUB ?? '', kernel: KERNEL ?? '', initrd: INITRD ?? '' }, 'console=ttyAMA0');
   return path;
 }
 

@@ -33,6 +33,7 @@ chmodSync(readOnly, 0o444);
 const missing = files.path('missing.fd');
 
 const machine = (...rest: readonly string[]): string[] => ['run', '--firmware', firmware, ...rest];
+const kvmtool = (...rest: readonly string[]): string[] => machine('--machine', 'kvmtool', ...rest);
 
 /** What the user did; the arguments; what the line must name, so that it can be found. */
 const MISTAKES: readonly (readonly [what: string, args: string[], names: string])[] = [
@@ -58,6 +59,18 @@ const MISTAKES: readonly (readonly [what: string, args: string[], names: string]
   ['a socket where something is', machine('--port', `a,socket=${firmware}`), firmware],
   ['an unknown console', machine('--console', 'hvc7'), 'hvc7'],
   ['an unknown machine', machine('--machine', 'toaster'), 'toaster'],
+  ['RAM that is moved on virt', machine('-m', '512M@4G'), '--mem'],
+  ['an address of firmware on virt', machine('--firmware-address', '2G'), '--firmware-address'],
+  ['ACPI tables on kvmtool', kvmtool('--acpi', 'on'), '--acpi on'],
+  ['firmware and a kernel on kvmtool', kvmtool('--kernel', firmware), '--kernel'],
+  ['an address of firmware that is none', kvmtool('--firmware-address', 'there'), 'there'],
+  ['an address of firmware outside RAM', kvmtool('--firmware-address', '0x1000'), '0x1000'],
+  ['RAM below 2 GiB on kvmtool', kvmtool('-m', '512M@1G'), '0x40000000'],
+  ['a flash file of kvmtool that is missing', kvmtool('--flash', missing), missing],
+  ['a flash file of kvmtool that is empty', kvmtool('--flash', empty), empty],
+  ['a flash file of kvmtool that is less than a block', kvmtool('--flash', small), small],
+  ['a flash file of kvmtool that is a directory', kvmtool('--flash', directory), directory],
+  ['a flash file of kvmtool that cannot be written', kvmtool('--flash', readOnly), readOnly],
   ['an unknown clock', machine('--clock', 'sundial'), 'sundial'],
   ['an unknown trace channel', machine('--trace', 'flash,everything'), 'everything'],
   ['memory that is no size', machine('-m', 'lots'), 'lots'],

@@ -40,6 +40,8 @@ export interface InterruptController {
 export interface MsiController {
   /** In the device tree. */
   readonly label: string;
+  /** `#msi-cells`: whether it is told who sends. */
+  readonly cells: 0 | 1;
   readonly address: number;
   /** `requester` is the bus master's: bus, device and function. */
   write(data: number, requester: number): void;
@@ -88,6 +90,7 @@ function buildGicv2m(row: MessageFrameRow, gic: Gicv2, trace: Trace) {
   const at = physAddr(row.base);
   const msi: MsiController = {
     label: LABEL.v2m,
+    cells: 0,
     address: at + Gicv2m.doorbellAt,
     write: (data) => {
       v2m.write(Gicv2m.doorbellAt, 4, data);
@@ -134,6 +137,7 @@ function buildIts(row: BoardRow, gic: Gicv3, { dma, trace }: BoardPorts) {
   const at = physAddr(row.base);
   const msi: MsiController = {
     label: LABEL.its,
+    cells: 1,
     address: at + Its.doorbellAt,
     write: (data, requester) => {
       device.translate(requester, data);

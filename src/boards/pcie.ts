@@ -67,7 +67,7 @@ export function buildPcie(
       ...(pcieMemory64 ? { memory64: pcieMemory64 } : {}),
       interruptController: { label: LABEL.intc, addressCells: 2 },
       spis,
-      ...(intc.msi === undefined ? {} : { msiController: intc.msi.label }),
+      ...(intc.msi === undefined ? {} : { msiController: intc.msi }),
     },
     slotCount: firstTestdev + testdevCount,
   };

@@ -107,8 +107,10 @@ export interface Board {
   readonly resetState: { readonly pc: number; readonly x0: number };
   /** What is in RAM when the machine starts, but for the device tree. */
   readonly images: readonly LoadedImage[];
-  /** What a short press of the power button does: asks the guest to shut down. */
-  pressPowerKey(): void;
-  /** Resets every device. Flash arrays and RAM keep their contents. */
+  /** RAM is zero after a reset but for `images` and the device tree; otherwise it keeps. */
+  readonly isRamClearedByReset: boolean;
+  /** What a short press of the power button does: asks the guest to shut down. Left out: there is none. */
+  readonly pressPowerKey?: () => void;
+  /** Resets every device. Flash arrays keep their contents. */
   reset(): void;
 }

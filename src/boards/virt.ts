@@ -98,6 +98,7 @@ export interface VirtConfig extends BoardConfig {
 }
 
 export interface VirtBoard extends Board {
+  readonly pressPowerKey: () => void;
   readonly fwCfg: FwCfg;
   readonly uart0: Pl011;
   readonly pcie: PcieHost;
@@ -227,6 +228,7 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
     deviceTreeBase: directBoot?.deviceTreeAddress ?? VIRT.ram.base,
     resetState: directBoot?.entry ?? { pc: VIRT.flash0.base, x0: 0 },
     images: directBoot?.images ?? [],
+    isRamClearedByReset: false,
     pressPowerKey() {
       // Which of the two the guest listens to depends on which tables it goes by.
       ged?.powerDown();

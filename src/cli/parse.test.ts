@@ -71,7 +71,11 @@ describe('sizes', () => {
   });
 
   test('RAM is whole MiB within the limits', () => {
-    assert.equal(parseMemory('3G'), 3 * GIB);
+    assert.deepEqual(parseMemory('3G'), { bytes: 3 * GIB });
+    assert.deepEqual(parseMemory('512M@4G'), { bytes: 512 * MIB, base: 4 * GIB });
+    assert.deepEqual(parseMemory('512M@0x80000000'), { bytes: 512 * MIB, base: 0x8000_0000 });
+    for (const text of ['512M@', '512M@here', '512M@0x', '512M@1G@2G'])
+      assert.throws(() => parseMemory(text), UnacceptableValue);
     for (const text of ['1K', '1.5K', '4G', '1048577B'])
       assert.throws(() => parseMemory(text), /from 1M to 3G/);
   });

@@ -29,16 +29,38 @@ export function parseSize(text: string): number {
   return bytes;
 }
 
-/** A size of RAM in bytes. */
-export function parseMemory(text: string): number {
-  const bytes = parseSize(text);
+/** RAM as `--mem` gives it. */
+export interface Memory {
+  readonly bytes: number;
+  /** Where it starts; left out: where the board has it. */
+  readonly base?: number;
+}
+
+/** A size of RAM, and after an `@` its address, written as a size or in hexadecimal: `1G@4G`, `512M@0x80000000`. */
+export function parseMemory(text: string): Memory {
+  const [size = '', address, ...surplus] = text.split('@');
+  const bytes = parseSize(size);
   if (!isMemorySize(bytes)) {
     throw new UnacceptableValue(
       'is no size for RAM',
       `whole MiB from ${formatSize(MIN_MEMORY_BYTES)} to ${formatSize(MAX_MEMORY_BYTES)}`,
     );
   }
-  return bytes;
+  if (address === undefined) return { bytes };
+  if (surplus.length > 0) throw new UnacceptableValue('has two addresses', '<size>[@<address>]');
+  return { bytes, base: parseAddress(address) };
+}
+
+/** An address: hexadecimal, or as a size. */
+export function parseAddress(text: string): number {
+  const address = /^0x[0-9a-f]{1,13}$/i.test(text) ? Number(text) : NaN;
+  if (Number.isSafeInteger(address)) return address;
+  try {
+    return parseSize(text);
+  } catch (error) {
+    if (!(error instanceof UnacceptableValue)) throw error;
+    throw new UnacceptableValue('has no address', '0x80000000, 2G and the like');
+  }
 }
 
 /** A number of CPUs. */

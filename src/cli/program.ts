@@ -4,13 +4,13 @@ import { TRACE_CHANNELS, UserError } from '../base/index.js';
 import type { TraceChannel } from '../base/index.js';
 import { EXIT_STATUS_HELP } from './exit-status.js';
 import {
-  DISK_SYNTAX, formatSize, listOf, oneOf, parseCommandLine, parseCpus, parseDisk, parseDuration, parseEscapes, parseMemory, parsePath, parsePort,
-  parseSeed, parseShare, PORT_SYNTAX, quoteIfNeeded, SHARE_SYNTAX, type PortEnd, UnacceptableValue,
+  DISK_SYNTAX, formatSize, listOf, oneOf, parseAddress, parseCommandLine, parseCpus, parseDisk, parseDuration, parseEscapes, parseMemory, parsePath, parsePort,
+  parseSeed, parseShare, PORT_SYNTAX, quoteIfNeeded, SHARE_SYNTAX, type Memory, type PortEnd, UnacceptableValue,
 } from './parse.js'; // prettier-ignore
 import { NETWORK_SYNTAX, parseNetwork } from './parse-network.js';
-import type { CpuModelName } from '../vm/limits.js';
+import type { CpuModelName, MachineName } from '../vm/limits.js';
 import {
-  CPU_MODEL_NAMES, DEFAULT_CPU_MODEL, DEFAULT_MEMORY_BYTES, IRQCHIPS, MAX_CPUS, MAX_TEST_DEVICES, TEST_DEVICES, VIRTIO_TRANSPORTS,
+  CPU_MODEL_NAMES, DEFAULT_CPU_MODEL, DEFAULT_MEMORY_BYTES, IRQCHIPS, MACHINES, MAX_CPUS, MAX_TEST_DEVICES, TEST_DEVICES, VIRTIO_TRANSPORTS,
 } from '../vm/limits.js'; // prettier-ignore
 import { CONSOLE_KINDS, MAX_PORTS, type ConsoleKind } from '../vm/consoles.js';
 import { MAX_DISKS, type DiskOptions } from '../vm/disks.js';
@@ -23,20 +23,20 @@ export type ScriptStep =
 
 /** The options of `v8a run` as commander stores them; what was left out has its default or is absent. */
 export interface RunOptions {
-  readonly machine: 'virt';
+  readonly machine: MachineName;
   readonly firmware?: string;
+  readonly firmwareAddress?: number;
   readonly flash?: string;
   readonly kernel?: string;
   readonly initrd?: string;
   readonly append?: string;
   readonly flashCommit: 'quiet' | 'immediate';
-  /** Bytes. */
-  readonly mem: number;
+  readonly mem: Memory;
   readonly cpu: CpuModelName;
   readonly cpus: number;
   readonly nested?: true;
-  readonly irqchip: (typeof IRQCHIPS)[number];
-  readonly acpi: 'on' | 'off';
+  readonly irqchip?: (typeof IRQCHIPS)[number];
+  readonly acpi?: 'on' | 'off';
   readonly disk?: readonly DiskOptions[];
   readonly console: ConsoleKind;
   readonly port?: readonly PortEnd[];
@@ -69,6 +69,10 @@ Examples:
 
   Start a kernel without firmware:
     v8a run -k Image -i initrd.gz --append 'console=ttyAMA0'
+
+  Boot EDK2's firmware for kvmtool, with a flash for its variables:
+    truncate -s 2M flash.img
+    v8a run --machine kvmtool -f KVMTOOL_EFI.fd -F flash.img
 
   See what the firmware does with its flash, apart from its output:
     v8a run -f AAVMF_CODE.fd -F vars.fd --trace flash --trace-file flash.txt
@@ -114,18 +118,32 @@ export function buildProgram(
     .configureHelp({ helpWidth: 100 })
 
     .optionsGroup('Machine:')
-    .addOption(option('--machine <name>', 'board: virt, as in QEMU', oneOf('virt')).default('virt', 'virt'))
+    .addOption(
+      option(
+        '--machine <name>',
+        'board: virt, as in QEMU, or kvmtool, that of lkvm run',
+        oneOf(...MACHINES),
+      ).default('virt', 'virt'),
+    )
     .addOption(
       option(
         '-f, --firmware <file>',
-        'firmware image, such as AAVMF_CODE.fd; may be smaller than its bank',
+        'firmware image: for virt such as AAVMF_CODE.fd, for kvmtool such as KVMTOOL_EFI.fd',
         parsePath,
       ),
     )
     .addOption(
       option(
+        '--firmware-address <address>',
+        'where kvmtool loads the firmware: 0x80000000, 2G and the like (default: where RAM starts)',
+        parseAddress,
+      ),
+    )
+    .addOption(
+      option(
         '-F, --flash <file>',
-        'image of the flash for variables, read and written, such as a copy of AAVMF_VARS.fd',
+        'image of the flash for variables, read and written: for virt such as a copy of AAVMF_VARS.fd, for kvmtool any' +
+          ' file of 1 MiB or more',
         parsePath,
       ),
     )
@@ -147,10 +165,11 @@ export function buildProgram(
       ).default('quiet', 'quiet'),
     )
     .addOption(
-      option('-m, --mem <size>', 'size of RAM: 512M, 1G, or a number of MiB', parseMemory).default(
-        DEFAULT_MEMORY_BYTES,
-        formatSize(DEFAULT_MEMORY_BYTES),
-      ),
+      option(
+        '-m, --mem <size>',
+        'size of RAM: 512M, 1G, or a number of MiB; for kvmtool also where it starts: 1G@4G',
+        parseMemory,
+      ).default({ bytes: DEFAULT_MEMORY_BYTES } satisfies Memory, formatSize(DEFAULT_MEMORY_BYTES)),
     )
     .addOption(
       option(
@@ -164,16 +183,18 @@ export function buildProgram(
     .addOption(
       option(
         '--irqchip <kind>',
-        'interrupt controller: gicv2, gicv3, or gicv3-its, which takes messages of PCI devices; so does gicv2',
+        'interrupt controller: gicv2, gicv2m, gicv3, gicv3-its; gicv2m and gicv3-its take messages of PCI devices, and' +
+          ' so does gicv2 of virt (default: gicv3; with kvmtool gicv3-its)',
         oneOf(...IRQCHIPS),
-      ).default('gicv3', 'gicv3'),
+      ),
     )
     .addOption(
       option(
         '--acpi <on|off>',
-        'give firmware ACPI tables beside the device tree, of which it hands one on to the operating system',
+        'give firmware of virt ACPI tables beside the device tree, of which it hands one on to the operating system' +
+          ' (default: on)',
         oneOf('on', 'off'),
-      ).default('on', 'on'),
+      ),
     )
     .addOption(
       option(

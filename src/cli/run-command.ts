@@ -1,5 +1,5 @@
 import process from 'node:process';
-import { UserError } from '../base/index.js';
+import { hex, UserError } from '../base/index.js';
 import { nodeLoop } from '../host/node/event-loop.js';
 import { TERMINAL_HELP } from '../host/node/escape-parser.js';
 import { LineSocket } from '../host/node/line-socket.js';
@@ -22,6 +22,7 @@ const HELP_TEXT = ['', 'v8a:', ...TERMINAL_HELP.map((line) => `  ${line}`), ''].
  */
 export async function run(options: RunOptions, script: readonly ScriptStep[]): Promise<number> {
   refuseOverlaps(options);
+  refuseOtherMachines(options);
   if (options.traceFile !== undefined && !options.trace) {
     throw new UserError(
       'option',
@@ -36,6 +37,7 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
   }
   for (const name of ['initrd', 'append'] as const) {
     if (options[name] === undefined || options.kernel !== undefined) continue;
+    if (name === 'append' && options.machine === 'kvmtool') continue;
     throw new UserError('option', `--${name} ${quoteIfNeeded(options[name])}: needs --kernel`);
   }
 
@@ -53,12 +55,14 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
     ...(options.append === undefined ? {} : { commandLine: options.append }),
     ...(options.flash === undefined ? {} : { flash: options.flash }),
     flashCommit: options.flashCommit,
-    memoryBytes: options.mem,
+    memoryBytes: options.mem.bytes,
+    ...(options.mem.base === undefined ? {} : { memoryBase: options.mem.base }),
+    ...(options.firmwareAddress === undefined ? {} : { firmwareAddress: options.firmwareAddress }),
     cpu: options.cpu,
     cpus: options.cpus,
     el2: options.nested ?? false,
-    irqchip: options.irqchip,
-    acpi: options.acpi === 'on',
+    ...(options.irqchip === undefined ? {} : { irqchip: options.irqchip }),
+    ...(options.acpi === undefined ? {} : { acpi: options.acpi === 'on' }),
     disks: options.disk ?? [],
     shares: options['9p'] ?? [],
     console: options.console,
@@ -214,6 +218,27 @@ function terminalSize(): ConsoleSize {
 function lastLines(lines: readonly string[]): string {
   if (lines.length === 0) return 'The guest printed nothing.\n';
   return ['Last lines of the guest:', ...lines.map((line) => `    | ${line}`), ''].join('\n');
+}
+
+/** Options that only one machine has. */
+function refuseOtherMachines({ machine, mem, firmwareAddress, firmware, kernel, acpi }: RunOptions): void {
+  const refuse = (option: string, accepted: string): never => {
+    throw new UserError('option', `${option}: not with --machine ${machine}; accepted: ${accepted}`);
+  };
+  if (machine === 'virt') {
+    if (mem.base !== undefined) refuse(`--mem ...@${hex(mem.base)}`, '--mem <size>, or --machine kvmtool');
+    if (firmwareAddress !== undefined) {
+      refuse(`--firmware-address ${hex(firmwareAddress)}`, 'with --machine kvmtool');
+    }
+    return;
+  }
+  if (acpi === 'on') refuse('--acpi on', 'with --machine virt; EDK2 makes tables of its own on this one');
+  if (firmware !== undefined && kernel !== undefined) {
+    refuse(`--firmware ${firmware} with --kernel ${kernel}`, 'one of the two');
+  }
+  if (firmwareAddress !== undefined && firmware === undefined) {
+    throw new UserError('option', `--firmware-address ${hex(firmwareAddress)}: needs --firmware`);
+  }
 }
 
 /** A file that is written must not be one that is read, or another that is written. */

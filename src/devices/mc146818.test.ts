@@ -41,7 +41,7 @@ deviceSuite<ReturnType<Mc146818['saveState']>, Rig>({
   title: 'MC146818A',
   make: rig,
   // DATA is the time where INDEX is zero; what it reads and writes has tests of its own.
-  registers: [{ name: 'INDEX', at: INDEX, size: 1, reset: 0 }],
+  registers: [{ name: 'INDEX', at: INDEX, size: 1, reset: 0, writable: 0x7f }],
   activity: (r) => {
     r.clock.advance(1.5 * SECOND);
     r.set(B, SET | H24);

@@ -22,7 +22,15 @@ const SIZE_BYTES = 2;
 const RAM_BYTES = 128;
 
 const R = registers({
-  INDEX: { at: 0, width: 8, access: 'wo', spec: 'MC146818A Address Map', fields: { ADDRESS: [0, 7] } },
+  // The part has no register for its address; that of PCs can be read in some chip sets, and EDK2 does read it.
+  INDEX: {
+    at: 0,
+    width: 8,
+    access: 'rw',
+    computed: true,
+    spec: 'MC146818A Address Map',
+    fields: { ADDRESS: [0, 7] },
+  },
   DATA: { at: 1, width: 8, access: 'rw', computed: true, spec: 'MC146818A Address Map' },
 });
 
@@ -101,14 +109,14 @@ export class Mc146818 implements MmioDevice, Snapshottable<Mc146818State> {
     ram[AT.registerB] = REGISTER_B.is24Hours;
     ram[AT.registerD] = VALID_RAM_AND_TIME;
     this.#state = { index: 0, ram, secondsAtStart: Math.floor(epochSeconds) };
-    // All state is behind DATA.
+    // All state is behind the two.
     const nothingStored: RegisterValues<typeof R> = {};
     this.#block = new RegisterBlock<typeof R>(
       name,
       R,
       () => nothingStored,
       {
-        read: { DATA: () => this.#read(this.#state.index) },
+        read: { INDEX: () => this.#state.index, DATA: () => this.#read(this.#state.index) },
         write: {
           INDEX: (value) => {
             this.#state.index = R.INDEX.get(value, 'ADDRESS');

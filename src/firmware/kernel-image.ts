@@ -50,15 +50,18 @@ const ELF = {
 const viewOf = (bytes: Uint8Array): DataView =>
   new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
-/** User errors: `kernel-format` for an executable of another machine, or one that is cut off. */
-export function parseKernelImage(image: Uint8Array): KernelImage {
+/**
+ * `bootCodeBytes` is what a loader needs at the start of RAM; kernels that want to be there are moved. User errors:
+ * `kernel-format` for an executable of another machine, or one that is cut off.
+ */
+export function parseKernelImage(image: Uint8Array, { bootCodeBytes = BOOT_CODE_BYTES } = {}): KernelImage {
   const view = viewOf(image);
   if (image.length >= 4 && view.getUint32(0, true) === ELF.magic) return parseElf(image);
   if (image.length >= HEADER.bytes && view.getUint32(HEADER.magicAt, true) === HEADER.magic) {
     const imageSize = Number(view.getBigUint64(HEADER.imageSizeAt, true));
     // Before Linux 3.17 the header had no size, and its text_offset no certain byte order.
     const textOffset = imageSize === 0 ? RAW_OFFSET : Number(view.getBigUint64(HEADER.textOffsetAt, true));
-    const at = textOffset < BOOT_CODE_BYTES ? textOffset + BASE_ALIGNMENT : textOffset;
+    const at = textOffset < bootCodeBytes ? textOffset + BASE_ALIGNMENT : textOffset;
     return {
       kind: 'linux',
       segments: [{ at, bytes: image, sizeBytes: Math.max(image.length, imageSize) }],

@@ -230,11 +230,14 @@ function architectureFeature(id: bigint): bigint {
 }
 
 /** The node for a guest, which makes its calls by `conduit`. Linux Documentation/devicetree/bindings/arm/psci.yaml. */
-export function describePsci(conduit: PsciConduit): DtNode {
+export function describePsci(
+  conduit: PsciConduit,
+  compatible: readonly string[] = ['arm,psci-1.0', 'arm,psci-0.2', 'arm,psci'],
+): DtNode {
   return {
     name: 'psci',
     properties: {
-      compatible: ['arm,psci-1.0', 'arm,psci-0.2', 'arm,psci'],
+      compatible,
       method: conduit,
       // PSCI 0.1 left the identifiers to the platform; a guest that goes by `arm,psci` takes them from here.
       cpu_suspend: { cells: [(FUNCTION.CPU_SUSPEND | SMC64) >>> 0] },

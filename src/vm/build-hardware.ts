@@ -1,5 +1,5 @@
-import type { Trace } from '../base/index.js';
-import type { ByteSink, Clock } from '../bus/index.js';
+import { KIB, type Trace } from '../base/index.js';
+import type { ByteSink, Clock, DmaPort } from '../bus/index.js';
 import type { Board, BoardConfig, BoardKernel, BoardPorts, FlashBank } from '../boards/ports.js';
 import { affinityOf } from '../boards/layout.js';
 import type { CoreImage } from '../cpu/interpreter.js';
@@ -32,6 +32,9 @@ export interface HardwareOptions {
   readonly flash?: string | Uint8Array;
   readonly flashCommit: 'quiet' | 'immediate';
   readonly memoryBytes: number;
+  /** Where RAM and firmware are, on a board that lets the user choose. */
+  readonly memoryBase?: number;
+  readonly firmwareAddress?: number;
   readonly cpuCount: number;
   readonly irqchip: (typeof IRQCHIPS)[number];
   readonly hasAcpi: boolean;
@@ -104,6 +107,7 @@ export function buildHardware(
     });
     const { engine, dma } = processors;
     let virtioConsole: VirtioConsole | undefined;
+    let hasStarted = false;
     const board = build(
       {
         ramBytes: memoryBytes,
@@ -171,6 +175,9 @@ export function buildHardware(
       reset: () => {
         board.reset();
         network?.reset();
+        // It is zero before the guest has run.
+        if (board.isRamClearedByReset && hasStarted) clearRam(board.ram, dma);
+        hasStarted = true;
         for (const { address, bytes, sizeBytes } of board.images) {
           dma.write(address, bytes);
           dma.write(address + bytes.length, new Uint8Array(sizeBytes - bytes.length));
@@ -185,9 +192,7 @@ export function buildHardware(
         for (const { commit } of board.flash) commit?.sync();
         for (const disk of disks) disk.sync();
       },
-      pressPowerKey: () => {
-        board.pressPowerKey();
-      },
+      ...(board.pressPowerKey ? { pressPowerKey: board.pressPowerKey } : {}),
       close: () => {
         closeAll(open);
       },
@@ -196,6 +201,18 @@ export function buildHardware(
   } catch (error) {
     closeAll(open);
     throw error;
+  }
+}
+
+const CLEARED_BYTES = 64 * KIB;
+
+/** Writes zeros where there are none: memory that the guest has not touched costs the host nothing, and stays so. */
+function clearRam({ base, sizeBytes }: Board['ram'], dma: DmaPort): void {
+  const zeros = new Uint8Array(CLEARED_BYTES);
+  const bytes = new Uint8Array(CLEARED_BYTES);
+  for (let at = 0; at < sizeBytes; at += CLEARED_BYTES) {
+    dma.read(base + at, bytes);
+    if (Buffer.compare(bytes, zeros) !== 0) dma.write(base + at, zeros);
   }
 }
 

@@ -17,8 +17,9 @@ import {
 } from './consoles.js';
 import { coreImage } from './core-image.js';
 import {
-  DEFAULT_MEMORY_BYTES, IRQCHIPS, isMemorySize, MAX_CPUS, MAX_MEMORY_BYTES, MAX_TEST_DEVICES, TEST_DEVICES, VIRTIO_TRANSPORTS,
+  DEFAULT_IRQCHIP, DEFAULT_MEMORY_BYTES, IRQCHIPS, MACHINES, isMemorySize, MAX_CPUS, MAX_MEMORY_BYTES, MAX_TEST_DEVICES, TEST_DEVICES, VIRTIO_TRANSPORTS,
 } from './limits.js'; // prettier-ignore
+import type { MachineName } from './limits.js';
 import type { DiskOptions } from './disks.js';
 import { Machine, PowerLatch } from './machine.js';
 import { openNetwork, type NetworkOptions, type OpenNetwork } from './network.js';
@@ -27,19 +28,26 @@ import type { ShareOptions } from './shares.js';
 import { SerialConsole } from './serial.js';
 import { timedTrace } from './trace.js';
 import type { TraceOptions } from './trace.js';
+import { designKvmtool } from './kvmtool-machine.js';
 import { designVirt } from './virt-machine.js';
 
 /** What the real-time clock shows at the start with the virtual clock: runs must not depend on the day. */
 const VIRTUAL_START_TIME = new Date('2025-01-01T00:00:00Z');
 
 export interface MachineOptions {
-  /** The board: `virt`, compatible with QEMU's of that name. */
-  readonly machine?: 'virt';
   /**
-   * The firmware, for the first flash bank: a path, or the bytes, which are copied. May be smaller than the bank of
-   * 64 MiB. Never written. Left out: `kernel` is started without firmware.
+   * The board: `virt`, the default, compatible with QEMU's of that name, or `kvmtool`, compatible with the machine of
+   * `lkvm run`.
+   */
+  readonly machine?: 'virt' | 'kvmtool';
+  /**
+   * The firmware: a path, or the bytes, which are copied. Never written. On `virt` it is in the first flash bank, and may
+   * be smaller than that, which has 64 MiB. On `kvmtool` it is loaded into RAM, again at each reset, and excludes a
+   * kernel. Left out: `kernel` is started without firmware.
    */
   readonly firmware?: string | Uint8Array;
+  /** Where the firmware of `kvmtool` is loaded, a multiple of 4 KiB; at the start of RAM when left out. */
+  readonly firmwareAddress?: number;
   /**
    * A kernel: a path, or the bytes. An arm64 `Image` as it is, packed by gzip or as an EFI zboot image, an ELF
    * executable, or any program that can run where QEMU's `virt` loads it. Started without a boot loader, or, where there
@@ -51,9 +59,10 @@ export interface MachineOptions {
   /** The command line for `kernel`, printable ASCII. */
   readonly commandLine?: string;
   /**
-   * The flash for firmware variables, the second bank. A path: the file is read and written, and locked against a
-   * second machine. Bytes are copied, and changes end with the machine. Left out: an erased bank that ends with
-   * the machine.
+   * The flash for firmware variables. A path: the file is read and written, and locked against a second machine. Bytes
+   * are copied, and changes end with the machine. On `virt` it is the second bank of 64 MiB, and, left out, an erased
+   * one that ends with the machine. On `kvmtool` there is no flash unless this is given; it is as large as the image,
+   * rounded down to a power of two, at most 16 MiB.
    */
   readonly flash?: string | Uint8Array;
   /**
@@ -64,6 +73,8 @@ export interface MachineOptions {
   readonly flashCommit?: 'quiet' | 'immediate';
   /** Size of RAM in bytes, whole MiB up to 3 GiB; 512 MiB when left out. */
   readonly memoryBytes?: number;
+  /** Where the RAM of `kvmtool` starts, a multiple of 2 MiB from 2 GiB up; 2 GiB when left out. */
+  readonly memoryBase?: number;
   /** What the CPUs are: `cortex-a57`, the default, or `max`, with everything that is implemented. */
   readonly cpu?: CpuModelName;
   /** Number of CPUs, 1 to 8; 1 when left out. They take turns on one thread of the host. */
@@ -103,12 +114,13 @@ export interface MachineOptions {
   /** Devices for tests, on the PCI bus, in the slots behind those of virtio devices. None when left out. */
   readonly devices?: readonly 'pci-testdev'[];
   /**
-   * Interrupt controller, `gicv3` when left out. PCI functions have message-signalled interrupts with `gicv2`, which has a
-   * GICv2m, and with `gicv3-its`, a GICv3 with an Interrupt Translation Service; with `gicv3` they have their pins.
+   * Interrupt controller; left out: `gicv3`, with the machine `kvmtool` `gicv3-its`. PCI functions have message-signalled interrupts with `gicv2m`, which
+   * `gicv2` of the machine `virt` is too, and with `gicv3-its`, a GICv3 with an Interrupt Translation Service; with `gicv3` they have their pins.
    */
   readonly irqchip?: (typeof IRQCHIPS)[number];
   /**
-   * Whether firmware gets ACPI tables beside the device tree; `true` when left out. UEFI firmware hands one of the two
+   * Whether firmware of `virt` gets ACPI tables beside the device tree; `true` when left out. (`kvmtool` has none;
+   * firmware makes them.) UEFI firmware hands one of the two
    * on to the operating system, ACPI where it has it.
    */
   readonly acpi?: boolean;
@@ -170,7 +182,7 @@ export function assembleMachine(
   coreOf: (model: CpuModel) => CoreImage = coreImage,
   network?: OpenNetwork,
 ): { readonly machine: Machine; readonly hardware: MachineHardware } {
-  checkWord('machine', options.machine, ['virt']);
+  checkWord('machine', options.machine, MACHINES);
   checkWord('flashCommit', options.flashCommit, ['quiet', 'immediate']);
   checkWord('cpu', options.cpu, CPU_MODEL_NAMES);
   checkWord('irqchip', options.irqchip, IRQCHIPS);
@@ -199,6 +211,8 @@ export function assembleMachine(
   }
 
   checkBoot(options);
+  const machineName = options.machine ?? 'virt';
+  checkMachine(machineName, options);
   const plain = cpuModel(options.cpu ?? DEFAULT_CPU_MODEL);
   const model = options.el2 === true ? withEl2(plain) : plain;
   const isVirtual = options.clock === 'virtual';
@@ -222,11 +236,13 @@ export function assembleMachine(
       ...(options.flash === undefined ? {} : { flash: options.flash }),
       flashCommit: options.flashCommit ?? 'quiet',
       memoryBytes,
+      ...(options.memoryBase === undefined ? {} : { memoryBase: options.memoryBase }),
+      ...(options.firmwareAddress === undefined ? {} : { firmwareAddress: options.firmwareAddress }),
       cpuCount,
       cpu: model,
       core: coreOf(model),
-      hasAcpi: options.acpi ?? true,
-      irqchip: options.irqchip ?? 'gicv3',
+      hasAcpi: options.acpi ?? machineName === 'virt',
+      irqchip: options.irqchip ?? DEFAULT_IRQCHIP[machineName],
       epochSeconds: Math.floor(startTime.getTime() / 1000),
       disks: options.disks ?? [],
       shares: options.shares ?? [],
@@ -244,7 +260,7 @@ export function assembleMachine(
       power,
       serialOutput: console,
     },
-    designVirt,
+    DESIGNS[machineName],
   );
   const onReset = options.onReset ?? 'restart';
   const machine = new Machine({
@@ -255,8 +271,31 @@ export function assembleMachine(
   return { machine, hardware };
 }
 
+/** How each kind of machine is made. */
+const DESIGNS = { virt: designVirt, kvmtool: designKvmtool } as const satisfies Record<MachineName, unknown>;
+
+/** Options that only one kind of machine has. */
+function checkMachine(machine: MachineName, options: MachineOptions): void {
+  const refuse = (option: string, accepted: string): never => {
+    throw new UserError('option', `${option} with machine ${machine}: accepted: ${accepted}`);
+  };
+  if (machine === 'virt') {
+    for (const option of ['memoryBase', 'firmwareAddress'] as const) {
+      if (options[option] !== undefined) refuse(`${option} ${options[option]}`, 'machine kvmtool');
+    }
+    return;
+  }
+  if (options.acpi === true) refuse('acpi true', 'machine virt; this one has a device tree only');
+  if (options.firmware !== undefined && options.kernel !== undefined) {
+    refuse('firmware and kernel', 'one of the two');
+  }
+  if (options.firmwareAddress !== undefined && options.firmware === undefined) {
+    refuse(`firmwareAddress ${options.firmwareAddress}`, 'together with firmware');
+  }
+}
+
 /** Something has to start, and what is for a kernel needs one. */
-function checkBoot({ firmware, kernel, initrd, commandLine }: MachineOptions): void {
+function checkBoot({ machine, firmware, kernel, initrd, commandLine }: MachineOptions): void {
   if (firmware === undefined && kernel === undefined) {
     throw new UserError('option', 'firmware and kernel are missing: accepted: one of them, or both');
   }
@@ -265,6 +304,8 @@ function checkBoot({ firmware, kernel, initrd, commandLine }: MachineOptions): v
     ['commandLine', commandLine],
   ] as const) {
     if (value === undefined || kernel !== undefined) continue;
+    // Firmware hands it on to the system that it boots.
+    if (option === 'commandLine' && machine === 'kvmtool') continue;
     throw new UserError('option', `${option}: accepted: together with a kernel`);
   }
   if (commandLine !== undefined && !/^[\x20-\x7e]*$/.test(commandLine)) {

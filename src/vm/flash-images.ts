@@ -2,7 +2,7 @@
 import { UserError } from '../base/index.js';
 import type { FlashStorage } from '../bus/index.js';
 import type { FlashBank } from '../boards/ports.js';
-import { openFirmwareFile, openFlashFile } from '../host/node/flash-file.js';
+import { openFirmwareFile, openFlashFile, trimFlash, type FlashFile } from '../host/node/flash-file.js';
 
 /** What is in a bank of the board. */
 export interface FlashImage {
@@ -49,8 +49,25 @@ export function openVariablesBank(
 ): FlashImage {
   if (typeof given !== 'string') return imageOf('flash', given, bankBytes);
   const file = openFlashFile({ path: given, bankBytes, blockBytes, sizing: 'blocks' });
+  return { ...imageOfFile(file), bankBytes };
+}
+
+/** A bank as large as the greatest power of two in the image, up to `mostBytes`; the rest of it is left alone. */
+export function openTrimmedBank(
+  given: string | Uint8Array,
+  mostBytes: number,
+  blockBytes: number,
+): FlashImage {
+  if (typeof given === 'string') {
+    const file = openFlashFile({ path: given, bankBytes: mostBytes, blockBytes, sizing: 'power-of-two' });
+    return { ...imageOfFile(file), bankBytes: file.sizeBytes };
+  }
+  const { sizeBytes, notices } = trimFlash('flash', given.length, mostBytes, blockBytes);
+  return { ...imageOf('flash', given.subarray(0, sizeBytes), sizeBytes), notices };
+}
+
+function imageOfFile(file: FlashFile): Omit<FlashImage, 'bankBytes'> {
   return {
-    bankBytes,
     storage: file,
     writableBytes: file.sizeBytes,
     notices: file.notices,

@@ -12,7 +12,14 @@ export const MAX_MEMORY_BYTES = 3 * GIB;
 export const DEFAULT_MEMORY_BYTES = 512 * MIB;
 
 /** Interrupt controllers. */
-export const IRQCHIPS = ['gicv2', 'gicv3', 'gicv3-its'] as const;
+export const IRQCHIPS = ['gicv2', 'gicv2m', 'gicv3', 'gicv3-its'] as const;
+
+/** Boards. */
+export const MACHINES = ['virt', 'kvmtool'] as const;
+export type MachineName = (typeof MACHINES)[number];
+
+/** What QEMU has by default but for the ITS, and what kvmtool has. */
+export const DEFAULT_IRQCHIP = { virt: 'gicv3', kvmtool: 'gicv3-its' } as const;
 
 /** How drivers reach virtio devices. */
 export const VIRTIO_TRANSPORTS = ['mmio', 'mmio-legacy', 'pci'] as const;

@@ -92,8 +92,8 @@ export interface Hardware {
   readonly deviceTree: Uint8Array;
   /** What the user should know about the files, one line each. */
   readonly notices: readonly string[];
-  /** A short press of the power button: asks the guest to shut down. */
-  pressPowerKey(): void;
+  /** A short press of the power button: asks the guest to shut down. Left out: there is none. */
+  readonly pressPowerKey?: () => void;
   /** Commits what media hold back. A failure goes to `PowerLatch.fail`. */
   flush(): void;
   /** As `flush`, and what the host has taken survives a crash of it: at power-off and exit. */
@@ -252,7 +252,7 @@ export class Machine {
     });
   }
 
-  /** Presses the reset button: devices and CPUs start again, RAM, media and guest time keep. */
+  /** Presses the reset button: devices and CPUs start again, media and guest time keep, and RAM on the board `virt`. */
   reset(): Promise<void> {
     return this.#attempt(() => {
       this.#refuseWhenStopped('reset');
@@ -261,10 +261,18 @@ export class Machine {
     });
   }
 
-  /** A short press of the power button: asks the guest to shut down, which it may ignore. */
+  /**
+   * A short press of the power button: asks the guest to shut down, which it may ignore. On a board without one nothing
+   * happens but a notice.
+   */
   pressPowerKey(): void {
     if (this.#state === 'stopped') return;
-    this.#hardware.pressPowerKey();
+    const { pressPowerKey } = this.#hardware;
+    if (!pressPowerKey) {
+      this.#emit('notice', 'this machine has no power button');
+      return;
+    }
+    pressPowerKey();
     if (this.#isWaiting) this.#runSoon();
   }
 

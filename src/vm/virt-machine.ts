@@ -14,7 +14,7 @@ export function designVirt(options: HardwareOptions): MachineDesign {
         buildVirt(
           {
             ...config,
-            gicVersion: options.irqchip === 'gicv2' ? 2 : 3,
+            gicVersion: options.irqchip.startsWith('gicv2') ? 2 : 3,
             hasIts: options.irqchip === 'gicv3-its',
             hasAcpi: options.hasAcpi,
             hasFirmware: options.firmware !== undefined,

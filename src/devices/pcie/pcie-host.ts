@@ -229,8 +229,8 @@ export interface PcieHostPlacement {
   };
   /** The shared peripheral interrupts that the functions' pins are wired to. */
   readonly spis: readonly number[];
-  /** Label of the controller that takes MSIs from every function. */
-  readonly msiController?: string;
+  /** The controller that takes MSIs from every function, and its `#msi-cells`. */
+  readonly msiController?: { readonly label: string; readonly cells: 0 | 1 };
 }
 
 /** Codes of PCI address spaces in `ranges` (IEEE 1275 PCI bus binding, 2.2.1.1). */
@@ -255,10 +255,34 @@ export function describePcieHost(placement: PcieHostPlacement): DtNode {
       'bus-range': { cells: [0, BUSES - 1] },
       ...(msiController === undefined
         ? {}
-        : { 'msi-map': { cells: [0, { phandle: msiController }, 0, 0x1_0000] } }),
+        : { 'msi-map': { cells: [0, { phandle: msiController.label }, 0, 0x1_0000] } }),
       // Four devices show all there is: device bits 1:0 and the pin.
       'interrupt-map': { cells: interruptMap(placement, 4) },
       'interrupt-map-mask': { cells: [0x1800, 0, 0, 7] },
+    },
+  };
+}
+
+/**
+ * Node of a host whose only bus is number 0, as kvmtool describes its own: with the interrupts of each of the
+ * `slotCount` slots in use, which is what EDK2 makes ACPI tables from.
+ */
+export function describePciBus(placement: PcieHostPlacement, slotCount: number): DtNode {
+  const { ecam, msiController } = placement;
+  return {
+    name: `pci@${ecam.base.toString(16)}`,
+    properties: {
+      ...hostProperties(placement),
+      'bus-range': { cells: [0, 0] },
+      ...(msiController === undefined
+        ? {}
+        : {
+            'msi-parent': {
+              cells: [{ phandle: msiController.label }, ...Array<DtCell>(msiController.cells).fill(0)],
+            },
+          }),
+      'interrupt-map': { cells: interruptMap(placement, slotCount) },
+      'interrupt-map-mask': { cells: [0xf800, 0, 0, 7] },
     },
   };
 }

@@ -2,7 +2,7 @@
  * Virtio over MMIO: the registers of one device, modern (version 2) or legacy (version 1).
  *
  * OASIS Virtual I/O Device (VIRTIO) Version 1.2, 4.2. A device of this transport has one of the two interfaces;
- * `virtio-device.ts` is what is behind both. Vendor and device tree are those of QEMU's `virt` board.
+ * `virtio-device.ts` is what is behind both. Vendor and device tree are those of QEMU's `virt` board unless the board says otherwise.
  *
  * @deviation There are no shared memory regions: their lengths read as all ones, which means that (4.2.2.1).
  */
@@ -19,11 +19,13 @@ import { FEATURE, featureHalf } from './features.js';
 import type { VirtioDevice, VirtioDeviceState } from './virtio-device.js';
 import type { QueueRegisters, Virtqueue } from './virtqueue.js';
 
+/** 'QEMU' */
+const VENDOR_QEMU = 0x554d_4551;
+
 const COMMON = {
   /** 'virt' */
   MagicValue: { at: 0x000, width: 32, access: 'id', reset: 0x7472_6976, spec: 'VIRTIO 1.2 4.2.2' },
-  /** 'QEMU' */
-  VendorID: { at: 0x00c, width: 32, access: 'id', reset: 0x554d_4551, spec: 'VIRTIO 1.2 4.2.2' },
+  VendorID: { at: 0x00c, width: 32, access: 'ro', computed: true, spec: 'VIRTIO 1.2 4.2.2' },
   DeviceID: { at: 0x008, width: 32, access: 'ro', computed: true, spec: 'VIRTIO 1.2 4.2.2' },
   DeviceFeatures: { at: 0x010, width: 32, access: 'ro', computed: true, spec: 'VIRTIO 1.2 4.2.2' },
   DeviceFeaturesSel: { at: 0x014, width: 32, access: 'wo', spec: 'VIRTIO 1.2 4.2.2' },
@@ -105,6 +107,7 @@ export class VirtioMmio implements MmioDevice, Snapshottable<VirtioMmioState> {
   readonly maxAccess = 4;
   readonly device: VirtioDevice;
   readonly #irq: IrqLine;
+  readonly #vendorId: number;
   readonly #block: { read(offset: number, size: AccessSize): number; write: MmioDevice['write'] };
   #registers: TransportRegisters;
 
@@ -114,8 +117,10 @@ export class VirtioMmio implements MmioDevice, Snapshottable<VirtioMmioState> {
     device: VirtioDevice,
     kind: VirtioMmioInterface,
     { irq, trace }: VirtioMmioPorts,
+    vendorId = VENDOR_QEMU,
   ) {
     this.name = name;
+    this.#vendorId = vendorId;
     this.device = device;
     this.#irq = irq;
     this.#registers = this.#initialRegisters();
@@ -169,6 +174,11 @@ export class VirtioMmio implements MmioDevice, Snapshottable<VirtioMmioState> {
     return [virtioMmioNode(place)];
   }
 
+  /** Its node by another name. */
+  describeAs(nodeName: string, place: PeripheralPlace): DtNode {
+    return virtioMmioNode(place, nodeName);
+  }
+
   describeAcpi(place: PeripheralPlace, slot: number): AcpiDevice {
     return virtioMmioAcpi(place, slot);
   }
@@ -178,6 +188,7 @@ export class VirtioMmio implements MmioDevice, Snapshottable<VirtioMmioState> {
     return {
       read: {
         DeviceID: () => device.deviceId,
+        VendorID: () => this.#vendorId,
         DeviceFeatures: () => featureHalf(device.deviceFeatures, this.#registers.deviceFeaturesSel),
         QueueNumMax: () => this.#queue?.maxSize ?? 0,
         InterruptStatus: () => this.#registers.interruptStatus,
@@ -330,9 +341,9 @@ export class VirtioMmio implements MmioDevice, Snapshottable<VirtioMmioState> {
 }
 
 /** Linux Documentation/devicetree/bindings/virtio/mmio.yaml. */
-export function virtioMmioNode({ base, spi }: PeripheralPlace): DtNode {
+export function virtioMmioNode({ base, spi }: PeripheralPlace, nodeName = 'virtio_mmio'): DtNode {
   return {
-    name: `virtio_mmio@${base.toString(16)}`,
+    name: `${nodeName}@${base.toString(16)}`,
     properties: {
       compatible: 'virtio,mmio',
       reg: { cells: [...cells64(base), ...cells64(VIRTIO_MMIO_SIZE_BYTES)] },

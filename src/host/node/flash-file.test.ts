@@ -198,8 +198,8 @@ describe('flash image: size and contents', () => {
 
   test('kvmtool: 3 MiB are trimmed to 2 MiB, 20 MiB to 16 MiB, with a notice; the file keeps its size', () => {
     for (const [size, used, text] of [
-      [3 << 20, 2 << 20, /the first 2 MiB are used, the last 1048576 bytes are left out/],
-      [20 << 20, 16 << 20, /the first 16 MiB are used/],
+      [3 << 20, 2 << 20, /is 3145728 bytes, only 2097152 of it are used; the rest is left as it is/],
+      [20 << 20, 16 << 20, /only 16777216 of it are used/],
       [1 << 20, 1 << 20, undefined],
     ] as const) {
       fs.writeFileSync(image, '');

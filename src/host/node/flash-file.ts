@@ -36,6 +36,9 @@ const FLASH: ImageKind = {
   advice: 'copy a variable store template to it (on Debian /usr/share/AAVMF/AAVMF_VARS.fd)',
 };
 
+/** Where the file's size is the flash's, any file will do: firmware makes a variable store of it. */
+const TRIMMED_FLASH: ImageKind = { ...FLASH, advice: 'make one, for instance with truncate -s 2M' };
+
 const FIRMWARE: ImageKind = {
   code: 'firmware',
   noun: 'firmware image',
@@ -84,7 +87,11 @@ export interface FlashFile extends FlashStorage {
  */
 export function openFlashFile(options: FlashFileOptions): FlashFile {
   const { path, files = fs } = options;
-  const { fd, realPath, sizeBytes: fileBytes } = openImage(files, FLASH, path, true);
+  const {
+    fd,
+    realPath,
+    sizeBytes: fileBytes,
+  } = openImage(files, options.sizing === 'blocks' ? FLASH : TRIMMED_FLASH, path, true);
   let release: (() => void) | undefined;
   try {
     const { sizeBytes, notices } = sizeOf(options, fileBytes);
@@ -143,35 +150,39 @@ function sizeOf(options: FlashFileOptions, fileBytes: number): { sizeBytes: numb
   const fail = (what: string, text: string): never => {
     throw new UserError(`flash-${what}`, `flash image ${path}: ${text}`);
   };
-  if (fileBytes < blockBytes) {
-    return fail(
-      'too-small',
-      `${sizeText(fileBytes)} are less than one erase block of ${sizeText(blockBytes)}`,
+  if (sizing === 'power-of-two') return trimFlash(`flash image ${path}`, fileBytes, bankBytes, blockBytes);
+  if (fileBytes < blockBytes) fail('too-small', tooSmall(fileBytes, blockBytes));
+  if (fileBytes > bankBytes) {
+    fail('too-large', `${sizeText(fileBytes)} do not fit the flash bank of ${sizeText(bankBytes)}`);
+  }
+  if (fileBytes % blockBytes !== 0) {
+    fail(
+      'size',
+      `its size of ${fileBytes} bytes is not a multiple of the erase block of ${sizeText(blockBytes)}`,
     );
   }
-  if (sizing === 'blocks') {
-    if (fileBytes > bankBytes) {
-      return fail('too-large', `${sizeText(fileBytes)} do not fit the flash bank of ${sizeText(bankBytes)}`);
-    }
-    if (fileBytes % blockBytes !== 0) {
-      return fail(
-        'size',
-        `its size of ${fileBytes} bytes is not a multiple of the erase block of ${sizeText(blockBytes)}`,
-      );
-    }
-    return { sizeBytes: fileBytes, notices: [] };
-  }
-  const sizeBytes = Math.min(2 ** Math.floor(Math.log2(fileBytes)), bankBytes);
-  const leftOut = fileBytes - sizeBytes;
-  return {
-    sizeBytes,
-    notices:
-      leftOut === 0
-        ? []
-        : [
-            `flash image ${path}: the first ${sizeText(sizeBytes)} are used, the last ${leftOut} bytes are left out`,
-          ],
-  };
+  return { sizeBytes: fileBytes, notices: [] };
+}
+
+/**
+ * How much of an image of `bytes` is flash where flash is as large as a power of two, at most `mostBytes`.
+ *
+ * @throws UserError: `flash-too-small`, where that is less than a block.
+ */
+export function trimFlash(
+  name: string,
+  bytes: number,
+  mostBytes: number,
+  blockBytes: number,
+): { sizeBytes: number; notices: string[] } {
+  if (bytes < blockBytes) throw new UserError('flash-too-small', `${name}: ${tooSmall(bytes, blockBytes)}`);
+  const sizeBytes = Math.min(2 ** Math.floor(Math.log2(bytes)), mostBytes);
+  const notices = [`${name} is ${bytes} bytes, only ${sizeBytes} of it are used; the rest is left as it is`];
+  return { sizeBytes, notices: sizeBytes === bytes ? [] : notices };
+}
+
+function tooSmall(bytes: number, blockBytes: number): string {
+  return `${sizeText(bytes)} are less than one erase block of ${sizeText(blockBytes)}`;
 }
 
 function sizeText(bytes: number): string {

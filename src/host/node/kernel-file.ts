@@ -17,6 +17,12 @@ const INITRD: ImageKind = {
   advice: 'give the file that belongs to the kernel',
 };
 
+const FIRMWARE: ImageKind = {
+  code: 'firmware',
+  noun: 'firmware image',
+  advice: "give one that starts in RAM, such as EDK2's KVMTOOL_EFI.fd",
+};
+
 /** More than any kernel; a file that unpacks to more is a mistake or an attack. */
 const MAX_BYTES = 512 * MIB;
 
@@ -41,6 +47,11 @@ const ZBOOT = {
  */
 export function readKernelFile(path: string, files: HostFiles = fs): Uint8Array {
   return unpackKernel(readWhole(KERNEL, path, files), path);
+}
+
+/** Firmware that starts in RAM. @throws UserError: `firmware-missing` and the others. */
+export function readFirmwareFile(path: string, files: HostFiles = fs): Uint8Array {
+  return readWhole(FIRMWARE, path, files);
 }
 
 /** @throws UserError: `initrd-missing` and the others. */
