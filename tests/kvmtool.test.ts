@@ -1,6 +1,6 @@
 /**
  * The kvmtool board through the command: Debian's kernel started directly, and EDK2's firmware for kvmtool, which is
- * there where `npm run guests -- --kvmtool` has built it.
+ * looked for in the cache of guests: KVMTOOL_EFI.fd of ArmVirtPkg/ArmVirtKvmTool.dsc, of which Debian has the sources only.
  */
 import { strict as assert } from 'node:assert';
 import { createHash } from 'node:crypto';
@@ -21,7 +21,8 @@ const GRUB = guestFile('grubaa64.efi');
 const INITRD = tinyInitramfs();
 const BUILT = join(guestCache(), 'KVMTOOL_EFI.fd');
 const FIRMWARE = existsSync(BUILT) ? BUILT : undefined;
-const NO_FIRMWARE = FIRMWARE === undefined && 'no KVMTOOL_EFI.fd: npm run guests -- --kvmtool';
+const NO_FIRMWARE =
+  FIRMWARE === undefined && 'no KVMTOOL_EFI.fd, EDK2 built for kvmtool, in the cache of guests';
 const MIB = 1024 * 1024;
 
 const files = scratch();
@@ -122,12 +123,16 @@ const VALUE = /6B1F6F0E-3C55-4A35-9F2B-0C2F5D5A12FF - keep - 0002 Bytes\n34 12 \
 
 suite('EDK2’s firmware for kvmtool', { skip: NO_FIRMWARE }, () => {
   const firmware = ['-f', FIRMWARE ?? ''];
-  const flash = files.path('flash.img');
+  /** Two thirds of it are used. */
+  const newFlash = (name: string, rest = new Uint8Array(MIB)): string => {
+    const path = files.path(name);
+    writeFileSync(path, Buffer.concat([new Uint8Array(2 * MIB).fill(0xff), rest]));
+    return path;
+  };
 
   test('reaches its shell, tells the time, keeps a variable over reset and power-off, in flash at memory speed', async () => {
-    // Two thirds of it are used.
     const rest = new Uint8Array(MIB).fill(0x5a);
-    writeFileSync(flash, Buffer.concat([new Uint8Array(2 * MIB).fill(0xff), rest]));
+    const flash = newFlash('flash.img', rest);
     const digest = createHash('sha256').update(readFileSync(BUILT)).digest('hex');
     const { console, stderr, stats } = await run(
       [...firmware, '-F', flash],
@@ -159,7 +164,7 @@ suite('EDK2’s firmware for kvmtool', { skip: NO_FIRMWARE }, () => {
 
   test('works where --firmware-address puts it, with a GICv2', async () => {
     const { console } = await run(
-      [...firmware, '-F', flash, '--firmware-address', '0x84000000', '--irqchip', 'gicv2'],
+      [...firmware, '-F', newFlash('moved.img'), '--firmware-address', '0x84000000', '--irqchip', 'gicv2'],
       ...TO_SHELL,
       { expect: 'Shell>', send: 'reset -s\r' },
     );
@@ -173,6 +178,7 @@ suite('EDK2’s firmware for kvmtool', { skip: NO_FIRMWARE }, () => {
       async () => {
         const disk = files.path(`boot-${transport}.img`);
         makeBootDisk(disk, { grub: GRUB ?? '', kernel: KERNEL ?? '', initrd: INITRD ?? '' }, 'console=ttyS0');
+        const flash = newFlash(`boot-${transport}.fd`);
         const { console } = await run(
           [...firmware, '-F', flash, '-d', `${disk},overlay`, '--virtio-transport', transport, '-c', '2'],
           { expect: PROMPT, send: 'cat /proc/cmdline; dmesg\r' },
