@@ -65,7 +65,7 @@ describe('a mistake is one line and status 2', () => {
     [
       'an interrupt controller',
       [...firmware, '--irqchip', 'gicv9'],
-      /: --irqchip gicv9: .*: gicv2, gicv3, gicv3-its$/m,
+      /: --irqchip gicv9: .*: gicv2, gicv2m, gicv3, gicv3-its$/m,
     ],
     [
       'a disk option',
