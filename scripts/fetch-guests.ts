@@ -5,7 +5,8 @@
  *
  * As a command (`npm run guests`) it prints one `name<TAB>path` line per file on stdout. `--kernels` fetches a kernel
  * and its initial RAM disk too (120 MiB), of which `make-initramfs.ts` makes a small one, more drivers for it
- * (60 MiB) and GRUB; `--download` fetches packages into the cache even when they are installed.
+ * (60 MiB) and GRUB; `--debian` makes a disk with Debian (`make-debian-disk.ts`), as root and in some minutes;
+ * `--download` fetches packages into the cache even when they are installed.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -34,13 +35,22 @@ const PACKAGES = {
   'grub-efi-arm64-signed': {
     'grubaa64.efi': 'usr/lib/grub/arm64-efi-signed/grubaa64.efi.signed',
   },
+  'shim-signed': {
+    'shimaa64.efi': 'usr/lib/shim/shimaa64.efi.signed',
+  },
+  'qemu-user-static': {
+    'qemu-aarch64-static': 'usr/bin/qemu-aarch64-static',
+  },
 } as const;
 
-/** What goes with a kernel, some of it large: fetched only when asked for. */
-const KERNEL_PACKAGES: readonly string[] = ['debian-installer-12-netboot-arm64', 'grub-efi-arm64-signed'];
+/** What goes with a kernel, and what a disk with Debian is made with, some of it large: fetched only when asked for. */
+const ON_REQUEST = {
+  kernels: ['debian-installer-12-netboot-arm64', 'grub-efi-arm64-signed'],
+  debian: ['grub-efi-arm64-signed', 'shim-signed', 'qemu-user-static'],
+} as const;
 
-/** Those that are in the archive for arm64 only. */
-const ARM64_PACKAGES: readonly string[] = ['grub-efi-arm64-signed'];
+/** Those that are to be of arm64, whatever this machine is. */
+const ARM64_PACKAGES: readonly string[] = ['grub-efi-arm64-signed', 'shim-signed'];
 
 type GuestPackage = keyof typeof PACKAGES;
 export type GuestFile = { [P in GuestPackage]: keyof (typeof PACKAGES)[P] }[GuestPackage];
@@ -75,10 +85,14 @@ export function guestFile(name: GuestFile): string | undefined {
  * Makes every file of the table available. Quick when they are. Returns the reasons, one line each, for what
  * could not be had: no apt on this machine, no network, a package that the archive does not have.
  */
-export function fetchGuests(options: { download?: boolean; kernels?: boolean } = {}): string[] {
+export function fetchGuests(
+  options: { download?: boolean; kernels?: boolean; debian?: boolean } = {},
+): string[] {
   const missing = new Set<GuestPackage>();
+  const sets = Object.entries(ON_REQUEST) as [keyof typeof ON_REQUEST, readonly string[]][];
   for (const { name, packageName } of FILES) {
-    if (options.kernels !== true && KERNEL_PACKAGES.includes(packageName)) continue;
+    const belongsTo = sets.filter(([, packages]) => packages.includes(packageName));
+    if (belongsTo.length > 0 && !belongsTo.some(([set]) => options[set] === true)) continue;
     const isHere =
       options.download === true
         ? existsSync(join(guestCache(), packageName, name))
@@ -135,10 +149,17 @@ function fetchPackage(packageName: GuestPackage): void {
 
 async function main(args: readonly string[]): Promise<void> {
   const withKernels = args.includes('--kernels');
+  const withDebian = args.includes('--debian');
   // Imports this module: not before it has been evaluated.
   const { fetchModules, tinyInitramfs } = await import('./make-initramfs.js');
-  const problems = fetchGuests({ download: args.includes('--download'), kernels: withKernels });
+  const { debianDisk, makeDebianDisk } = await import('./make-debian-disk.js');
+  const problems = fetchGuests({
+    download: args.includes('--download'),
+    kernels: withKernels,
+    debian: withDebian,
+  });
   if (withKernels) problems.push(...fetchModules());
+  if (withDebian && problems.length === 0) problems.push(...(await makeDebianDisk()));
   for (const problem of problems) {
     console.error(`fetch-guests: ${problem}`);
     process.exitCode = 1;
@@ -149,6 +170,8 @@ async function main(args: readonly string[]): Promise<void> {
   }
   const initramfs = tinyInitramfs();
   if (initramfs !== undefined) console.log(`tiny.cpio.gz\t${initramfs}`);
+  const disk = debianDisk();
+  if (disk !== undefined) console.log(`debian.img\t${disk}`);
 }
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {

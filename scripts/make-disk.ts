@@ -1,12 +1,12 @@
 /**
- * Makes disk images for guests: a GUID partition table with one partition, an EFI system partition of FAT16 with the
- * files given. Needs no tools, no mounts and no root. UEFI Specification 2.10, 5.3 and 13.3; Microsoft FAT
+ * Makes disk images for guests: a GUID partition table with an EFI system partition of FAT16 that has the files given,
+ * and on request room for a root file system. Needs no tools, no mounts and no root. UEFI Specification 2.10, 5.3 and 13.3; Microsoft FAT
  * Specification, 2005-08-30.
  */
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 
 const SECTOR = 512;
-/** Where the partition begins, in sectors: at 1 MiB, as partitioning tools have it. */
+/** Where the first partition begins, in sectors: at 1 MiB, as partitioning tools have it; others by multiples of it. */
 const PARTITION_START = 2048;
 /** After the partition: the second table, and room. */
 const TAIL_SECTORS = 2048;
@@ -15,9 +15,21 @@ const GPT_ENTRY_BYTES = 128;
 const GPT_TABLE_SECTORS = (GPT_ENTRIES * GPT_ENTRY_BYTES) / SECTOR;
 /** C12A7328-F81F-11D2-BA4B-00A0C93EC93B as it lies on disk. */
 const ESP_TYPE = Buffer.from('28732ac11ff8d211ba4b00a0c93ec93b', 'hex');
-/** Of the disk and of the partition: always the same. */
+/** B921B045-1DF0-41C3-AF44-4C6F280D3FAE, a root file system for arm64 (Discoverable Partitions Specification). */
+const ROOT_TYPE = Buffer.from('45b021b9f01dc341af444c6f280d3fae', 'hex');
+/** Of the disk and of the partitions: always the same. */
 const DISK_ID = Buffer.from('763861206469736b2069642030303031', 'hex');
-const PARTITION_ID = Buffer.from('763861206469736b2069642030303032', 'hex');
+const ESP_ID = Buffer.from('763861206469736b2069642030303032', 'hex');
+const ROOT_ID = Buffer.from('763861206469736b2069642030303033', 'hex');
+
+interface Partition {
+  readonly type: Buffer;
+  readonly id: Buffer;
+  readonly name: string;
+  /** In sectors. */
+  readonly start: number;
+  readonly sectors: number;
+}
 
 const CLUSTER = 8192;
 /** FAT16 has fewer clusters than 65,525 and more than 4,084. */
@@ -30,19 +42,40 @@ const END_OF_CHAIN = 0xffff;
 /** Path in the file system to contents: `EFI/BOOT/BOOTAA64.EFI`. Names are 8.3. */
 export type DiskFiles = Readonly<Record<string, Uint8Array | string>>;
 
-/** Writes an image with the files and `freeBytes` of room. Zeros become holes. */
-export function makeDisk(path: string, files: DiskFiles, freeBytes = 4 * 1024 * 1024): void {
-  const partition = fatVolume(files, freeBytes);
-  const sectors = PARTITION_START + partition.length / SECTOR + TAIL_SECTORS;
+/**
+ * Writes an image with the files and `freeBytes` of room. Zeros become holes. With `rootBytes`, a multiple of 1 MiB,
+ * there is a second partition of that size. Returns at which byte that begins.
+ */
+export function makeDisk(
+  path: string,
+  files: DiskFiles,
+  { freeBytes = 4 * 1024 * 1024, rootBytes = 0 } = {},
+): number {
+  const volume = fatVolume(files, freeBytes);
+  const boot: Partition = {
+    type: ESP_TYPE,
+    id: ESP_ID,
+    name: 'boot',
+    start: PARTITION_START,
+    sectors: volume.length / SECTOR,
+  };
+  const partitions = [boot];
+  let end = boot.start + boot.sectors;
+  const rootStart = Math.ceil(end / PARTITION_START) * PARTITION_START;
+  if (rootBytes > 0) {
+    const sectors = rootBytes / SECTOR;
+    partitions.push({ type: ROOT_TYPE, id: ROOT_ID, name: 'root', start: rootStart, sectors });
+    end = rootStart + sectors;
+  }
   const fd = openSync(path, 'w');
   try {
-    ftruncateSync(fd, sectors * SECTOR);
-    for (const [sector, bytes] of partitionTable(sectors, partition.length / SECTOR)) {
+    ftruncateSync(fd, (end + TAIL_SECTORS) * SECTOR);
+    for (const [sector, bytes] of partitionTable(end + TAIL_SECTORS, partitions)) {
       writeSync(fd, bytes, 0, bytes.length, sector * SECTOR);
     }
     const zeros = Buffer.alloc(CLUSTER);
-    for (let at = 0; at < partition.length; at += CLUSTER) {
-      const part = partition.subarray(at, at + CLUSTER);
+    for (let at = 0; at < volume.length; at += CLUSTER) {
+      const part = volume.subarray(at, at + CLUSTER);
       if (!part.equals(zeros.subarray(0, part.length))) {
         writeSync(fd, part, 0, part.length, PARTITION_START * SECTOR + at);
       }
@@ -50,10 +83,11 @@ export function makeDisk(path: string, files: DiskFiles, freeBytes = 4 * 1024 * 
   } finally {
     closeSync(fd);
   }
+  return rootStart * SECTOR;
 }
 
 /** Protective MBR, and the table at both ends of the disk; by sector. */
-function partitionTable(sectors: number, partitionSectors: number): [number, Buffer][] {
+function partitionTable(sectors: number, partitions: readonly Partition[]): [number, Buffer][] {
   const mbr = Buffer.alloc(SECTOR);
   mbr.writeUInt8(0xee, 446 + 4);
   mbr.writeUInt32LE(1, 446 + 8);
@@ -61,11 +95,14 @@ function partitionTable(sectors: number, partitionSectors: number): [number, Buf
   mbr.writeUInt16LE(0xaa55, 510);
 
   const entries = Buffer.alloc(GPT_ENTRIES * GPT_ENTRY_BYTES);
-  ESP_TYPE.copy(entries, 0);
-  PARTITION_ID.copy(entries, 16);
-  entries.writeBigUInt64LE(BigInt(PARTITION_START), 32);
-  entries.writeBigUInt64LE(BigInt(PARTITION_START + partitionSectors - 1), 40);
-  entries.write('boot', 56, 'utf16le');
+  partitions.forEach(({ type, id, name, start, sectors: count }, index) => {
+    const entry = entries.subarray(index * GPT_ENTRY_BYTES, (index + 1) * GPT_ENTRY_BYTES);
+    type.copy(entry, 0);
+    id.copy(entry, 16);
+    entry.writeBigUInt64LE(BigInt(start), 32);
+    entry.writeBigUInt64LE(BigInt(start + count - 1), 40);
+    entry.write(name, 56, 'utf16le');
+  });
 
   const header = (own: number, other: number, table: number): Buffer => {
     const bytes = Buffer.alloc(SECTOR);
