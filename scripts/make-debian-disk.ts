@@ -28,7 +28,7 @@ const ROOT_UUID = '6b1f6f0e-3c55-4a35-9f2b-0c2f5d5a1301';
 /** What the disk's name is a hash of. */
 const RECIPE = {
   /** Counts changes of the steps below, which are not in this table. */
-  version: 1,
+  version: 2,
   rootBytes: 1024 * MIB,
   /** dpkg needs these to be unpacked before it can install anything. */
   essential: ['?essential', 'usr-is-merged'],
@@ -100,6 +100,11 @@ export async function makeDebianDisk(): Promise<string[]> {
 
   mkdirSync(dirname(diskPath()), { recursive: true });
   const work = mkdtempSync(join(dirname(diskPath()), '.make-'));
+  const remove = (): void => {
+    rmSync(work, { recursive: true, force: true });
+  };
+  process.once('exit', remove);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
   const progress = new Progress();
   try {
     await build(work, progress);
@@ -107,7 +112,7 @@ export async function makeDebianDisk(): Promise<string[]> {
   } catch (error) {
     return [`the Debian disk: ${error instanceof Error ? error.message : String(error)}`];
   } finally {
-    rmSync(work, { recursive: true, force: true });
+    remove();
     progress.end();
   }
 }
@@ -131,16 +136,11 @@ async function build(work: string, progress: Progress): Promise<void> {
   install.push('-o', `Dir::State::Lists=${guestCache()}/apt-arm64/lists`);
   install.push('-o', `Dir::State::status=${root}/var/lib/dpkg/status`, 'install', ...wanted);
   let steps = 0;
-  await runForArm64(
-    root,
-    config,
-    [install, ['chroot', root, 'update-initramfs', '-c', '-k', 'all']],
-    (text) => {
-      appendFileSync(log, text);
-      steps += text.match(/^(Unpacking|Setting up) /gm)?.length ?? 0;
-      progress.show(`${installing}: ${Math.round((50 * steps) / archives.length)} %`);
-    },
-  );
+  await runForArm64(root, config, [install, ['chroot', root, 'sh', '-c', MAKE_INITRD]], (text) => {
+    appendFileSync(log, text);
+    steps += text.match(/^(Unpacking|Setting up) /gm)?.length ?? 0;
+    progress.show(`${installing}: ${Math.round((50 * steps) / archives.length)} %`);
+  });
 
   progress.step('Debian disk: making the file systems');
   configure(root);
@@ -153,6 +153,13 @@ async function build(work: string, progress: Progress): Promise<void> {
   ]);
   renameSync(disk, diskPath());
 }
+
+/** A link to it comes with a kernel's installation otherwise. */
+const MAKE_INITRD = `set -e
+version=$(ls /lib/modules)
+update-initramfs -c -k "$version"
+ln -sf "boot/initrd.img-$version" /initrd.img
+`;
 
 /** What a boot loader for the removable path and one for an entry of its own are: the same. */
 function bootFiles(): Record<string, Uint8Array | string> {
