@@ -1,6 +1,7 @@
 /** UEFI variables as Linux sees them, over power-off, `kill -9`, resets and kexec. */
 import { strict as assert } from 'node:assert';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { after, suite, test } from 'node:test';
 
 import { VIRT_FLASH_GEOMETRY } from '#v8a/boards/virt.js';
@@ -89,12 +90,17 @@ suite('UEFI variables, from Debian', { skip: skipWithoutDebian }, () => {
       if (text.includes('now kill')) child.kill('SIGKILL');
     });
     const { stdout, stderr } = await finished(child);
+    // A kill leaves the claim on the disk, which is not of this test alone.
+    for (const name of readdirSync(dirname(DISK ?? ''))) {
+      if (name.includes(`.v8a-lock.${child.pid}.`)) rmSync(join(dirname(DISK ?? ''), name));
+    }
     const output = plain(stdout);
-    assert.match(output, /now kill/, `${output.slice(-2000)}\n${stderr}`);
-    assert.match(output, /as createdanother, and a longer one/);
-    const [, current] = /^BootCurrent: (\w{4})$/m.exec(output) ?? [];
-    assert.match(output, new RegExp(`^BootOrder: ${current},`, 'm'));
-    assert.match(output, new RegExp(`^Boot${current}\\* by hand`, 'm'));
+    const ending = `${output.slice(-2000)}\n${stderr}`;
+    assert.ok(output.includes('now kill'), ending);
+    assert.ok(output.includes('as createdanother, and a longer one'), ending);
+    const [, current] = /BootCurrent: (\w{4})$/m.exec(output) ?? [];
+    assert.ok(output.includes(`\nBootOrder: ${current},`), ending);
+    assert.ok(output.includes(`\nBoot${current}* by hand`), ending);
     assert.equal(stored(flash())['late'], 'just before the end');
   });
 
