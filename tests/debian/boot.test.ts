@@ -9,7 +9,7 @@ import { skipWithoutDebian, withDebian } from './guest.js';
 
 const FACTORS = {
   cpus: [1, 4],
-  irqchip: ['gicv2', 'gicv3'],
+  irqchip: ['gicv2', 'gicv3', 'gicv3-its'],
   acpi: [true, false],
   virtioTransport: ['mmio', 'pci'],
 } as const;
