@@ -15,6 +15,7 @@ import { guestFile } from '../scripts/fetch-guests.js';
 import { tinyInitramfs } from '../scripts/make-initramfs.js';
 import { dialogue, finished, plain, startV8a, v8a } from './support/cli.js';
 import { scratch, skipWithout } from './support/guests.js';
+import { answerTo } from './support/name-server.js';
 
 const KERNEL = guestFile('linux');
 const INITRD = tinyInitramfs();
@@ -30,21 +31,6 @@ const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 /** More than any buffer on the way. */
 const LARGE = Buffer.alloc(24 * 1024 * 1024);
 for (let at = 0; at < LARGE.length; at += 4) LARGE.writeUInt32LE(Math.imul(at, 2654435761) >>> 0, at);
-
-/** An answer to any question for an address: 10.0.2.2. Others have none (RFC 1035 4.1). */
-function answerTo(question: Buffer): Buffer {
-  let end = 12;
-  while (question[end] !== 0) end += question[end]! + 1;
-  end += 5;
-  const isAddress = question.readUInt16BE(end - 4) === 1;
-  const header = Buffer.from(question.subarray(0, end));
-  header[2] = 0x84 | (question[2]! & 1);
-  header[3] = 0;
-  header.writeUInt16BE(isAddress ? 1 : 0, 6);
-  header.fill(0, 8, 12);
-  const record = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 0, 2, 2]);
-  return isAddress ? Buffer.concat([header, record]) : header;
-}
 
 /** Names asked for. */
 const questions: string[] = [];
