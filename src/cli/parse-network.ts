@@ -13,7 +13,7 @@ import {
 import { quoteIfNeeded, splitAtCommas, UnacceptableValue } from './parse.js';
 
 /** What the value of `--network` may be, for help and messages. */
-export const NETWORK_SYNTAX =
+const NETWORK_SYNTAX =
   'none|user[,hostfwd=<rule>]…[,mac=<address>][,hostname=<name>][,resolver=<address>[:<port>]][,pcap=<file>]';
 const FORWARD_SYNTAX = '[tcp|udp]:[<host address>]:<host port>-[<guest address>]:<guest port>';
 

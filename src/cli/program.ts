@@ -7,7 +7,7 @@ import {
   DISK_SYNTAX, formatSize, listOf, oneOf, parseAddress, parseCommandLine, parseCpus, parseDisk, parseDuration, parseEscapes, parseMemory, parsePath, parsePort,
   parseSeed, parseShare, PORT_SYNTAX, quoteIfNeeded, SHARE_SYNTAX, type Memory, type PortEnd, UnacceptableValue,
 } from './parse.js'; // prettier-ignore
-import { NETWORK_SYNTAX, parseNetwork } from './parse-network.js';
+import { parseNetwork } from './parse-network.js';
 import type { CpuModelName, MachineName } from '../vm/limits.js';
 import {
   CPU_MODEL_NAMES, DEFAULT_CPU_MODEL, DEFAULT_MEMORY_BYTES, IRQCHIPS, MACHINES, MAX_CPUS, MAX_TEST_DEVICES, TEST_DEVICES, VIRTIO_TRANSPORTS,
@@ -231,9 +231,10 @@ export function buildProgram(
     .addOption(
       option(
         '-n, --network <network>',
-        `network card: ${NETWORK_SYNTAX}. user needs no rights: the guest is 10.0.2.15, the host 10.0.2.2, the name` +
-          ' server 10.0.2.3, and a hostfwd rule, as in tcp:127.0.0.1:2222-:22, leads a port of the host to one of the' +
-          ' guest. Not there unless asked for: UEFI firmware with nothing to boot tries networks for minutes',
+        'network card: none, or user, which needs no rights: the guest is 10.0.2.15, the host 10.0.2.2, the name' +
+          ' server 10.0.2.3. After user come, with commas between, hostfwd=<rule>, as in tcp:127.0.0.1:2222-:22, for' +
+          ' a port of the host that leads to one of the guest (repeat as needed), mac=<address>, hostname=<name>,' +
+          ' resolver=<address>[:<port>], pcap=<file>. Not there unless asked for: UEFI firmware with nothing to boot tries networks for minutes',
         parseNetwork,
       ).default('none', 'none'),
     )
