@@ -25,24 +25,29 @@ export interface QemuResult {
   readonly stepsMet: number;
 }
 
+/** Typed to QEMU's console, this ends it where it `canQuit`. */
+export const QEMU_QUIT = '\x01x';
+
 /**
  * The command line for a machine with one Cortex-A57, the console on stdio and no network. `canQuit`: Ctrl-A x
  * on the console ends QEMU.
  */
 export function qemuArguments(options: {
-  firmware: string;
-  isPflash: boolean;
+  firmware?: string;
+  isPflash?: boolean;
   flash?: string;
   canQuit?: boolean;
+  memoryMib?: number;
 }): string[] {
   const drive = (unit: number, file: string, rest: string): string[] => [
     '-drive',
     `if=pflash,format=raw,unit=${unit},file=${file.replaceAll(',', ',,')}${rest}`,
   ];
+  const { firmware, isPflash = false, memoryMib = 512 } = options;
   return [
-    ...['-M', 'virt', '-cpu', 'cortex-a57', '-m', '512', '-nic', 'none', '-display', 'none'],
+    ...['-M', 'virt', '-cpu', 'cortex-a57', '-m', `${memoryMib}`, '-nic', 'none', '-display', 'none'],
     ...(options.canQuit === true ? ['-serial', 'mon:stdio'] : ['-monitor', 'none', '-serial', 'stdio']),
-    ...(options.isPflash ? drive(0, options.firmware, ',readonly=on') : ['-bios', options.firmware]),
+    ...(firmware === undefined ? [] : isPflash ? drive(0, firmware, ',readonly=on') : ['-bios', firmware]),
     ...(options.flash === undefined ? [] : drive(1, options.flash, '')),
   ];
 }
