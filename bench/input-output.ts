@@ -33,7 +33,7 @@ function commands(port: number): string {
     fio('randread', '4k', 8, 1),
     fio('read', '1M', 7, 1024),
     `s=$(${seconds}); wget -q -O /dev/null ${url}; e=$(${seconds})`,
-    `awk "BEGIN{print \"figure download\", ${DOWNLOAD_BYTES / 1e6}/($e-$s)}"`,
+    `awk -v s=$s -v e=$e 'BEGIN{print "figure download", ${DOWNLOAD_BYTES / 1e6}/(e-s)}'`,
     'echo figures do""ne',
   ].join('; ');
 }
