@@ -24,8 +24,10 @@ const FIGURES = [
 
 function commands(port: number): string {
   // Fields of fio's terse output: 7 is KiB/s, 8 is IOPS of reads.
+  // The order of disks is the transport's.
+  const disk = `$(lsblk -bdno NAME,SIZE | awk '$2==${DISK_BYTES}{print "/dev/"$1}')`;
   const fio = (name: string, size: string, field: number, divisor: number): string =>
-    `fio --name=x --filename=/dev/vdb --direct=1 --ioengine=psync --rw=${name} --bs=${size} --time_based ` +
+    `fio --name=x --filename=${disk} --direct=1 --ioengine=psync --rw=${name} --bs=${size} --time_based ` +
     `--runtime=4 --minimal | awk -F';' '{print "figure ${name} " $${field}/${divisor}}'`;
   const url = `http://10.0.2.2:${port}/`;
   const seconds = 'date +%s.%N';
