@@ -2,6 +2,9 @@ import { GIB, KIB, MIB } from '../base/index.js';
 import { isSerial, MAX_SERIAL_CHARACTERS, type DiskOptions } from '../vm/disks.js';
 import { isPortName, PORT_NAME_RULE } from '../vm/consoles.js';
 import { isTag, TAG_RULE, type ShareOptions } from '../vm/shares.js';
+import { parseAttributes } from '../varstore/attributes.js';
+import { fromHex } from '../varstore/bytes.js';
+import { parseGuid, type Guid } from '../varstore/guid.js';
 import { isMemorySize, MAX_CPUS, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES } from '../vm/limits.js';
 
 /** A value that an option doesn't take: what is wrong with it and what would be accepted, to follow the value. */
@@ -217,6 +220,69 @@ export function parsePort(text: string): PortEnd {
     throw new UnacceptableValue('does not name one file or socket', PORT_SYNTAX);
   }
   return { name, kind: socket === undefined ? 'file' : 'socket', path };
+}
+
+/** A GUID of variables. */
+export function parseGuidOption(text: string): Guid {
+  const guid = parseGuid(text);
+  if (guid === undefined) {
+    throw new UnacceptableValue(
+      'is no GUID',
+      '8be4df61-93ca-11d2-aa0d-00e098032b8c, or a name such as EfiGlobalVariable',
+    );
+  }
+  return guid;
+}
+
+/** Attributes of a variable. */
+export function parseAttributesOption(text: string): number {
+  const attributes = parseAttributes(text);
+  if (attributes === undefined)
+    throw new UnacceptableValue('are no attributes', 'NV+BS, NV+BS+RT and the like');
+  return attributes;
+}
+
+/** Bytes as pairs of digits. */
+export function parseHex(text: string): Uint8Array {
+  const bytes = fromHex(text);
+  if (!bytes) throw new UnacceptableValue('is not in hexadecimal', 'pairs of digits, such as 0500');
+  return bytes;
+}
+
+function bootNumber(text: string): number | undefined {
+  const digits = /^(?:boot)?([0-9a-f]{1,4})$/i.exec(text.trim())?.[1];
+  return digits === undefined ? undefined : parseInt(digits, 16);
+}
+
+/** Numbers of boot options, or `none`. */
+export function parseBootOrder(text: string): readonly number[] | 'none' {
+  if (text === 'none') return 'none';
+  const numbers = text.split(',').map(bootNumber);
+  const wanted = numbers.filter((number) => number !== undefined);
+  if (wanted.length < numbers.length) {
+    throw new UnacceptableValue('is no order', 'numbers such as 0001,0000, or none');
+  }
+  if (new Set(wanted).size < wanted.length)
+    throw new UnacceptableValue('has a number twice', 'each number once');
+  return wanted;
+}
+
+/** The number of a boot option, or `none`. */
+export function parseBootNext(text: string): number | 'none' {
+  const number = text === 'none' ? 'none' : bootNumber(text);
+  if (number === undefined)
+    throw new UnacceptableValue('is no boot option', 'a number such as 0001, or none');
+  return number;
+}
+
+/** Seconds that a boot manager waits, or `none`. */
+export function parseBootTimeout(text: string): number | 'none' {
+  if (text === 'none') return 'none';
+  const seconds = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (!(seconds <= 0xffff)) {
+    throw new UnacceptableValue('is no timeout', '0 to 65534 seconds, 65535 to wait for a key, or none');
+  }
+  return seconds;
 }
 
 /** A whole number from 0 up. */

@@ -1,11 +1,12 @@
 import { Command, Option } from 'commander';
-import type { CommanderError } from 'commander';
 import { TRACE_CHANNELS, UserError } from '../base/index.js';
 import type { TraceChannel } from '../base/index.js';
 import { EXIT_STATUS_HELP } from './exit-status.js';
+import { addFlashCommand, addVarsCommand } from './image-program.js';
+import { inOneLine, option, repeated } from './option.js';
 import {
   DISK_SYNTAX, formatSize, listOf, oneOf, parseAddress, parseCommandLine, parseCpus, parseDisk, parseDuration, parseEscapes, parseMemory, parsePath, parsePort,
-  parseSeed, parseShare, PORT_SYNTAX, quoteIfNeeded, SHARE_SYNTAX, type Memory, type PortEnd, UnacceptableValue,
+  parseSeed, parseShare, PORT_SYNTAX, quoteIfNeeded, SHARE_SYNTAX, type Memory, type PortEnd,
 } from './parse.js'; // prettier-ignore
 import { parseNetwork } from './parse-network.js';
 import type { CpuModelName, MachineName } from '../vm/limits.js';
@@ -318,56 +319,9 @@ export function buildProgram(
       }
       exit(await run(options, script));
     });
+  addVarsCommand(program, exit);
+  addFlashCommand(program, exit);
   return program;
-}
-
-/** Collects the values of an option that may be given several times. */
-function repeated<Value>(parse: (text: string) => Value) {
-  return (text: string, before: unknown): Value[] => [
-    ...((before as Value[] | undefined) ?? []),
-    parse(text),
-  ];
-}
-
-/** An option whose value `parse` reads. What it refuses is a mistake that names the option and the value. */
-function option(
-  flags: string,
-  description: string,
-  parse: (text: string, before: unknown) => unknown,
-): Option {
-  const made = new Option(flags, description);
-  return made.argParser((text: string, before: unknown) => {
-    try {
-      return parse(text, before);
-    } catch (error) {
-      if (!(error instanceof UnacceptableValue)) throw error;
-      throw new UserError('option', `${made.long} ${quoteIfNeeded(text)}: ${error.message}`);
-    }
-  });
-}
-
-/** Commander's messages about a command line for `command`, in the words of all others. */
-function inOneLine(command: string): (error: CommanderError) => never {
-  return (error) => {
-    if (error.exitCode === 0) throw error;
-    const lists = (what: string) => `'${command} --help' lists the ${what}`;
-    const guess = /Did you mean (?:one of )?(.*)\?/.exec(error.message)?.[1];
-    const meant = guess === undefined ? '' : `did you mean ${guess}? `;
-    const [, name = ''] = /'(?:-\w, )?([^']*)'/.exec(error.message) ?? [];
-    switch (error.code) {
-      case 'commander.unknownOption':
-        throw new UserError('usage', `${quoteIfNeeded(name)}: unknown option; ${meant}${lists('options')}`);
-      case 'commander.unknownCommand':
-        throw new UserError('usage', `${quoteIfNeeded(name)}: unknown command; ${meant}${lists('commands')}`);
-      case 'commander.help':
-        // `v8a help` of something; commander doesn't say of what.
-        throw new UserError('usage', `help: unknown command; ${lists('commands')}`);
-      case 'commander.optionMissingArgument':
-        throw new UserError('usage', `${name.split(' ')[0]}: its value is missing; accepted: ${name}`);
-      default:
-        throw new UserError('usage', error.message.replace(/^error: /, ''));
-    }
-  };
 }
 
 function formatStatuses(): string {

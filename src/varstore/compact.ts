@@ -1,5 +1,15 @@
 /** Reclaims the room of deleted variables, with the result that EDK2's `Reclaim` has. */
-import { align4, encodeEntry, isLive, keyOf, setState, State, STORE, type Entry, type Variable } from './entries.js';
+import {
+  align4,
+  encodeEntry,
+  isLive,
+  keyOf,
+  setState,
+  State,
+  STORE,
+  type Entry,
+  type Variable,
+} from './entries.js';
 import type { StoreContents } from './store.js';
 
 /** What is to be written in the same go. */
@@ -30,7 +40,9 @@ export function compact(store: StoreContents, update?: Update): Uint8Array | und
   live.filter(({ state }) => state === State.added).forEach(keep);
   // Of several that were to be replaced, firmware uses the last.
   const unreplaced = new Map(
-    live.filter(({ state }) => state !== State.added).map((entry) => [keyOf(entry.guid, entry.name ?? ''), entry]),
+    live
+      .filter(({ state }) => state !== State.added)
+      .map((entry) => [keyOf(entry.guid, entry.name ?? ''), entry]),
   );
   live.filter((entry) => [...unreplaced.values()].includes(entry)).forEach(keep);
   if (!update) return bytes;

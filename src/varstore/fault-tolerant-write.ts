@@ -115,7 +115,10 @@ export function findInterrupted(image: Uint8Array, block: WorkingBlock): Interru
   const lengthBytes = uint64(view, recordAt + RECORD.offset) + uint64(view, recordAt + RECORD.length);
   const lba = uint64(view, recordAt + RECORD.block);
   const isSane =
-    Number.isSafeInteger(targetAt) && Number.isSafeInteger(lengthBytes) && Number.isSafeInteger(lba) && targetAt >= 0;
+    Number.isSafeInteger(targetAt) &&
+    Number.isSafeInteger(lengthBytes) &&
+    Number.isSafeInteger(lba) &&
+    targetAt >= 0;
   if (!isSane || isSet(RECORD.bootBlock)) return unclear;
   return {
     kind: 'copy',
@@ -149,7 +152,8 @@ export function finish(
   const { targetAt, lengthBytes, headerAt, recordAt, isLast } = interrupted;
   const bytes = Math.ceil(lengthBytes / blockBytes) * blockBytes;
   // The target is neither the working block nor the spare area.
-  if (!(bytes > 0 && block.endsAt + bytes <= spareEndsAt && targetAt + bytes <= block.at) || !isLast) return false;
+  if (!(bytes > 0 && block.endsAt + bytes <= spareEndsAt && targetAt + bytes <= block.at) || !isLast)
+    return false;
   image.copyWithin(targetAt, block.endsAt, block.endsAt + bytes);
   image.fill(0xff, block.endsAt, spareEndsAt);
   image[recordAt]! &= ~RECORD.destinationComplete;

@@ -61,14 +61,17 @@ function parseVariable(json: unknown, index: number): Variable {
   }
   const where = `${at} (${JSON.stringify(name)})`;
   const knownGuid = typeof guid === 'string' ? parseGuid(guid) : undefined;
-  if (knownGuid === undefined) return fail(`${where}: "guid" is none; accepted: 8be4df61-93ca-11d2-aa0d-00e098032b8c`);
+  if (knownGuid === undefined)
+    return fail(`${where}: "guid" is none; accepted: 8be4df61-93ca-11d2-aa0d-00e098032b8c`);
   if (typeof attr !== 'number' || !Number.isInteger(attr) || attr < 0 || attr > 0xffff_ffff) {
     return fail(`${where}: "attr" is no number of 32 bits`);
   }
   const bytes = (field: string, value: unknown): Uint8Array =>
-    (typeof value === 'string' ? fromHex(value) : undefined) ?? fail(`${where}: "${field}" is not in hexadecimal`);
+    (typeof value === 'string' ? fromHex(value) : undefined) ??
+    fail(`${where}: "${field}" is not in hexadecimal`);
   const timeBytes = time === undefined || time === null ? new Uint8Array(TIME_BYTES) : bytes('time', time);
-  if (timeBytes.length !== TIME_BYTES) return fail(`${where}: "time" has ${timeBytes.length} bytes; accepted: 16`);
+  if (timeBytes.length !== TIME_BYTES)
+    return fail(`${where}: "time" has ${timeBytes.length} bytes; accepted: 16`);
   return { name, guid: knownGuid, attributes: attr, data: bytes('data', data), time: timeBytes };
 }
 

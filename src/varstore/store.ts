@@ -91,7 +91,13 @@ export function readStore(image: Uint8Array): StoreContents {
     problems.push({ ...problem, at: at + problem.at });
   };
   for (const fault of volume.faults) {
-    add({ kind: 'volume-header', severity: 'error', at: 0, text: `the volume header: ${fault}`, remedy: 'none' });
+    add({
+      kind: 'volume-header',
+      severity: 'error',
+      at: 0,
+      text: `the volume header: ${fault}`,
+      remedy: 'none',
+    });
   }
   if (!volume.isChecksumRight) {
     add({
@@ -114,7 +120,13 @@ export function readStore(image: Uint8Array): StoreContents {
   const walk = readEntries(bytes, format, storeAt + STORE.bytes, storeEnd);
   const contents = { at, bytes, volume, format, storeAt, storeEnd, ...walk, problems };
   judgeEntries(contents, walk.overrunAt, add);
-  judgeWorkingArea(bytes, storeEnd, blocks.filter((block) => block.at > at && block.at < at + bytes.length), at, add);
+  judgeWorkingArea(
+    bytes,
+    storeEnd,
+    blocks.filter((block) => block.at > at && block.at < at + bytes.length),
+    at,
+    add,
+  );
   problems.sort((a, b) => a.at - b.at);
   return contents;
 }

@@ -108,7 +108,12 @@ export class VariableStore {
       if (live.has(entry)) liveBytes += bytes;
       else deletedBytes += bytes;
     });
-    return { sizeBytes: storeEnd - storeAt - STORE.bytes, liveBytes, deletedBytes, freeBytes: storeEnd - freeAt };
+    return {
+      sizeBytes: storeEnd - storeAt - STORE.bytes,
+      liveBytes,
+      deletedBytes,
+      freeBytes: storeEnd - freeAt,
+    };
   }
 
   /** The variables that firmware sees, in the order in which they are in the store; their bytes are copies. */
@@ -141,9 +146,7 @@ export class VariableStore {
     if (!force) refuseSigned(variable, before);
 
     const { bytes, entries, freeAt, storeEnd, format } = this.#contents;
-    const replaced = entries.filter(
-      (entry) => isLive(entry) && entry.name === name && entry.guid === guid,
-    );
+    const replaced = entries.filter((entry) => isLive(entry) && entry.name === name && entry.guid === guid);
     const encoded = encodeEntry(format, variable);
     const hasRoom = freeAt + encoded.length <= storeEnd;
     let changed: Uint8Array | undefined;
@@ -181,7 +184,8 @@ export class VariableStore {
     const { bytes, entries } = this.#contents;
     const changed = bytes.slice();
     for (const entry of entries) {
-      if (isLive(entry) && entry.name === name && entry.guid === guid) clearStateBits(changed, entry, DELETED);
+      if (isLive(entry) && entry.name === name && entry.guid === guid)
+        clearStateBits(changed, entry, DELETED);
     }
     const expected = new Map(this.#state());
     expected.delete(keyOf(guid, name));
@@ -227,7 +231,10 @@ export class VariableStore {
     const contents = readStore(bytes);
     const problems = contents.problems.map((problem) => ({ ...problem, at: problem.at + at }));
     const next = new VariableStore({ ...contents, at, problems });
-    invariant(holdSame(next.variables, [...expected.values()]), 'a changed variable store reads as it was meant');
+    invariant(
+      holdSame(next.variables, [...expected.values()]),
+      'a changed variable store reads as it was meant',
+    );
     const count = (problems: readonly Problem[]): number =>
       problems.filter(({ severity }) => severity !== 'note').length;
     invariant(count(next.problems) <= count(this.problems), 'a changed variable store has no new problem');
@@ -251,12 +258,17 @@ function isSame(a: Variable, b: Variable): boolean {
   return a.attributes === b.attributes && areEqual(a.data, b.data) && areEqual(a.time, b.time);
 }
 
-function refuseUnwritable({ name, attributes, data, time }: Variable, format: 'authenticated' | 'plain'): void {
+function refuseUnwritable(
+  { name, attributes, data, time }: Variable,
+  format: 'authenticated' | 'plain',
+): void {
   const fail = (code: string, text: string): never => {
     throw new UserError(`vars-${code}`, `${shown(name)}: ${text}`);
   };
-  if (name === '' || name.includes('\0')) fail('name', 'is no name; accepted: at least one character, and no NUL');
-  if (data.length === 0) fail('empty', 'has no data, which to UEFI means deleting it; accepted: at least one byte');
+  if (name === '' || name.includes('\0'))
+    fail('name', 'is no name; accepted: at least one character, and no NUL');
+  if (data.length === 0)
+    fail('empty', 'has no data, which to UEFI means deleting it; accepted: at least one byte');
   if ((attributes & Attribute.nonVolatile) === 0) {
     fail('attributes', `${formatAttributes(attributes)} is without NV, and only NV variables are in flash`);
   }

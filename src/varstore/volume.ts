@@ -59,15 +59,21 @@ export function readVolume(image: Uint8Array, at: number): Volume | undefined {
   if (view.getUint32(FIELD.signature, true) !== SIGNATURE) return undefined;
   const headerBytes = view.getUint16(FIELD.headerLength, true);
   const lengthBytes = uint64(view, FIELD.length);
-  if (headerBytes < MIN_HEADER_BYTES || headerBytes > MAX_HEADER_BYTES || headerBytes % 8 !== 0) return undefined;
+  if (headerBytes < MIN_HEADER_BYTES || headerBytes > MAX_HEADER_BYTES || headerBytes % 8 !== 0)
+    return undefined;
   if (lengthBytes <= headerBytes || at + headerBytes > image.length) return undefined;
 
   const faults: string[] = [];
   if (view.getUint8(FIELD.revision) !== REVISION) faults.push(`its revision is not ${REVISION}`);
-  if ((view.getUint32(FIELD.attributes, true) & ERASED_IS_ONE) === 0) faults.push('it says that erased bits are zeros');
-  const mapEntries = Array.from({ length: (headerBytes - FIELD.blockMap) >> 3 }, (_, index) => FIELD.blockMap + 8 * index);
+  if ((view.getUint32(FIELD.attributes, true) & ERASED_IS_ONE) === 0)
+    faults.push('it says that erased bits are zeros');
+  const mapEntries = Array.from(
+    { length: (headerBytes - FIELD.blockMap) >> 3 },
+    (_, index) => FIELD.blockMap + 8 * index,
+  );
   // How many blocks it says is not looked at: AAVMF's has fewer than the volume.
-  if (!mapEntries.some((entry) => view.getBigUint64(entry, true) === 0n)) faults.push('its block map has no end');
+  if (!mapEntries.some((entry) => view.getBigUint64(entry, true) === 0n))
+    faults.push('its block map has no end');
   const blockBytes = view.getUint32(FIELD.blockMap + 4, true);
   if (blockBytes === 0) faults.push('its blocks have no size');
   return {
@@ -87,7 +93,8 @@ export function findVolumes(image: Uint8Array): { readonly at: number; readonly 
     // `_` of `_FVH`, as a cheap first look.
     if (image[at + FIELD.signature] !== (SIGNATURE & 0xff)) continue;
     const volume = readVolume(image, at);
-    if (volume && (volume.isChecksumRight || volume.fileSystem === NV_DATA_VOLUME)) found.push({ at, volume });
+    if (volume && (volume.isChecksumRight || volume.fileSystem === NV_DATA_VOLUME))
+      found.push({ at, volume });
   }
   return found;
 }

@@ -12,9 +12,9 @@
  */
 import * as fs from 'node:fs';
 import { dirname } from 'node:path';
-import { KIB, UserError } from '../../base/index.js';
+import { GIB, KIB, MIB, UserError } from '../../base/index.js';
 import type { FlashRange, FlashStorage } from '../../bus/index.js';
-import { claimFile, ClaimedError } from './file-claim.js';
+import { claimFile, ClaimedError, type ClaimMode } from './file-claim.js';
 import { decodeJournal, encodeJournal, type Journal, type JournalRange } from './flash-journal.js';
 import {
   loadImage,
@@ -104,6 +104,93 @@ export function openFlashFile(options: FlashFileOptions): FlashFile {
   }
 }
 
+/** The greatest image that is read or made as a whole. */
+export const MAX_IMAGE_BYTES = GIB;
+
+/** An image of any size for one who changes it, such as `v8a vars`. */
+export function openWholeFlashFile(path: string): FlashFile {
+  return openFlashFile({
+    path,
+    bankBytes: MAX_IMAGE_BYTES,
+    blockBytes: 1,
+    sizing: 'blocks',
+    fsyncEachCommit: true,
+  });
+}
+
+/** All of `file`. */
+export function contentsOf(file: FlashFile): Uint8Array {
+  const contents = new Uint8Array(file.sizeBytes);
+  file.load((offset, bytes) => contents.set(bytes, offset));
+  return contents;
+}
+
+/**
+ * Reads an image that no machine has open; it need not be writable. What a killed machine left in its journal is put
+ * into it first.
+ *
+ * @throws UserError as `openFlashFile`.
+ */
+export function readFlashFile(path: string): Uint8Array {
+  const { fd, realPath, sizeBytes } = openImage(fs, FLASH, path, false);
+  let release: (() => void) | undefined;
+  try {
+    release = claim(path, realPath, 'shared');
+    if (!fs.existsSync(journalOf(realPath))) {
+      sizeOf({ path, bankBytes: MAX_IMAGE_BYTES, blockBytes: 1, sizing: 'blocks' }, sizeBytes);
+      const contents = new Uint8Array(sizeBytes);
+      try {
+        loadImage(fs, fd, sizeBytes, (offset, bytes) => contents.set(bytes, offset));
+      } catch (error) {
+        throw new UserError('flash-io', `flash image ${path}: cannot be read: ${reasonOf(error)}`);
+      }
+      return contents;
+    }
+  } finally {
+    fs.closeSync(fd);
+    release?.();
+  }
+  const file = openWholeFlashFile(path);
+  try {
+    return contentsOf(file);
+  } finally {
+    file.close();
+  }
+}
+
+/**
+ * Makes an erased image.
+ *
+ * @throws UserError `flash-exists`, `flash-io`. What was begun is gone then.
+ */
+export function createFlashFile(path: string, sizeBytes: number): void {
+  let fd: number;
+  try {
+    fd = fs.openSync(path, 'wx', 0o666);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : '';
+    if (code === 'EEXIST') {
+      throw new UserError('flash-exists', `flash image ${path}: exists; accepted: the name of a new file`);
+    }
+    const reason = code === 'ENOENT' || code === 'ENOTDIR' ? 'its directory does not exist' : reasonOf(error);
+    throw new UserError('flash-uncreatable', `flash image ${path}: cannot be created: ${reason}`);
+  }
+  let isWhole = false;
+  try {
+    const chunk = new Uint8Array(Math.min(sizeBytes, MIB)).fill(0xff);
+    for (let at = 0; at < sizeBytes; at += chunk.length) {
+      writeFully(fs, fd, chunk.subarray(0, Math.min(chunk.length, sizeBytes - at)), at);
+    }
+    fs.fsyncSync(fd);
+    isWhole = true;
+  } catch (error) {
+    throw new UserError('flash-io', `flash image ${path}: cannot be written: ${reasonOf(error)}`);
+  } finally {
+    fs.closeSync(fd);
+    if (!isWhole) fs.rmSync(path, { force: true });
+  }
+}
+
 /** A firmware image: only ever read. */
 export interface FirmwareFile {
   readonly path: string;
@@ -185,14 +272,18 @@ function tooSmall(bytes: number, blockBytes: number): string {
   return `${sizeText(bytes)} are less than one erase block of ${sizeText(blockBytes)}`;
 }
 
+function journalOf(realPath: string): string {
+  return `${realPath}.v8a-journal`;
+}
+
 function sizeText(bytes: number): string {
   if (bytes >= 1024 * KIB && bytes % (1024 * KIB) === 0) return `${bytes / 1024 / KIB} MiB`;
   return bytes >= KIB && bytes % KIB === 0 ? `${bytes / KIB} KiB` : `${bytes} bytes`;
 }
 
-function claim(path: string, realPath: string): () => void {
+function claim(path: string, realPath: string, mode?: ClaimMode): () => void {
   try {
-    return claimFile(realPath);
+    return claimFile(realPath, mode);
   } catch (error) {
     if (!(error instanceof ClaimedError)) {
       throw new UserError(
@@ -204,7 +295,7 @@ function claim(path: string, realPath: string): () => void {
       'flash-locked',
       `flash image ${path}: in use by process ${error.pid}` +
         (error.doubtfulClaim === undefined
-          ? '; stop it first, or give this machine a copy of the image'
+          ? '; stop it first, or use a copy of the image'
           : ` of another container or host; if that is gone, delete ${error.doubtfulClaim}`),
     );
   }
@@ -240,7 +331,7 @@ class NodeFlashFile implements FlashFile {
     this.notices = open.notices;
     this.#open = open;
     this.#files = open.files;
-    this.#journalPath = `${open.realPath}.v8a-journal`;
+    this.#journalPath = journalOf(open.realPath);
     this.#guard('cannot be recovered', '', () => this.#recover());
   }
 

@@ -1,0 +1,60 @@
+import type { CommanderError } from 'commander';
+import { Option } from 'commander';
+import { UserError } from '../base/index.js';
+import { quoteIfNeeded, UnacceptableValue } from './parse.js';
+
+/** Collects the values of an option that may be given several times. */
+export function repeated<Value>(parse: (text: string) => Value) {
+  return (text: string, before: unknown): Value[] => [
+    ...((before as Value[] | undefined) ?? []),
+    parse(text),
+  ];
+}
+
+/** An option whose value `parse` reads. What it refuses is a mistake that names the option and the value. */
+export function option(
+  flags: string,
+  description: string,
+  parse: (text: string, before: unknown) => unknown,
+): Option {
+  const made = new Option(flags, description);
+  return made.argParser((text: string, before: unknown) => {
+    try {
+      return parse(text, before);
+    } catch (error) {
+      if (!(error instanceof UnacceptableValue)) throw error;
+      throw new UserError('option', `${made.long} ${quoteIfNeeded(text)}: ${error.message}`);
+    }
+  });
+}
+
+/** Commander's messages about a command line for `command`, in the words of all others. */
+export function inOneLine(command: string): (error: CommanderError) => never {
+  return (error) => {
+    if (error.exitCode === 0) throw error;
+    const lists = (what: string) => `'${command} --help' lists the ${what}`;
+    const guess = /Did you mean (?:one of )?(.*)\?/.exec(error.message)?.[1];
+    const meant = guess === undefined ? '' : `did you mean ${guess}? `;
+    const [, name = ''] = /'(?:-\w, )?([^']*)'/.exec(error.message) ?? [];
+    switch (error.code) {
+      case 'commander.unknownOption':
+        throw new UserError('usage', `${quoteIfNeeded(name)}: unknown option; ${meant}${lists('options')}`);
+      case 'commander.unknownCommand':
+        throw new UserError('usage', `${quoteIfNeeded(name)}: unknown command; ${meant}${lists('commands')}`);
+      case 'commander.help':
+        // `v8a help` of something; commander doesn't say of what.
+        throw new UserError('usage', `help: unknown command; ${lists('commands')}`);
+      case 'commander.missingArgument':
+        throw new UserError('usage', `${name}: is missing; '${command} --help' shows what to give`);
+      case 'commander.excessArguments':
+        throw new UserError(
+          'usage',
+          `${command}: too many arguments; '${command} --help' shows what to give`,
+        );
+      case 'commander.optionMissingArgument':
+        throw new UserError('usage', `${name.split(' ')[0]}: its value is missing; accepted: ${name}`);
+      default:
+        throw new UserError('usage', error.message.replace(/^error: /, ''));
+    }
+  };
+}
