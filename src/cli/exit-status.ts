@@ -1,4 +1,4 @@
-/** Exit statuses, documented in the commands' help from `EXIT_STATUS_HELP` and `IMAGE_EXIT_STATUS_HELP`. */
+/** Exit statuses, documented in the commands' help from the lists below. */
 export const ExitStatus = {
   ok: 0,
   notMet: 1,
@@ -26,14 +26,19 @@ export const EXIT_STATUS_HELP: readonly (readonly [status: string, meaning: stri
   [`${ExitStatus.signalBase}+n`, 'ended by signal n: 130 is SIGINT, 141 means nobody read the output'],
 ];
 
-/** Of `v8a vars` and `v8a flash`. */
-export const IMAGE_EXIT_STATUS_HELP: readonly (readonly [status: string, meaning: string])[] = [
-  [`${ExitStatus.ok}`, 'done; check, repair: the store is sound now'],
-  [
-    `${ExitStatus.notMet}`,
-    'get, delete: there is no such variable; check, repair: something is wrong with the store',
-  ],
+const COMMON_HELP = [
   [`${ExitStatus.usage}`, 'a mistake in the command or in a file it names; nothing was changed'],
   [`${ExitStatus.hostError}`, 'the host failed, for instance its disk is full'],
   [`${ExitStatus.internalError}`, 'a bug in v8a'],
+] as const;
+
+export const VARS_EXIT_STATUS_HELP: readonly (readonly [status: string, meaning: string])[] = [
+  [`${ExitStatus.ok}`, 'done; check, repair: the store is sound now'],
+  [`${ExitStatus.notMet}`, 'get, delete: there is no such variable; check, repair: the store is not sound'],
+  ...COMMON_HELP,
+];
+
+export const FLASH_EXIT_STATUS_HELP: readonly (readonly [status: string, meaning: string])[] = [
+  [`${ExitStatus.ok}`, 'done'],
+  ...COMMON_HELP,
 ];

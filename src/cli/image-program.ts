@@ -1,7 +1,7 @@
 /** The command lines of `v8a vars` and `v8a flash`, which work on flash images without a machine. */
 import { Command, Option } from 'commander';
 import { KIB, UserError } from '../base/index.js';
-import { IMAGE_EXIT_STATUS_HELP } from './exit-status.js';
+import { FLASH_EXIT_STATUS_HELP, VARS_EXIT_STATUS_HELP } from './exit-status.js';
 import { inOneLine, option } from './option.js';
 import {
   formatSize, parseAttributesOption, parseBootNext, parseBootOrder, parseBootTimeout, parseEscapes, parseGuidOption,
@@ -60,8 +60,8 @@ Examples:
     v8a vars export vars.fd vars.json
     v8a vars import other.fd vars.json
 
-<file> is a flash image, such as that of v8a run --flash. No machine may be using it, and a change is made as a whole
-or not at all.
+<file> is a flash image, such as that of v8a run --flash. No machine may be using it, and a change
+is made as a whole or not at all.
 `;
 
 export function addVarsCommand(program: Command, exit: Exit): void {
@@ -71,7 +71,7 @@ export function addVarsCommand(program: Command, exit: Exit): void {
         'With a file alone, lists them.',
     )
     .usage('<file> | <command> <file> …')
-    .addHelpText('after', `\nExit status:\n${statuses()}`)
+    .addHelpText('after', `\nExit status:\n${statuses(VARS_EXIT_STATUS_HELP)}`)
     .addHelpText('after', VARS_EXAMPLES.trimEnd())
     .argument('[file]')
     .argument('[surplus...]');
@@ -170,7 +170,7 @@ export function addFlashCommand(program: Command, exit: Exit): void {
       'Creates and shows flash images. An image is the array and nothing else: whether blocks are locked is not in it.',
     )
     .usage('<command> <file> …')
-    .addHelpText('after', `\nExit status:\n${statuses()}`)
+    .addHelpText('after', `\nExit status:\n${statuses(FLASH_EXIT_STATUS_HELP)}`)
     .argument('[command]')
     .argument('[surplus...]');
   flash.action((command: string | undefined) => {
@@ -242,6 +242,6 @@ function blockSizeOption(what: string): Option {
   );
 }
 
-function statuses(): string {
-  return IMAGE_EXIT_STATUS_HELP.map(([status, meaning]) => `  ${status.padEnd(7)}${meaning}`).join('\n');
+function statuses(help: readonly (readonly [status: string, meaning: string])[]): string {
+  return help.map(([status, meaning]) => `  ${status.padEnd(7)}${meaning}`).join('\n');
 }

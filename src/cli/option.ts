@@ -49,7 +49,7 @@ export function inOneLine(command: string): (error: CommanderError) => never {
       case 'commander.excessArguments':
         throw new UserError(
           'usage',
-          `${command}: too many arguments; '${command} --help' shows what to give`,
+          `too many arguments; '${command} --help' shows what to give`,
         );
       case 'commander.optionMissingArgument':
         throw new UserError('usage', `${name.split(' ')[0]}: its value is missing; accepted: ${name}`);

@@ -323,10 +323,13 @@ function flagsOf({ isActive, isHidden, isApplication }: LoadOption): string {
 
 function describeBoot(store: VariableStore): string {
   const { order, next, timeoutSeconds, options } = readBootSettings(store);
-  const rows = options.map(({ number, option }) => {
-    const place = order?.indexOf(number) ?? -1;
+  const placed = options.map((option) => ({ ...option, place: (order ?? []).indexOf(option.number) + 1 }));
+  // Those that are in no order come last, by number.
+  const rank = ({ place, number }: { place: number; number: number }): number => place === 0 ? 0x10000 + number : place;
+  const inOrder = placed.sort((a, b) => rank(a) - rank(b));
+  const rows = inOrder.map(({ number, option, place }) => {
     return [
-      place < 0 ? '-' : `${place + 1}.`,
+      place === 0 ? '-' : `${place}.`,
       `Boot${formatNumber(number)}`,
       ...(option
         ? [printable(option.description), flagsOf(option), option.path]

@@ -10,6 +10,11 @@ export function uint64(view: DataView, at: number): number {
   return Number.isSafeInteger(value) ? value : Infinity;
 }
 
+/** The same bytes as a plain array: `slice` of a Node `Buffer` would not copy. */
+export function plainBytes(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
 export function isFilledWith(bytes: Uint8Array, value: number): boolean {
   return bytes.every((byte) => byte === value);
 }

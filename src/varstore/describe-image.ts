@@ -1,6 +1,6 @@
 /** What a flash image has in it, for those who look at one. */
 import { UserError } from '../base/index.js';
-import { isFilledWith } from './bytes.js';
+import { isFilledWith, plainBytes } from './bytes.js';
 import { findWorkingBlocks } from './fault-tolerant-write.js';
 import { VariableStore } from './variable-store.js';
 import { fileSystemName, findVolumes, NV_DATA_VOLUME } from './volume.js';
@@ -21,7 +21,8 @@ export interface ImageDescription {
 }
 
 /** `blockBytes`: of the erase blocks to look at. */
-export function describeBlocks(image: Uint8Array, blockBytes: number): ImageDescription {
+export function describeBlocks(given: Uint8Array, blockBytes: number): ImageDescription {
+  const image = plainBytes(given);
   const runs: BlockRun[] = [];
   for (let block = 0; block * blockBytes < image.length; block++) {
     const bytes = image.subarray(block * blockBytes, (block + 1) * blockBytes);

@@ -30,7 +30,7 @@ export function repairStore(image: Uint8Array): Repair {
   const original = image.subarray(contents.at, contents.at + contents.bytes.length);
   if (areEqual(bytes, original)) return { repaired: [], left: contents.problems, part: undefined };
 
-  const repairedImage = image.slice();
+  const repairedImage = new Uint8Array(image);
   repairedImage.set(bytes, contents.at);
   const after = VariableStore.read(repairedImage);
   invariant(

@@ -3,7 +3,7 @@
  * image contains, except where there is no store to speak of.
  */
 import { hex, UserError } from '../base/index.js';
-import { isFilledWith, viewOf } from './bytes.js';
+import { isFilledWith, plainBytes, viewOf } from './bytes.js';
 import {
   FORMATS, hidesNoEntry, isLive, keyOf, KNOWN_STATES, readEntries, State, STORE, STORE_FORMATTED, STORE_HEALTHY,
   type Entry, type Format,
@@ -61,12 +61,13 @@ export interface StoreContents {
 }
 
 /**
- * Reads the variable store in `image`, which is not changed.
+ * Reads the variable store in the image `given`, which is not changed.
  *
  * @throws UserError `vars-none` where there is none, `vars-several`, `vars-unknown` where its header tells nothing that
  * could be relied on.
  */
-export function readStore(image: Uint8Array): StoreContents {
+export function readStore(given: Uint8Array): StoreContents {
+  const image = plainBytes(given);
   const problems: Problem[] = [];
   const blocks = findWorkingBlocks(image);
   const { at, volume, resolved } = findStoreVolume(image, blocks, problems);
@@ -181,6 +182,7 @@ function resolve(
   found: Found[],
   problems: Problem[],
 ): void {
+  let isHeaderGone = false;
   const report = (text: string, isFinished: boolean): void => {
     problems.push({
       kind: 'update-interrupted',
@@ -200,6 +202,7 @@ function resolve(
     if (!(block.at > at && block.endsAt < at + copy.lengthBytes)) return;
     owner = { at, volume: copy, resolved: image };
     index = found.length;
+    isHeaderGone = true;
   }
   if (!owner) return;
   const { at, volume } = owner;
@@ -212,12 +215,13 @@ function resolve(
     report('an update of the flash was interrupted in a way that only firmware should finish', false);
     return;
   }
+  const all = 'an update of the flash was interrupted; its new contents are whole in the spare area';
   report(
-    interrupted.kind === 'copy'
-      ? 'an update of the flash was interrupted; its new contents are whole in the spare area'
-      : interrupted.hasChanged
-        ? 'an update of the flash was interrupted when all was done but to note it'
-        : 'an update of the flash was interrupted before it changed anything',
+    interrupted.kind === 'close'
+      ? `an update of the flash was interrupted ${interrupted.hasChanged ? 'when all was done but to note it' : 'before it changed anything'}`
+      : isHeaderGone
+        ? `${all}, but the volume header is erased, upon which AAVMF would format the store`
+        : all,
     true,
   );
   const now = readVolume(resolved, at);
