@@ -47,10 +47,7 @@ export function inOneLine(command: string): (error: CommanderError) => never {
       case 'commander.missingArgument':
         throw new UserError('usage', `${name}: is missing; '${command} --help' shows what to give`);
       case 'commander.excessArguments':
-        throw new UserError(
-          'usage',
-          `too many arguments; '${command} --help' shows what to give`,
-        );
+        throw new UserError('usage', `too many arguments; '${command} --help' shows what to give`);
       case 'commander.optionMissingArgument':
         throw new UserError('usage', `${name.split(' ')[0]}: its value is missing; accepted: ${name}`);
       default:

@@ -325,7 +325,8 @@ function describeBoot(store: VariableStore): string {
   const { order, next, timeoutSeconds, options } = readBootSettings(store);
   const placed = options.map((option) => ({ ...option, place: (order ?? []).indexOf(option.number) + 1 }));
   // Those that are in no order come last, by number.
-  const rank = ({ place, number }: { place: number; number: number }): number => place === 0 ? 0x10000 + number : place;
+  const rank = ({ place, number }: { place: number; number: number }): number =>
+    place === 0 ? 0x10000 + number : place;
   const inOrder = placed.sort((a, b) => rank(a) - rank(b));
   const rows = inOrder.map(({ number, option, place }) => {
     return [

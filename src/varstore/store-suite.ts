@@ -1,6 +1,12 @@
 /** A variable store for tests, made from the documents and not by the code under test. */
 
-export const SMALL = { blockBytes: 0x1000, storeEnd: 0x1000, workingAt: 0x1000, spareAt: 0x2000, bytes: 0x3000 } as const;
+export const SMALL = {
+  blockBytes: 0x1000,
+  storeEnd: 0x1000,
+  workingAt: 0x1000,
+  spareAt: 0x2000,
+  bytes: 0x3000,
+} as const;
 
 /** Where variables begin: behind the volume header and the store header. */
 export const FIRST_AT = 0x48 + 28;

@@ -208,10 +208,15 @@ function resolve(
   const { at, volume } = owner;
   const isHere =
     interrupted.kind !== 'copy' || interrupted.targetAt === at + interrupted.block * volume.blockBytes;
-  const resolved = image.slice();
+  const resolved = owner.resolved.slice();
   const isFinished =
     isHere && finish(resolved, block, interrupted, volume.blockBytes, at + volume.lengthBytes);
-  if (!isFinished || interrupted.kind === 'unclear') {
+  const now = readVolume(resolved, at);
+  const isSameVolume =
+    now?.fileSystem === NV_DATA_VOLUME &&
+    now.lengthBytes === volume.lengthBytes &&
+    now.headerBytes === volume.headerBytes;
+  if (!isFinished || interrupted.kind === 'unclear' || !isSameVolume) {
     report('an update of the flash was interrupted in a way that only firmware should finish', false);
     return;
   }
@@ -224,8 +229,7 @@ function resolve(
         : all,
     true,
   );
-  const now = readVolume(resolved, at);
-  if (now) found[index] = { at, volume: now, resolved };
+  found[index] = { at, volume: now, resolved };
 }
 
 function whatElse(image: Uint8Array): string {

@@ -2,7 +2,16 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { UserError } from '../base/index.js';
 import { repairStore } from './repair.js';
-import { entry, FIRST_AT, GLOBAL_GUID, SMALL, smallStore, TEST_GUID, withUpdate, type TestEntry } from './store-suite.js';
+import {
+  entry,
+  FIRST_AT,
+  GLOBAL_GUID,
+  SMALL,
+  smallStore,
+  TEST_GUID,
+  withUpdate,
+  type TestEntry,
+} from './store-suite.js';
 import { VariableStore, type VariableSetting } from './variable-store.js';
 
 const A: TestEntry = { name: 'A', data: [1, 2, 3] };
@@ -35,7 +44,7 @@ function states(store: VariableStore): number[] {
   const found: number[] = [];
   const { bytes } = store.part;
   const view = Buffer.from(bytes);
-  for (let at = FIRST_AT; view.readUInt16LE(at) === 0x55aa; ) {
+  for (let at = FIRST_AT; view.readUInt16LE(at) === 0x55aa;) {
     found.push(view[at + 2]!);
     at += 60 + view.readUInt32LE(at + 36) + view.readUInt32LE(at + 40);
     at = (at + 3) & ~3;
@@ -62,7 +71,12 @@ describe('reading a store', () => {
 
   test('passes over what is deleted or was never finished', () => {
     const store = VariableStore.read(
-      smallStore({ ...A, state: 0x3c }, { ...A, state: 0x3d }, { ...B, state: 0x7f }, { name: 'C', data: [5] }),
+      smallStore(
+        { ...A, state: 0x3c },
+        { ...A, state: 0x3d },
+        { ...B, state: 0x7f },
+        { name: 'C', data: [5] },
+      ),
     );
     assert.deepEqual(values(store), { C: [5] });
   });
@@ -99,7 +113,10 @@ describe('reading a store', () => {
     assert.deepEqual(values(store), { Z: [8, 9] });
     store.set(setting());
     assert.deepEqual(values(VariableStore.read(store.part.bytes)), { Z: [8, 9], A: [9] });
-    assert.throws(() => store.set(setting({ attributes: 0x27 }), { force: true }), userError('vars-attributes', /no auth/));
+    assert.throws(
+      () => store.set(setting({ attributes: 0x27 }), { force: true }),
+      userError('vars-attributes', /no auth/),
+    );
   });
 
   test('what is no store is said in one line', () => {
@@ -160,7 +177,8 @@ describe('changing a store', () => {
   });
 
   test('without room, what is deleted is dropped', () => {
-    const big = (byte: number): VariableSetting => setting({ name: 'big', data: new Uint8Array(1000).fill(byte) });
+    const big = (byte: number): VariableSetting =>
+      setting({ name: 'big', data: new Uint8Array(1000).fill(byte) });
     const store = VariableStore.read(smallStore(A, { ...B, state: 0x3e }));
     const results = Array.from({ length: 8 }, (_, byte) => store.set(big(byte)));
     assert.deepEqual(new Set(results), new Set(['appended', 'compacted']));
@@ -173,9 +191,15 @@ describe('changing a store', () => {
   });
 
   test('compacting puts added ones first, then those whose replacement did not happen, then the new one', () => {
-    const filler = (length: number): TestEntry => ({ name: 'f', state: 0x3c, data: Array<number>(length).fill(0) });
+    const filler = (length: number): TestEntry => ({
+      name: 'f',
+      state: 0x3c,
+      data: Array<number>(length).fill(0),
+    });
     const room = SMALL.storeEnd - FIRST_AT - 3 * 68;
-    const store = VariableStore.read(smallStore({ ...B, state: 0x3e }, filler(room - 64), A, { name: 'C', data: [1] }));
+    const store = VariableStore.read(
+      smallStore({ ...B, state: 0x3e }, filler(room - 64), A, { name: 'C', data: [1] }),
+    );
     assert.equal(store.set(setting({ name: 'D' })), 'compacted');
     assert.deepEqual(store.part.bytes, smallStore(A, { name: 'C', data: [1] }, B, { name: 'D', data: [9] }));
   });
@@ -185,7 +209,10 @@ describe('changing a store', () => {
     const before = store.part.bytes.slice();
     const most = SMALL.storeEnd - FIRST_AT - 68 - 64;
     const big = (length: number) => setting({ name: 'B', data: new Uint8Array(length) });
-    assert.throws(() => store.set(big(most + 1)), userError('vars-full', /"B" needs \d+ bytes, and of \d+ are \d+ left/));
+    assert.throws(
+      () => store.set(big(most + 1)),
+      userError('vars-full', /"B" needs \d+ bytes, and of \d+ are \d+ left/),
+    );
     assert.deepEqual(store.part.bytes, before);
     store.set(big(most));
     assert.equal(store.space.freeBytes, 0);
@@ -243,7 +270,11 @@ describe('checking and repairing', () => {
   };
 
   test('a sound store is left alone', () => {
-    assert.deepEqual(repairStore(smallStore(A, { ...B, state: 0x3c })), { repaired: [], left: [], part: undefined });
+    assert.deepEqual(repairStore(smallStore(A, { ...B, state: 0x3c })), {
+      repaired: [],
+      left: [],
+      part: undefined,
+    });
   });
 
   test('one that was replaced is marked deleted', () => {
@@ -261,7 +292,10 @@ describe('checking and repairing', () => {
   test('of two, the one that firmware uses stays', () => {
     const image = smallStore(A, { ...A, data: [7] });
     assert.deepEqual(kinds(image), ['error duplicate']);
-    assert.throws(() => VariableStore.read(image).set(setting()), userError('vars-damaged', /second "A".*repair/));
+    assert.throws(
+      () => VariableStore.read(image).set(setting()),
+      userError('vars-damaged', /second "A".*repair/),
+    );
     assert.deepEqual(repaired(image), smallStore(A));
     const old = smallStore({ ...A, state: 0x3e }, { ...A, state: 0x3e, data: [7] });
     assert.deepEqual(kinds(old), ['warning unreplaced', 'error unreplaced']);
@@ -278,7 +312,10 @@ describe('checking and repairing', () => {
     stranded[FIRST_AT + 68] = 0;
     assert.deepEqual(kinds(stranded), ['error stranded']);
     assert.equal(repairStore(stranded).part, undefined);
-    assert.throws(() => VariableStore.read(stranded).set(setting()), userError('vars-damaged', /looks like variables/));
+    assert.throws(
+      () => VariableStore.read(stranded).set(setting()),
+      userError('vars-damaged', /looks like variables/),
+    );
   });
 
   test("a volume header's checksum is put right", () => {
@@ -309,7 +346,10 @@ describe('checking and repairing', () => {
       assert.deepEqual(kinds(image), [`error ${kind}`]);
       assert.equal(repairStore(image).part, undefined);
       assert.throws(() => VariableStore.read(image).set(setting()), userError('vars-damaged', /not changed/));
-      assert.throws(() => VariableStore.read(image).delete('A', TEST_GUID), userError('vars-damaged', /not changed/));
+      assert.throws(
+        () => VariableStore.read(image).delete('A', TEST_GUID),
+        userError('vars-damaged', /not changed/),
+      );
     }
   });
 
@@ -326,7 +366,10 @@ describe('checking and repairing', () => {
       assert.deepEqual(kinds(image), ['error update-interrupted']);
       assert.deepEqual(values(VariableStore.read(image)), { A: [1, 2, 3], B: [4] });
       assert.deepEqual(repaired(image), done);
-      assert.throws(() => VariableStore.read(image).set(setting()), userError('vars-damaged', /interrupted.*repair/));
+      assert.throws(
+        () => VariableStore.read(image).set(setting()),
+        userError('vars-damaged', /interrupted.*repair/),
+      );
     }
   });
 

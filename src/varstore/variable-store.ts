@@ -140,7 +140,13 @@ export class VariableStore {
     const { name, guid, attributes, data } = setting;
     const [before] = this.find(name, guid);
     const time = setting.time ?? before?.time ?? new Uint8Array(TIME_BYTES);
-    const variable: Variable = { name, guid, attributes, data: new Uint8Array(data), time: new Uint8Array(time) };
+    const variable: Variable = {
+      name,
+      guid,
+      attributes,
+      data: new Uint8Array(data),
+      time: new Uint8Array(time),
+    };
     if (before && isSame(before, variable)) return 'unchanged';
     refuseUnwritable(variable, this.format);
     if (!force) refuseSigned(variable, before);
