@@ -16,7 +16,7 @@ describe('v8a', () => {
   test('alone lists the commands', () => {
     const { status, stdout, stderr } = v8a();
     assert.deepEqual([status, stderr], [0, '']);
-    assert.match(stdout, /Commands:\n {2}run +run a virtual machine\n/);
+    assert.match(stdout, /Commands:\n {2}run +run a virtual machine\n {2}vars +show .*\n {2}flash +create /);
   });
 
   test('--version prints the version of the package', () => {
@@ -33,6 +33,20 @@ describe('v8a', () => {
     }
     for (const line of stdout.split('\n')) assert.ok(line.length <= 100, line);
   });
+
+  for (const command of ['vars', 'flash']) {
+    test(`${command} alone lists its commands`, () => {
+      const { status, stdout, stderr } = v8a(command);
+      assert.deepEqual([status, stderr], [0, '']);
+      assert.match(stdout, /\nCommands:\n/);
+      assert.match(stdout, /\nExit status:\n/);
+      for (const line of stdout.split('\n')) assert.ok(line.length <= 100, line);
+      assert.equal(v8a(command, '--help').stdout, stdout);
+      for (const [, name] of stdout.matchAll(/^ {2}([a-z]+) (?:\[options\] )?<file>/gm)) {
+        assert.match(v8a(command, name!, '--help').stdout, new RegExp(`^Usage: v8a ${command} ${name!} `));
+      }
+    });
+  }
 });
 
 describe('a mistake is one line and status 2', () => {
@@ -89,6 +103,24 @@ describe('a mistake is one line and status 2', () => {
     ],
     ['a trace file without a trace', [...firmware, '--trace-file', 'x'], /--trace-file x: needs --trace/],
     ['an escape', [...firmware, '--send', String.raw`\q`], /: --send '\\q': has the .* \\q; accepted: \\r/],
+    ['an unknown command of vars', ['vars', 'lst', 'x'], /: lst: unknown command; 'v8a vars --help'/],
+    ['an unknown command of flash', ['flash', 'lst'], /: lst: unknown command; 'v8a flash --help'/],
+    ['no file', ['vars', 'list'], /: file: is missing; 'v8a vars list --help'/],
+    ['too many files', ['vars', 'list', 'a', 'b'], /: too many arguments; 'v8a vars list --help'/],
+    ['a GUID', ['vars', 'get', 'x', 'A', '--guid', '1'], /: --guid 1: is no GUID; accepted: 8be4df61-/],
+    ['attributes', ['vars', 'set', 'x', 'A', '--attributes', 'XY'], /: --attributes XY: .*accepted: NV\+BS/],
+    ['no data', ['vars', 'set', 'x', 'A'], /: the data is missing; accepted: --hex, --text or --file/],
+    [
+      'data twice',
+      ['vars', 'set', 'x', 'A', '--hex', '00', '--text', 'a'],
+      /: --hex and --text: accepted: one/,
+    ],
+    ['an order', ['vars', 'boot', 'x', '--order', '1,x'], /: --order 1,x: is no order; accepted: numbers/],
+    ['a number twice', ['vars', 'boot', 'x', '--order', '1,0001'], /: --order 1,0001: .*accepted: each/],
+    ['a timeout of 65536', ['vars', 'boot', 'x', '--timeout', '65536'], /: --timeout 65536: is no timeout/],
+    ['an image of no size', ['flash', 'create', 'x', 'big'], /: <size> big: is no size; accepted: 512M/],
+    ['an image of half a block', ['flash', 'create', 'x', '100K'], /: <size> 100K: is no multiple .* 256K/],
+    ['an image of 2 GiB', ['flash', 'create', 'x', '2G'], /: <size> 2G: is too much; accepted: up to 1G/],
     ['nothing to send', [...firmware, '--send', ''], /: --send '': is empty; accepted: /],
     ['nothing to expect', [...firmware, '--expect', ''], /: --expect '': is empty; accepted: /],
     ['a value of two lines', [...firmware, '-m', 'a\nb'], /: --mem 'a b': /],

@@ -11,7 +11,7 @@ export const STORE_FORMATTED = 0x5a;
 export const STORE_HEALTHY = 0xfe;
 
 /** `StartId` of a header. */
-export const VARIABLE_START = 0x55aa;
+const VARIABLE_START = 0x55aa;
 
 /**
  * States, each of which has a bit less than the one before: header written, data written, about to be replaced, deleted
@@ -114,7 +114,7 @@ export function readEntries(bytes: Uint8Array, format: Format, from: number, end
 }
 
 /** The entry whose header is at `at`; undefined where it doesn't end before `end`. */
-export function readEntry(bytes: Uint8Array, format: Format, at: number, end: number): Entry | undefined {
+function readEntry(bytes: Uint8Array, format: Format, at: number, end: number): Entry | undefined {
   const nameAt = at + format.headerBytes;
   if (nameAt > end) return undefined;
   const view = viewOf(bytes);

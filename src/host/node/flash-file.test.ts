@@ -6,7 +6,9 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { UserError } from '../../base/index.js';
 import type { FlashRange } from '../../bus/index.js';
-import { openFirmwareFile, openFlashFile, type FlashFile, type FlashFileOptions } from './flash-file.js';
+import {
+  createFlashFile, openFirmwareFile, openFlashFile, readFlashFile, type FlashFile, type FlashFileOptions,
+} from './flash-file.js'; // prettier-ignore
 import { decodeJournal, encodeJournal } from './flash-journal.js';
 import type { HostFiles } from './image-file.js';
 
@@ -516,6 +518,50 @@ describe('flash image: kill -9', () => {
         },
       ),
       { seed: 0x4a11, numRuns: 150 },
+    );
+  });
+});
+
+describe('an image without a machine', () => {
+  test('is read while others read it, not while a machine has it', () => {
+    fs.writeFileSync(image, pattern(3 * BLOCK + 5, 1), { mode: 0o444 });
+    assert.deepEqual(readFlashFile(image), pattern(3 * BLOCK + 5, 1));
+    fs.writeFileSync(join(directory, 'other.fd'), pattern(BANK, 2));
+    image = join(directory, 'other.fd');
+    const file = open();
+    assert.throws(
+      () => readFlashFile(image),
+      userError('flash-locked', /in use by process \d+; stop it first/),
+    );
+    file.close();
+    assert.deepEqual(readFlashFile(image), pattern(BANK, 2));
+    assert.deepEqual(fs.readdirSync(directory).sort(), ['other.fd', 'vars.fd']);
+  });
+
+  test('is read as a killed machine would have left it', () => {
+    const before = pattern(BANK, 1);
+    fs.writeFileSync(image, before);
+    const bytes = pattern(BLOCK, 2);
+    const ranges = [{ offset: BLOCK, bytes, before: before.subarray(BLOCK, 2 * BLOCK) }];
+    fs.writeFileSync(journal, encodeJournal({ imageBytes: BANK, ranges }));
+    const after = before.slice();
+    after.set(bytes, BLOCK);
+    assert.deepEqual(readFlashFile(image), after);
+    assert.equal(fs.existsSync(journal), false);
+  });
+
+  test('is made erased, and never over another file', () => {
+    createFlashFile(image, 3 * BLOCK);
+    assert.deepEqual(fs.readFileSync(image), Buffer.alloc(3 * BLOCK, 0xff));
+    assert.throws(
+      () => createFlashFile(image, BLOCK),
+      userError('flash-exists', /exists; accepted: the name of a new/),
+    );
+    assert.equal(fs.statSync(image).size, 3 * BLOCK);
+    const nowhere = join(directory, 'no', 'vars.fd');
+    assert.throws(
+      () => createFlashFile(nowhere, BLOCK),
+      userError('flash-uncreatable', /directory does not exist/),
     );
   });
 });

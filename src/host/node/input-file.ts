@@ -3,7 +3,7 @@ import { UserError } from '../../base/index.js';
 import { reasonOf } from './image-file.js';
 
 /** What stands for standard input where a file is named. */
-export const STANDARD_INPUT = '-';
+const STANDARD_INPUT = '-';
 
 /**
  * The contents of a small file. `what` names in messages where its name was given, such as `--file`.
