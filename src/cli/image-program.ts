@@ -1,5 +1,5 @@
 /** The command lines of `v8a vars` and `v8a flash`, which work on flash images without a machine. */
-import { Command, Option } from 'commander';
+import { Option, type Command } from 'commander';
 import { KIB, UserError } from '../base/index.js';
 import { FLASH_EXIT_STATUS_HELP, VARS_EXIT_STATUS_HELP } from './exit-status.js';
 import { inOneLine, option } from './option.js';

@@ -120,7 +120,7 @@ export function changeBootSettings(store: VariableStore, changes: BootChanges): 
     if (known.includes(number)) continue;
     throw new UserError(
       'vars-boot-option',
-      `there is no Boot${formatNumber(number)}; accepted: ${known.map(formatNumber).join(', ') || 'none, as there are no boot options'}`,
+      `there is no Boot${formatNumber(number)}; accepted: ${known.length > 0 ? known.map(formatNumber).join(', ') : 'none, as there are no boot options'}`,
     );
   }
   const change = (name: string, value: readonly number[] | number | 'none' | undefined): void => {

@@ -150,7 +150,7 @@ function findStoreVolume(image: Uint8Array, blocks: readonly WorkingBlock[], pro
   const found: Found[] = [];
   for (const { at, volume } of volumes) {
     const last = found.at(-1);
-    const isInside = last && at < last.at + last.volume.lengthBytes;
+    const isInside = last !== undefined && at < last.at + last.volume.lengthBytes;
     if (!isInside) found.push({ at, volume, resolved: image });
   }
   for (const block of blocks) {
