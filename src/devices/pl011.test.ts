@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { NO_TRACE } from '../base/index.js';
-import { ManualClock } from '../bus/index.js';
 import { deviceSuite } from './device-suite.js';
 import { Pl011 } from './pl011.js';
+import { uartRig, uartSuite } from './uart-suite.js';
 
 // Offsets and bits as in DDI0183G chapter 3, stated here independently of the device.
 const DR = 0x00;
@@ -27,27 +26,10 @@ const [IBRD_115200, FBRD_115200] = [13, 1];
 const TIMEOUT_115200_NS = Math.ceil((32 * 16 * (13 + 1 / 64) * 1e9) / 24e6);
 
 function rig() {
-  const clock = new ManualClock();
-  const sent: number[] = [];
-  let level = false;
-  const irq = { set: (value: boolean) => (level = value) };
-  const device = new Pl011('uart0', {
-    irq,
-    clock,
-    output: { write: (byte) => sent.push(byte) },
-    trace: NO_TRACE,
-  });
+  const uart = uartRig(Pl011, 4);
+  const { device } = uart;
   return {
-    device,
-    clock,
-    sent,
-    get level() {
-      return level;
-    },
-    observe: () => ({ level, sent: sent.splice(0) }),
-    get: (at: number) => device.read(at, 4),
-    set: (at: number, value: number) => device.write(at, 4, value),
-    type: (text: string) => device.receive(Buffer.from(text, 'latin1')),
+    ...uart,
     readText() {
       let text = '';
       while ((device.read(FR, 4) & FR_RXFE) === 0) text += String.fromCharCode(device.read(DR, 4) & 0xff);
@@ -102,6 +84,14 @@ deviceSuite<ReturnType<Pl011['saveState']>, Rig>({
   stimulate: (r, seed) => r.device.receive(new Uint8Array(seed % 20).fill(seed >>> 8)),
 });
 
+uartSuite<Rig>({
+  title: 'PL011',
+  make: () => rig().enable(),
+  take: (r) => r.get(DR),
+  empty: (r) => r.set(LCR_H, LCR_WLEN8),
+  setLoopback: (r, isOn) => r.set(CR, CR_UARTEN | CR_TXE | CR_RXE | (isOn ? CR_LBE : 0)),
+});
+
 describe('PL011 transmitter', () => {
   test('what is written to UARTDR comes out at once, low eight bits, and UARTFR shows an empty FIFO (3.3.1, 3.3.3)', () => {
     const r = rig().enable();
@@ -129,13 +119,13 @@ describe('PL011 transmitter', () => {
   test('each write raises the transmit interrupt, UARTICR clears it (3.3.11, 3.3.13)', () => {
     const r = rig().enable();
     r.set(IMSC, INT_TX);
-    assert.equal(r.level, false, 'nothing was transmitted yet');
+    assert.equal(r.isHigh(), false, 'nothing was transmitted yet');
     r.set(DR, 0x41);
     assert.equal(r.get(MIS), INT_TX);
-    assert.equal(r.level, true);
+    assert.equal(r.isHigh(), true);
     r.set(ICR, INT_TX);
     assert.equal(r.get(RIS), 0);
-    assert.equal(r.level, false);
+    assert.equal(r.isHigh(), false);
   });
 });
 
@@ -173,35 +163,6 @@ describe('PL011 receiver', () => {
     assert.equal(r.get(RIS) & (INT_RX | INT_RT), 0);
   });
 
-  test('onReceiveRoom is called each time room appears after the receiver was full, and only then', () => {
-    const r = rig().enable();
-    let calls = 0;
-    r.device.onReceiveRoom = () => calls++;
-    r.type('0123456789abcde');
-    r.get(DR);
-    assert.equal(calls, 0, 'it was not full');
-    r.type('fg');
-    r.get(DR);
-    r.get(DR);
-    assert.equal(calls, 1);
-    r.type('hi');
-    r.set(LCR_H, LCR_WLEN8);
-    assert.equal(calls, 2, 'emptied by FEN');
-    r.type('j');
-    r.device.reset();
-    assert.equal(calls, 3, 'emptied by reset');
-  });
-
-  test('a host that refills from onReceiveRoom loses and reorders nothing', () => {
-    const r = rig().enable();
-    const text = Array.from({ length: 500 }, (_, index) => String.fromCharCode(32 + (index % 90))).join('');
-    let at = 0;
-    const push = () => (at += r.type(text.slice(at)));
-    r.device.onReceiveRoom = push;
-    push();
-    assert.equal(r.readText(), text);
-  });
-
   test('the receive interrupt comes at the UARTIFLS level and goes below it (3.3.9)', () => {
     const levels = [2, 4, 8, 12, 14];
     for (const [select, level] of levels.entries()) {
@@ -209,12 +170,12 @@ describe('PL011 receiver', () => {
       r.set(IFLS, select << 3);
       r.set(IMSC, INT_RX);
       r.type('x'.repeat(level - 1));
-      assert.equal(r.level, false, `${level - 1} characters at level ${level}`);
+      assert.equal(r.isHigh(), false, `${level - 1} characters at level ${level}`);
       r.type('x');
-      assert.equal(r.level, true, `${level} characters at level ${level}`);
+      assert.equal(r.isHigh(), true, `${level} characters at level ${level}`);
       assert.equal(r.get(MIS), INT_RX);
       r.get(DR);
-      assert.equal(r.level, false, 'one was read');
+      assert.equal(r.isHigh(), false, 'one was read');
     }
   });
 
@@ -222,9 +183,9 @@ describe('PL011 receiver', () => {
     const r = rig().enable('character');
     r.set(IMSC, INT_RX);
     r.type('a');
-    assert.equal(r.level, true);
+    assert.equal(r.isHigh(), true);
     r.get(DR);
-    assert.equal(r.level, false);
+    assert.equal(r.isHigh(), false);
   });
 
   test('UARTICR clears the receive interrupt while characters wait; the next one raises it (3.3.13)', () => {
@@ -232,9 +193,9 @@ describe('PL011 receiver', () => {
     r.set(IMSC, INT_RX);
     r.type('12345678');
     r.set(ICR, INT_RX);
-    assert.equal(r.level, false);
+    assert.equal(r.isHigh(), false);
     r.type('9');
-    assert.equal(r.level, true);
+    assert.equal(r.isHigh(), true);
   });
 
   test('32 bit times without a character, one waiting, is a receive timeout (2.8.4)', () => {
@@ -242,12 +203,12 @@ describe('PL011 receiver', () => {
     r.set(IMSC, INT_RT);
     r.type('a');
     r.clock.advance(TIMEOUT_115200_NS - 1);
-    assert.equal(r.level, false);
+    assert.equal(r.isHigh(), false);
     r.clock.advance(1);
-    assert.equal(r.level, true);
+    assert.equal(r.isHigh(), true);
     assert.equal(r.get(MIS), INT_RT);
     r.get(DR);
-    assert.equal(r.level, false, 'emptying the FIFO clears it');
+    assert.equal(r.isHigh(), false, 'emptying the FIFO clears it');
   });
 
   test('a character starts the timeout again; reading all of them ends it', () => {
@@ -298,7 +259,7 @@ describe('PL011 interrupts', () => {
     ] as const) {
       r.set(IMSC, mask);
       assert.equal(r.get(MIS), status);
-      assert.equal(r.level, status !== 0);
+      assert.equal(r.isHigh(), status !== 0);
     }
   });
 
@@ -307,7 +268,7 @@ describe('PL011 interrupts', () => {
     r.set(IMSC, INT_TX);
     r.set(DR, 0x41);
     r.device.reset();
-    assert.equal(r.level, false);
+    assert.equal(r.isHigh(), false);
   });
 });
 
@@ -328,7 +289,7 @@ describe('PL011 loopback (3.3.8 LBE)', () => {
     const r = looped();
     r.set(IMSC, INT_OE);
     for (let byte = 0; byte < 17; byte++) r.set(DR, byte);
-    assert.equal(r.level, true);
+    assert.equal(r.isHigh(), true);
     assert.equal(r.get(RSR), 8);
     assert.equal(r.get(DR), 0x800, 'OE with the first character');
     r.set(DR, 0x55);
@@ -337,7 +298,7 @@ describe('PL011 loopback (3.3.8 LBE)', () => {
     r.set(RSR, 0xff);
     assert.equal(r.get(RSR), 0, 'until UARTECR is written');
     r.set(ICR, INT_OE);
-    assert.equal(r.level, false);
+    assert.equal(r.isHigh(), false);
   });
 
   test('a break is received as a zero with BE, once (3.3.7 BRK)', () => {
@@ -345,7 +306,7 @@ describe('PL011 loopback (3.3.8 LBE)', () => {
     r.set(IMSC, INT_BE);
     r.set(LCR_H, LCR_WLEN8 | LCR_FEN | LCR_BRK);
     r.set(LCR_H, LCR_WLEN8 | LCR_FEN | LCR_BRK);
-    assert.equal(r.level, true);
+    assert.equal(r.isHigh(), true);
     assert.equal(r.get(DR), 0x400);
     assert.equal(r.get(RSR), 4);
     assert.equal(r.get(FR) & FR_RXFE, FR_RXFE);
@@ -368,16 +329,6 @@ describe('PL011 loopback (3.3.8 LBE)', () => {
       assert.equal(r.get(FR) & 0x107, 0, 'nothing drives them from outside');
       assert.equal(r.get(RIS), interrupt);
     }
-  });
-
-  test('the outside waits until loopback ends', () => {
-    const r = looped();
-    let calls = 0;
-    r.device.onReceiveRoom = () => calls++;
-    assert.equal(r.type('a'), 0);
-    r.set(CR, CR_UARTEN | CR_TXE | CR_RXE);
-    assert.equal(calls, 1);
-    assert.equal(r.type('a'), 1);
   });
 });
 

@@ -19,27 +19,14 @@
  *   nothing.
  * @deviation No DMA requests (UARTDMACR is stored), and the test registers of chapter 4 are absent.
  */
-import { deepCopy } from '../base/index.js';
-import type { Trace } from '../base/index.js';
-import type {
-  AccessSize,
-  AcpiDevice,
-  AcpiSerialPort,
-  ByteReceiver,
-  ByteSink,
-  Clock,
-  DtNode,
-  IrqLine,
-  MmioDevice,
-  Snapshottable,
-  Timer,
-} from '../bus/index.js';
+import type { AccessSize, AcpiDevice, AcpiSerialPort, DtNode, MmioDevice } from '../bus/index.js';
 import { registerResources } from './acpi-resources.js';
 import { gsiOfSpi } from './interrupt-spec.js';
 import { APB_CLOCK_HZ, PRIMECELL_SIZE_BYTES, primecellIds, primecellNode } from './primecell.js';
 import type { PeripheralPlace } from './primecell.js';
 import { RegisterBlock, registers, resetValues } from './registers.js';
 import type { RegisterValue, RegisterValues } from './registers.js';
+import { Uart, type UartPorts } from './uart.js';
 
 /** The release and the FIFO depth that go together: DDI0183G 3.3.15 and 2.4. */
 const REVISION_R1P1 = 1;
@@ -177,31 +164,17 @@ export interface Pl011State {
   rxTimeoutNs: number | null;
 }
 
-export interface Pl011Ports {
-  readonly irq: IrqLine;
-  readonly clock: Clock;
-  readonly output: ByteSink;
-  readonly trace: Trace;
-}
-
-export class Pl011 implements MmioDevice, Snapshottable<Pl011State>, ByteReceiver {
-  readonly name: string;
+export class Pl011 extends Uart<Pl011State> implements MmioDevice {
   readonly sizeBytes = PRIMECELL_SIZE_BYTES;
   readonly maxAccess = 4;
-  onReceiveRoom: (() => void) | undefined;
-  #state = initialState();
-  readonly #ports: Pl011Ports;
-  readonly #rxTimeout: Timer;
   readonly #block: RegisterBlock<typeof R>;
 
-  constructor(name: string, ports: Pl011Ports) {
-    this.name = name;
-    this.#ports = ports;
-    this.#rxTimeout = ports.clock.timer(`${name} receive timeout`, () => this.#onRxTimeout());
+  constructor(name: string, ports: UartPorts) {
+    super(name, ports, initialState);
     this.#block = new RegisterBlock<typeof R>(
       name,
       R,
-      () => this.#state.regs,
+      () => this.state.regs,
       {
         read: {
           UARTDR: () => this.#takeCharacter(),
@@ -211,12 +184,12 @@ export class Pl011 implements MmioDevice, Snapshottable<Pl011State>, ByteReceive
         write: {
           UARTDR: (value) => this.#transmit(value),
           UARTECR: () => {
-            this.#state.regs.UARTRSR = R.UARTRSR.value(0);
+            this.state.regs.UARTRSR = R.UARTRSR.value(0);
           },
           UARTLCR_H: (value) => this.#setLineControl(value),
           UARTCR: (value) => this.#setControl(value),
           UARTICR: (value) => {
-            this.#state.regs.UARTRIS = R.UARTRIS.value(this.#state.regs.UARTRIS & ~value);
+            this.state.regs.UARTRIS = R.UARTRIS.value(this.state.regs.UARTRIS & ~value);
           },
         },
       },
@@ -225,36 +198,11 @@ export class Pl011 implements MmioDevice, Snapshottable<Pl011State>, ByteReceive
   }
 
   read(offset: number, size: AccessSize): number {
-    return this.#act(() => this.#block.read(offset, size));
+    return this.act(() => this.#block.read(offset, size));
   }
 
   write(offset: number, size: AccessSize, value: number): void {
-    this.#act(() => this.#block.write(offset, size, value));
-  }
-
-  reset(): void {
-    this.restoreState(initialState());
-  }
-
-  saveState(): Pl011State {
-    return deepCopy(this.#state);
-  }
-
-  restoreState(state: Pl011State): void {
-    this.#act(() => {
-      this.#state = deepCopy(state);
-      this.#setRxTimeout(this.#state.rxTimeoutNs);
-    });
-  }
-
-  receive(bytes: Uint8Array): number {
-    let taken = 0;
-    while (taken < bytes.length && this.#hasRoom()) {
-      this.#takeIn(R.UARTDR.of({ DATA: bytes[taken] ?? 0 }));
-      taken++;
-    }
-    if (taken > 0) this.#updateIrq();
-    return taken;
+    this.act(() => this.#block.write(offset, size, value));
   }
 
   describe(place: PeripheralPlace): readonly DtNode[] {
@@ -283,51 +231,45 @@ export class Pl011 implements MmioDevice, Snapshottable<Pl011State>, ByteReceive
     };
   }
 
-  /** Does something that may change the state, then what follows from it outside. */
-  #act<T>(action: () => T): T {
-    const hadRoom = this.#hasRoom();
-    const result = action();
-    this.#updateIrq();
-    if (!hadRoom && this.#hasRoom()) this.onReceiveRoom?.();
-    return result;
+  protected override isInterrupting(): boolean {
+    return this.#maskedStatus() !== 0;
   }
 
-  #updateIrq(): void {
-    this.#ports.irq.set(this.#maskedStatus() !== 0);
+  protected override takeByte(byte: number): void {
+    this.#takeIn(R.UARTDR.of({ DATA: byte }));
+  }
+
+  protected override onRxTimeout(): void {
+    this.#raise({ RT: true });
   }
 
   #maskedStatus(): RegisterValue<'UARTMIS'> {
-    return R.UARTMIS.value(this.#state.regs.UARTRIS & this.#state.regs.UARTIMSC);
+    return R.UARTMIS.value(this.state.regs.UARTRIS & this.state.regs.UARTIMSC);
   }
 
   #raise(interrupts: Partial<Record<keyof typeof INTERRUPTS, boolean>>): void {
-    const { regs } = this.#state;
+    const { regs } = this.state;
     regs.UARTRIS = R.UARTRIS.value(regs.UARTRIS | R.UARTRIS.of(interrupts));
   }
 
   /** Without FIFOs the receiver holds one character (DDI0183G 3.3.7, FEN). */
-  #depth(): number {
-    return R.UARTLCR_H.has(this.#state.regs.UARTLCR_H, 'FEN') ? FIFO_DEPTH : 1;
+  protected override depth(): number {
+    return R.UARTLCR_H.has(this.state.regs.UARTLCR_H, 'FEN') ? FIFO_DEPTH : 1;
   }
 
-  /** Loopback cuts the receiver off from the outside. */
-  #hasRoom(): boolean {
-    return this.#state.rx.length < this.#depth() && !this.#isLoopback();
-  }
-
-  #isLoopback(): boolean {
-    return R.UARTCR.has(this.#state.regs.UARTCR, 'LBE');
+  protected override isLoopback(): boolean {
+    return R.UARTCR.has(this.state.regs.UARTCR, 'LBE');
   }
 
   /** The fill level at which the receive interrupt comes. */
   #rxTrigger(): number {
-    const eighths = TRIGGER_EIGHTHS[R.UARTIFLS.get(this.#state.regs.UARTIFLS, 'RXIFLSEL')] ?? 7;
-    return Math.max(1, (this.#depth() * eighths) >> 3);
+    const eighths = TRIGGER_EIGHTHS[R.UARTIFLS.get(this.state.regs.UARTIFLS, 'RXIFLSEL')] ?? 7;
+    return Math.max(1, (this.depth() * eighths) >> 3);
   }
 
   #takeIn(character: RegisterValue<'UARTDR'>): void {
-    const state = this.#state;
-    if (state.rx.length >= this.#depth()) {
+    const state = this.state;
+    if (state.rx.length >= this.depth()) {
       state.isOverrun = true;
       state.regs.UARTRSR = R.UARTRSR.with(state.regs.UARTRSR, 'OE', 1);
       this.#raise({ OE: true });
@@ -336,11 +278,11 @@ export class Pl011 implements MmioDevice, Snapshottable<Pl011State>, ByteReceive
     state.isOverrun = false;
     state.rx.push(character);
     this.#raise({ BE: R.UARTDR.has(character, 'BE'), RX: state.rx.length >= this.#rxTrigger() });
-    this.#setRxTimeout(this.#ports.clock.nowNs() + this.#rxTimeoutLengthNs());
+    this.setRxTimeout(this.ports.clock.nowNs() + this.#rxTimeoutLengthNs());
   }
 
   #takeCharacter(): number {
-    const state = this.#state;
+    const state = this.state;
     const { regs, rx } = state;
     const character = rx.shift();
     if (character === undefined) return 0;
@@ -356,32 +298,32 @@ export class Pl011 implements MmioDevice, Snapshottable<Pl011State>, ByteReceive
   }
 
   #flags(): number {
-    const { rx } = this.#state;
+    const { rx } = this.state;
     return R.UARTFR.of({
       ...this.#modemInputs(),
       RXFE: rx.length === 0,
-      RXFF: rx.length >= this.#depth(),
+      RXFF: rx.length >= this.depth(),
       TXFE: true,
     });
   }
 
   /** In loopback the modem outputs come back as inputs (DDI0183G 3.3.8, LBE). */
   #modemInputs(): { CTS: boolean; DSR: boolean; DCD: boolean; RI: boolean } {
-    const control = this.#state.regs.UARTCR;
+    const control = this.state.regs.UARTCR;
     const comesBack = (output: 'RTS' | 'DTR' | 'Out1' | 'Out2') =>
-      this.#isLoopback() && R.UARTCR.has(control, output);
+      this.isLoopback() && R.UARTCR.has(control, output);
     return { CTS: comesBack('RTS'), DSR: comesBack('DTR'), DCD: comesBack('Out1'), RI: comesBack('Out2') };
   }
 
   #transmit(value: RegisterValue<'UARTDR'>): void {
     const data = R.UARTDR.get(value, 'DATA');
-    this.#ports.output.write(data);
+    this.ports.output.write(data);
     this.#raise({ TX: true });
-    if (this.#isLoopback()) this.#takeIn(R.UARTDR.of({ DATA: data }));
+    if (this.isLoopback()) this.#takeIn(R.UARTDR.of({ DATA: data }));
   }
 
   #setLineControl(value: RegisterValue<'UARTLCR_H'>): void {
-    const state = this.#state;
+    const state = this.state;
     const previous = state.regs.UARTLCR_H;
     state.regs.UARTLCR_H = value;
     if (R.UARTLCR_H.has(previous, 'FEN') !== R.UARTLCR_H.has(value, 'FEN')) {
@@ -392,12 +334,12 @@ export class Pl011 implements MmioDevice, Snapshottable<Pl011State>, ByteReceive
       this.#endRxTimeout();
     }
     const isBreakStart = R.UARTLCR_H.has(value, 'BRK') && !R.UARTLCR_H.has(previous, 'BRK');
-    if (isBreakStart && this.#isLoopback()) this.#takeIn(R.UARTDR.of({ BE: 1 }));
+    if (isBreakStart && this.isLoopback()) this.#takeIn(R.UARTDR.of({ BE: 1 }));
   }
 
   #setControl(value: RegisterValue<'UARTCR'>): void {
     const before = this.#modemInputs();
-    this.#state.regs.UARTCR = value;
+    this.state.regs.UARTCR = value;
     const after = this.#modemInputs();
     this.#raise({
       CTS: before.CTS !== after.CTS,
@@ -408,29 +350,17 @@ export class Pl011 implements MmioDevice, Snapshottable<Pl011State>, ByteReceive
   }
 
   #rxTimeoutLengthNs(): number {
-    const { UARTIBRD, UARTFBRD } = this.#state.regs;
+    const { UARTIBRD, UARTFBRD } = this.state.regs;
     const clocksPerBit = 16 * (UARTIBRD + UARTFBRD / 64);
     const baud = UARTIBRD === 0 ? DEFAULT_BAUD : APB_CLOCK_HZ / clocksPerBit;
     return Math.ceil((RX_TIMEOUT_BITS * 1e9) / baud);
   }
 
-  #setRxTimeout(deadlineNs: number | null): void {
-    this.#state.rxTimeoutNs = deadlineNs;
-    if (deadlineNs === null) this.#rxTimeout.cancel();
-    else this.#rxTimeout.arm(deadlineNs);
-  }
-
-  #onRxTimeout(): void {
-    this.#state.rxTimeoutNs = null;
-    this.#raise({ RT: true });
-    this.#updateIrq();
-  }
-
   /** The receiver is empty: nothing is waiting to be timed out. */
   #endRxTimeout(): void {
-    const { regs } = this.#state;
+    const { regs } = this.state;
     regs.UARTRIS = R.UARTRIS.with(regs.UARTRIS, 'RT', 0);
-    this.#setRxTimeout(null);
+    this.setRxTimeout(null);
   }
 }
 

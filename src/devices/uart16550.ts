@@ -15,24 +15,13 @@
  *   them.
  * @deviation No DMA signals: FCR's mode bit does nothing.
  */
-import { deepCopy } from '../base/index.js';
-import type { Trace } from '../base/index.js';
 import { cells64 } from '../bus/index.js';
-import type {
-  AccessSize,
-  ByteReceiver,
-  ByteSink,
-  Clock,
-  DtNode,
-  IrqLine,
-  MmioDevice,
-  Snapshottable,
-  Timer,
-} from '../bus/index.js';
+import type { AccessSize, DtNode, MmioDevice } from '../bus/index.js';
 import { spiInterrupt } from './interrupt-spec.js';
 import type { PeripheralPlace } from './primecell.js';
 import { RegisterBlock, registers, resetValues } from './registers.js';
 import type { RegisterValue, RegisterValues } from './registers.js';
+import { Uart, type UartPorts } from './uart.js';
 
 const SIZE_BYTES = 8;
 const FIFO_DEPTH = 16;
@@ -171,40 +160,21 @@ export interface Uart16550State {
   /** The character timeout has come. */
   isTimedOut: boolean;
   /** When it will come, in guest time, where it is running. */
-  timeoutNs: number | null;
+  rxTimeoutNs: number | null;
 }
 
-export interface Uart16550Ports {
-  /** Level-sensitive, high. */
-  readonly irq: IrqLine;
-  readonly clock: Clock;
-  readonly output: ByteSink;
-  readonly trace: Trace;
-}
-
-export class Uart16550 implements MmioDevice, Snapshottable<Uart16550State>, ByteReceiver {
-  readonly name: string;
+export class Uart16550 extends Uart<Uart16550State> implements MmioDevice {
   readonly sizeBytes = SIZE_BYTES;
   readonly maxAccess = 1;
-  onReceiveRoom: (() => void) | undefined;
-  #state = initialState();
-  readonly #ports: Uart16550Ports;
-  readonly #timeout: Timer;
   readonly #block: RegisterBlock<typeof R>;
   readonly #latch: RegisterBlock<typeof LATCH>;
 
-  constructor(name: string, ports: Uart16550Ports) {
-    this.name = name;
-    this.#ports = ports;
-    this.#timeout = ports.clock.timer(`${name} character timeout`, () => {
-      this.#state.timeoutNs = null;
-      this.#state.isTimedOut = true;
-      this.#updateIrq();
-    });
+  constructor(name: string, ports: UartPorts) {
+    super(name, ports, initialState);
     this.#block = new RegisterBlock<typeof R>(
       name,
       R,
-      () => this.#state.regs,
+      () => this.state.regs,
       {
         read: {
           RBR: () => this.#takeCharacter(),
@@ -227,7 +197,7 @@ export class Uart16550 implements MmioDevice, Snapshottable<Uart16550State>, Byt
     this.#latch = new RegisterBlock<typeof LATCH>(
       name,
       LATCH,
-      () => this.#state.latch,
+      () => this.state.latch,
       { read: {}, write: {} },
       trace,
       1,
@@ -235,38 +205,13 @@ export class Uart16550 implements MmioDevice, Snapshottable<Uart16550State>, Byt
   }
 
   read(offset: number, size: AccessSize): number {
-    return this.#act(() => this.#bank(offset).read(offset, size));
+    return this.act(() => this.#bank(offset).read(offset, size));
   }
 
   write(offset: number, size: AccessSize, value: number): void {
-    this.#act(() => {
+    this.act(() => {
       this.#bank(offset).write(offset, size, value);
     });
-  }
-
-  reset(): void {
-    this.restoreState(initialState());
-  }
-
-  saveState(): Uart16550State {
-    return deepCopy(this.#state);
-  }
-
-  restoreState(state: Uart16550State): void {
-    this.#act(() => {
-      this.#state = deepCopy(state);
-      this.#setTimeout(this.#state.timeoutNs);
-    });
-  }
-
-  receive(bytes: Uint8Array): number {
-    let taken = 0;
-    while (taken < bytes.length && this.#hasRoom()) {
-      this.#takeIn(bytes[taken] ?? 0);
-      taken++;
-    }
-    if (taken > 0) this.#updateIrq();
-    return taken;
   }
 
   /** Its node, named as kvmtool names it; `ns16550a` of the binding `8250.yaml` of Linux. */
@@ -283,26 +228,25 @@ export class Uart16550 implements MmioDevice, Snapshottable<Uart16550State>, Byt
   }
 
   #bank(offset: number): Pick<RegisterBlock<typeof R>, 'read' | 'write'> {
-    const isLatch = offset <= LATCH.DLM.definition.at && R.LCR.has(this.#state.regs.LCR, 'DLAB');
+    const isLatch = offset <= LATCH.DLM.definition.at && R.LCR.has(this.state.regs.LCR, 'DLAB');
     return isLatch ? this.#latch : this.#block;
   }
 
-  /** Does something that may change the state, then what follows from it outside. */
-  #act<T>(action: () => T): T {
-    const hadRoom = this.#hasRoom();
-    const result = action();
-    this.#updateIrq();
-    if (!hadRoom && this.#hasRoom()) this.onReceiveRoom?.();
-    return result;
+  protected override isInterrupting(): boolean {
+    return this.#pendingInterrupt() !== INTERRUPT.none;
   }
 
-  #updateIrq(): void {
-    this.#ports.irq.set(this.#pendingInterrupt() !== INTERRUPT.none);
+  protected override takeByte(byte: number): void {
+    this.#takeIn(byte);
+  }
+
+  protected override onRxTimeout(): void {
+    this.state.isTimedOut = true;
   }
 
   /** The enabled interrupt of the highest priority. */
   #pendingInterrupt(): number {
-    const { regs, rx, isOverrun, isTimedOut, isTransmitterNews, modemChanges } = this.#state;
+    const { regs, rx, isOverrun, isTimedOut, isTransmitterNews, modemChanges } = this.state;
     const isEnabled = (interrupt: 'ERBFI' | 'ETBEI' | 'ELSI' | 'EDSSI') => R.IER.has(regs.IER, interrupt);
     if (isEnabled('ELSI') && (isOverrun || this.#isBreakNext())) return INTERRUPT.lineStatus;
     if (isEnabled('ERBFI') && rx.length >= this.#trigger()) return INTERRUPT.dataAvailable;
@@ -314,39 +258,34 @@ export class Uart16550 implements MmioDevice, Snapshottable<Uart16550State>, Byt
 
   #identifyInterrupt(): number {
     const id = this.#pendingInterrupt();
-    if (id === INTERRUPT.transmitterEmpty) this.#state.isTransmitterNews = false;
+    if (id === INTERRUPT.transmitterEmpty) this.state.isTransmitterNews = false;
     return R.IIR.of({ ID: id, FIFOS: this.#hasFifos() ? 3 : 0 });
   }
 
   #hasFifos(): boolean {
-    return R.FCR.has(this.#state.fifoControl, 'ENABLE');
+    return R.FCR.has(this.state.fifoControl, 'ENABLE');
   }
 
-  #depth(): number {
+  protected override depth(): number {
     return this.#hasFifos() ? FIFO_DEPTH : 1;
   }
 
   #trigger(): number {
     if (!this.#hasFifos()) return 1;
-    return TRIGGER_LEVELS[R.FCR.get(this.#state.fifoControl, 'TRIGGER')] ?? 1;
+    return TRIGGER_LEVELS[R.FCR.get(this.state.fifoControl, 'TRIGGER')] ?? 1;
   }
 
-  #isLoopback(): boolean {
-    return R.MCR.has(this.#state.regs.MCR, 'LOOP');
-  }
-
-  /** Loopback cuts the receiver off from the outside. */
-  #hasRoom(): boolean {
-    return this.#state.rx.length < this.#depth() && !this.#isLoopback();
+  protected override isLoopback(): boolean {
+    return R.MCR.has(this.state.regs.MCR, 'LOOP');
   }
 
   #isBreakNext(): boolean {
-    return ((this.#state.rx[0] ?? 0) & BREAK) !== 0;
+    return ((this.state.rx[0] ?? 0) & BREAK) !== 0;
   }
 
   #takeIn(character: number): void {
-    const state = this.#state;
-    if (state.rx.length >= this.#depth()) {
+    const state = this.state;
+    if (state.rx.length >= this.depth()) {
       state.isOverrun = true;
       // With FIFOs the newcomer is lost, without it takes the place of the character that nobody read.
       if (!this.#hasFifos()) state.rx = [character];
@@ -357,14 +296,14 @@ export class Uart16550 implements MmioDevice, Snapshottable<Uart16550State>, Byt
   }
 
   #takeCharacter(): number {
-    const character = this.#state.rx.shift() ?? 0;
-    this.#state.isTimedOut = false;
+    const character = this.state.rx.shift() ?? 0;
+    this.state.isTimedOut = false;
     this.#restartTimeout();
     return character & 0xff;
   }
 
   #takeLineStatus(): number {
-    const state = this.#state;
+    const state = this.state;
     const status = R.LSR.of({
       DR: state.rx.length > 0,
       OE: state.isOverrun,
@@ -380,8 +319,8 @@ export class Uart16550 implements MmioDevice, Snapshottable<Uart16550State>, Byt
 
   /** In loopback the modem outputs come back as inputs. */
   #modemLines(): ModemLines {
-    const control = this.#state.regs.MCR;
-    if (!this.#isLoopback()) return { CTS: true, DSR: true, RI: false, DCD: true };
+    const control = this.state.regs.MCR;
+    if (!this.isLoopback()) return { CTS: true, DSR: true, RI: false, DCD: true };
     return {
       CTS: R.MCR.has(control, 'RTS'),
       DSR: R.MCR.has(control, 'DTR'),
@@ -391,26 +330,26 @@ export class Uart16550 implements MmioDevice, Snapshottable<Uart16550State>, Byt
   }
 
   #takeModemStatus(): number {
-    const status = R.MSR.of({ ...this.#modemLines() }) | this.#state.modemChanges;
-    this.#state.modemChanges = R.MSR.value(0);
+    const status = R.MSR.of({ ...this.#modemLines() }) | this.state.modemChanges;
+    this.state.modemChanges = R.MSR.value(0);
     return status;
   }
 
   #transmit(value: RegisterValue<'THR'>): void {
-    if (!this.#isLoopback()) this.#ports.output.write(value);
+    if (!this.isLoopback()) this.ports.output.write(value);
     else this.#takeIn(value);
-    this.#state.isTransmitterNews = true;
+    this.state.isTransmitterNews = true;
   }
 
   #enableInterrupts(value: RegisterValue<'IER'>): void {
-    const { regs } = this.#state;
+    const { regs } = this.state;
     // Enabling it with the transmitter empty, which it always is, is news: drivers look for that.
-    if (R.IER.has(value, 'ETBEI') && !R.IER.has(regs.IER, 'ETBEI')) this.#state.isTransmitterNews = true;
+    if (R.IER.has(value, 'ETBEI') && !R.IER.has(regs.IER, 'ETBEI')) this.state.isTransmitterNews = true;
     regs.IER = value;
   }
 
   #controlFifo(value: RegisterValue<'FCR'>): void {
-    const state = this.#state;
+    const state = this.state;
     const isEnabled = R.FCR.has(value, 'ENABLE');
     const isChange = isEnabled !== this.#hasFifos();
     // Without the enable bit the others are not programmed.
@@ -420,18 +359,18 @@ export class Uart16550 implements MmioDevice, Snapshottable<Uart16550State>, Byt
     if (!isChange && !(isEnabled && R.FCR.has(value, 'RX_RESET'))) return;
     state.rx = [];
     state.isTimedOut = false;
-    this.#setTimeout(null);
+    this.setRxTimeout(null);
   }
 
   #setLineControl(value: RegisterValue<'LCR'>): void {
-    const { regs } = this.#state;
+    const { regs } = this.state;
     const isBreakStart = R.LCR.has(value, 'BREAK') && !R.LCR.has(regs.LCR, 'BREAK');
     regs.LCR = value;
-    if (isBreakStart && this.#isLoopback()) this.#takeIn(BREAK);
+    if (isBreakStart && this.isLoopback()) this.#takeIn(BREAK);
   }
 
   #setModemControl(value: RegisterValue<'MCR'>): void {
-    const state = this.#state;
+    const state = this.state;
     const before = this.#modemLines();
     state.regs.MCR = value;
     const after = this.#modemLines();
@@ -443,21 +382,15 @@ export class Uart16550 implements MmioDevice, Snapshottable<Uart16550State>, Byt
   }
 
   #timeoutLengthNs(): number {
-    const { DLL, DLM } = this.#state.latch;
+    const { DLL, DLM } = this.state.latch;
     const divisor = (DLM << 8) | DLL;
     // A guest that has set no divisor is taken to use the fastest rate.
     return Math.ceil((TIMEOUT_BITS * CLOCKS_PER_BIT * Math.max(divisor, 1) * 1e9) / CLOCK_HZ);
   }
 
   #restartTimeout(): void {
-    const isRunning = this.#hasFifos() && this.#state.rx.length > 0;
-    this.#setTimeout(isRunning ? this.#ports.clock.nowNs() + this.#timeoutLengthNs() : null);
-  }
-
-  #setTimeout(deadlineNs: number | null): void {
-    this.#state.timeoutNs = deadlineNs;
-    if (deadlineNs === null) this.#timeout.cancel();
-    else this.#timeout.arm(deadlineNs);
+    const isRunning = this.#hasFifos() && this.state.rx.length > 0;
+    this.setRxTimeout(isRunning ? this.ports.clock.nowNs() + this.#timeoutLengthNs() : null);
   }
 }
 
@@ -471,6 +404,6 @@ function initialState(): Uart16550State {
     isTransmitterNews: false,
     modemChanges: R.MSR.value(0),
     isTimedOut: false,
-    timeoutNs: null,
+    rxTimeoutNs: null,
   };
 }
