@@ -2,10 +2,10 @@
  * The PCI Express capability of an integrated endpoint of the root complex: a function on bus 0, without a link
  * (PCI Express Base Specification 3.0, "PCIe", 7.8).
  */
-import { deepCopy, type Trace } from '../../base/index.js';
-import type { AccessSize } from '../../bus/index.js';
-import { RegisterBlock, registers, resetValues, type RegisterValues } from '../registers.js';
+import type { Trace } from '../../base/index.js';
+import { registers } from '../registers.js';
 import type { PciCapability } from './pci-function.js';
+import { RegisterCapability } from './register-capability.js';
 
 /** Version 2, root complex integrated endpoint (7.8.2), above identifier and link. */
 const EXPRESS_CAPABILITIES = (2 | (9 << 4)) << 16;
@@ -38,52 +38,25 @@ const EXPRESS = registers({
   SLOT_2: { at: 0x34, width: 32, access: 'id', count: 2, spec: 'PCIe 7.8.21' },
 });
 
-export class PciExpressCapability implements PciCapability {
-  readonly id = 0x10;
-  readonly sizeBytes = 0x3c;
-  readonly #registers: RegisterBlock<typeof EXPRESS>;
-  #state = resetValues(EXPRESS);
-
-  /** `resetFunction` carries out a function-level reset (6.6.2). */
-  constructor(
-    name: string,
-    { resetFunction, trace }: { readonly resetFunction: () => void; readonly trace: Trace },
-  ) {
-    const { DEVICE_CONTROL_STATUS } = EXPRESS;
-    this.#registers = new RegisterBlock<typeof EXPRESS>(
-      name,
-      EXPRESS,
-      () => this.#state,
-      {
-        read: {},
-        write: {
-          DEVICE_CONTROL_STATUS: (value) => {
-            if (DEVICE_CONTROL_STATUS.has(value, 'INITIATE_RESET')) resetFunction();
-            else this.#state.DEVICE_CONTROL_STATUS = value;
-          },
+/** `resetFunction` carries out a function-level reset (6.6.2). */
+export function pciExpressCapability(
+  name: string,
+  { resetFunction, trace }: { readonly resetFunction: () => void; readonly trace: Trace },
+): PciCapability {
+  const { DEVICE_CONTROL_STATUS } = EXPRESS;
+  return new RegisterCapability<typeof EXPRESS>(name, {
+    id: 0x10,
+    sizeBytes: 0x3c,
+    table: EXPRESS,
+    behaviour: (registers) => ({
+      read: {},
+      write: {
+        DEVICE_CONTROL_STATUS: (value) => {
+          if (DEVICE_CONTROL_STATUS.has(value, 'INITIATE_RESET')) resetFunction();
+          else registers().DEVICE_CONTROL_STATUS = value;
         },
       },
-      trace,
-    );
-  }
-
-  read(offset: number, size: AccessSize): number {
-    return this.#registers.read(offset, size);
-  }
-
-  write(offset: number, size: AccessSize, value: number): void {
-    this.#registers.write(offset, size, value);
-  }
-
-  reset(): void {
-    this.#state = resetValues(EXPRESS);
-  }
-
-  saveState(): RegisterValues<typeof EXPRESS> {
-    return deepCopy(this.#state);
-  }
-
-  restoreState(state: RegisterValues<typeof EXPRESS>): void {
-    this.#state = deepCopy(state);
-  }
+    }),
+    trace,
+  });
 }

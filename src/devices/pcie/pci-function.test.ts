@@ -4,7 +4,7 @@ import { NO_TRACE } from '../../base/index.js';
 import type { AccessSize, DmaPort, MmioDevice, Snapshottable } from '../../bus/index.js';
 import { deviceSuite } from '../device-suite.js';
 import { Msix } from './msix.js';
-import { PciExpressCapability } from './pci-express-capability.js';
+import { pciExpressCapability } from './pci-express-capability.js';
 import { PciEndpoint } from './pci-function.js';
 import type { Bar, PciEndpointPorts } from './pci-function.js';
 
@@ -44,7 +44,7 @@ class TestFunction extends PciEndpoint<number> {
     ];
     for (const bar of bars) this.addBar(bar);
     this.addCapability(
-      new PciExpressCapability('test', {
+      pciExpressCapability('test', {
         resetFunction: () => {
           this.reset();
         },

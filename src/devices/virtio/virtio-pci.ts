@@ -9,13 +9,14 @@
  *
  * @deviation There are no shared memory regions and no notification data (VIRTIO_F_NOTIFICATION_DATA).
  */
-import { deepCopy, hex, invariant } from '../../base/index.js';
+import { hex, invariant } from '../../base/index.js';
 import type { AccessSize } from '../../bus/index.js';
 import { Msix } from '../pcie/msix.js';
-import { PciExpressCapability } from '../pcie/pci-express-capability.js';
+import { pciExpressCapability } from '../pcie/pci-express-capability.js';
 import { PciEndpoint } from '../pcie/pci-function.js';
 import type { BarRegion, PciCapability, PciEndpointPorts } from '../pcie/pci-function.js';
-import { RegisterBlock, registers, resetValues, type RegisterValues } from '../registers.js';
+import { RegisterCapability } from '../pcie/register-capability.js';
+import { registers } from '../registers.js';
 import { FEATURE, featureHalf } from './features.js';
 import type { VirtioDevice, VirtioDeviceState } from './virtio-device.js';
 import type { QueueRegisters, Virtqueue } from './virtqueue.js';
@@ -150,7 +151,7 @@ export class VirtioPci extends PciEndpoint<VirtioPciOwnState> {
       },
     });
     for (const capability of [
-      new PciExpressCapability(name, {
+      pciExpressCapability(name, {
         resetFunction: () => {
           this.reset();
         },
@@ -161,7 +162,7 @@ export class VirtioPci extends PciEndpoint<VirtioPciOwnState> {
       new PartCapability(CFG_TYPE.ISR, PART.ISR),
       new PartCapability(CFG_TYPE.DEVICE, PART.DEVICE),
       new PartCapability(CFG_TYPE.NOTIFY, PART.NOTIFY, [NOTIFY_STRIDE]),
-      new ConfigurationAccess(name, (bar) => this.barRegion(bar), ports),
+      configurationAccess(name, (bar) => this.barRegion(bar), ports),
     ]) {
       this.addCapability(capability);
     }
@@ -442,68 +443,40 @@ const WINDOW = registers({
   DATA: { at: 0x10, width: 32, access: 'rw', computed: true, spec: 'VIRTIO 1.2 4.1.4.9' },
 });
 
-class ConfigurationAccess implements PciCapability {
-  readonly id = CAPABILITY_VENDOR_SPECIFIC;
-  readonly sizeBytes = 20;
-  readonly #barRegion: (index: number) => BarRegion | undefined;
-  readonly #registers: RegisterBlock<typeof WINDOW>;
-  #state = resetValues(WINDOW);
-
-  constructor(
-    name: string,
-    barRegion: (index: number) => BarRegion | undefined,
-    { trace }: Pick<PciEndpointPorts, 'trace'>,
-  ) {
-    this.#barRegion = barRegion;
-    this.#registers = new RegisterBlock<typeof WINDOW>(
-      name,
-      WINDOW,
-      () => this.#state,
-      {
+function configurationAccess(
+  name: string,
+  barRegion: (index: number) => BarRegion | undefined,
+  { trace }: Pick<PciEndpointPorts, 'trace'>,
+): PciCapability {
+  return new RegisterCapability<typeof WINDOW>(name, {
+    id: CAPABILITY_VENDOR_SPECIFIC,
+    sizeBytes: 20,
+    table: WINDOW,
+    behaviour: (registers) => {
+      /** Nothing unless it is an aligned access of 1, 2 or 4 bytes inside the BAR. */
+      const target = (): { region: BarRegion; offset: number; size: AccessSize } | undefined => {
+        const { BAR, OFFSET: offset, LENGTH } = registers();
+        const region = barRegion(BAR);
+        const size = ([1, 2, 4] as const).find((length) => length === Number(LENGTH));
+        if (!region || size === undefined) return undefined;
+        if (offset % size !== 0 || offset + size > region.sizeBytes) return undefined;
+        return { region, offset, size };
+      };
+      return {
         read: {
           DATA: () => {
-            const target = this.#target();
-            return target ? target.region.read(target.offset, target.size) : 0;
+            const at = target();
+            return at ? at.region.read(at.offset, at.size) : 0;
           },
         },
         write: {
           DATA: (value) => {
-            const target = this.#target();
-            target?.region.write(target.offset, target.size, value % 2 ** (8 * target.size));
+            const at = target();
+            at?.region.write(at.offset, at.size, value % 2 ** (8 * at.size));
           },
         },
-      },
-      trace,
-    );
-  }
-
-  read(offset: number, size: AccessSize): number {
-    return this.#registers.read(offset, size);
-  }
-
-  write(offset: number, size: AccessSize, value: number): void {
-    this.#registers.write(offset, size, value);
-  }
-
-  reset(): void {
-    this.#state = resetValues(WINDOW);
-  }
-
-  saveState(): RegisterValues<typeof WINDOW> {
-    return deepCopy(this.#state);
-  }
-
-  restoreState(state: RegisterValues<typeof WINDOW>): void {
-    this.#state = deepCopy(state);
-  }
-
-  /** Nothing unless it is an aligned access of 1, 2 or 4 bytes inside the BAR. */
-  #target(): { region: BarRegion; offset: number; size: AccessSize } | undefined {
-    const { BAR, OFFSET: offset, LENGTH } = this.#state;
-    const region = this.#barRegion(BAR);
-    const size = ([1, 2, 4] as const).find((length) => length === Number(LENGTH));
-    if (!region || size === undefined) return undefined;
-    if (offset % size !== 0 || offset + size > region.sizeBytes) return undefined;
-    return { region, offset, size };
-  }
+      };
+    },
+    trace,
+  });
 }
