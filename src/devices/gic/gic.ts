@@ -47,7 +47,23 @@ export const COMMON_DISTRIBUTOR = {
 export const BOTH_GROUPS = 0x3;
 
 /** The component identification registers of every PrimeCell (DDI0471B 3.2, DDI0516 3.2). */
-export const CIDR0_3 = [0x0d, 0xf0, 0x05, 0xb1];
+const CIDR0_3 = [0x0d, 0xf0, 0x05, 0xb1];
+
+/** The identification registers of a frame, at `at`: `pidr` is PIDR4, then PIDR0 to PIDR2. */
+export function identificationRegisters<Prefix extends 'GICD' | 'GICR' | 'GITS'>(
+  prefix: Prefix,
+  at: number,
+  pidr: readonly [pidr4: number, pidr0: number, pidr1: number, pidr2: number],
+  spec: string,
+): Record<`${Prefix}_PIDR4` | `${Prefix}_PIDR0` | `${Prefix}_CIDR0`, RegisterRow> {
+  const [pidr4, ...pidr0to2] = pidr;
+  const rows: Record<string, RegisterRow> = {
+    [`${prefix}_PIDR4`]: { at, words: 4, values: [pidr4, 0, 0, 0], spec },
+    [`${prefix}_PIDR0`]: { at: at + 0x10, words: 4, values: [...pidr0to2, 0], spec },
+    [`${prefix}_CIDR0`]: { at: at + 0x20, words: 4, values: CIDR0_3, spec },
+  };
+  return rows;
+}
 
 /** What a GIC keeps for one CPU. */
 export interface GicCpuState {

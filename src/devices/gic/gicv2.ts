@@ -19,8 +19,8 @@ import type {
 } from '../../bus/index.js';
 import {
   BOTH_GROUPS,
-  CIDR0_3,
   COMMON_DISTRIBUTOR,
+  identificationRegisters,
   FIRST_SPECIAL_INTID,
   Gic,
   INTID_SPURIOUS,
@@ -47,9 +47,8 @@ const DISTRIBUTOR = {
   GICD_SGIR: { at: 0xf00, spec: '4.3.15' },
   GICD_CPENDSGIR: { at: 0xf10, words: 4, byteAccess: true, spec: '4.3.16' },
   GICD_SPENDSGIR: { at: 0xf20, words: 4, byteAccess: true, spec: '4.3.17' },
-  GICD_PIDR4: { at: 0xfd0, words: 4, spec: 'DDI0471B 3.2' },
-  GICD_PIDR0: { at: 0xfe0, words: 4, spec: 'DDI0471B 3.2' },
-  GICD_CIDR0: { at: 0xff0, words: 4, spec: 'DDI0471B 3.2' },
+  // Of a GIC-400 r0p1.
+  ...identificationRegisters('GICD', 0xfd0, [0x04, 0x90, 0xb4, 0x2b], 'DDI0471B 3.2'),
 } as const satisfies Record<string, RegisterRow>;
 
 const CPU_INTERFACE = {
@@ -80,11 +79,9 @@ const GICC_CTLR = {
   writable: 0x3ff,
 } as const;
 
-/** Identification of a GIC-400 r0p1 (DDI0471B 3.2, 3.3). */
+/** Identification of a GIC-400 r0p1 (DDI0471B 3.3). */
 const GICD_IIDR = 0x0200143b;
 const GICC_IIDR = 0x0202143b;
-const PIDR4_7 = [0x04, 0, 0, 0];
-const PIDR0_3 = [0x90, 0xb4, 0x2b, 0];
 
 type DistributorRegister = FrameRegister<keyof typeof DISTRIBUTOR>;
 type CpuInterfaceRegister = FrameRegister<keyof typeof CPU_INTERFACE>;
@@ -181,12 +178,6 @@ export class Gicv2 extends Gic<Gicv2CpuState, Gicv2State> {
       case 'GICD_CPENDSGIR':
       case 'GICD_SPENDSGIR':
         return bank.readFields(this.cpu(cpu).sgiSources, index * 4);
-      case 'GICD_PIDR4':
-        return PIDR4_7[index]!;
-      case 'GICD_PIDR0':
-        return PIDR0_3[index]!;
-      case 'GICD_CIDR0':
-        return CIDR0_3[index]!;
       default: // GICD_SGIR is write-only; GICD_NSACR is RAZ/WI without the Security Extensions.
         return 0;
     }

@@ -22,8 +22,8 @@ import type {
 } from '../../bus/index.js';
 import {
   BOTH_GROUPS,
-  CIDR0_3,
   COMMON_DISTRIBUTOR,
+  identificationRegisters,
   FIRST_SPECIAL_INTID,
   Gic,
   INTID_SPURIOUS,
@@ -47,9 +47,8 @@ const DISTRIBUTOR = {
   GICD_STATUSR: { at: 0x0010, spec: '12.9' },
   GICD_IGRPMODR: { at: 0x0d00, words: 32, spec: '12.9' },
   GICD_IROUTER: { at: 0x6000, words: 2040, spec: '12.9' },
-  GICD_PIDR4: { at: 0xffd0, words: 4, spec: '12.1.2' },
-  GICD_PIDR0: { at: 0xffe0, words: 4, spec: '12.1.2' },
-  GICD_CIDR0: { at: 0xfff0, words: 4, spec: '12.1.2' },
+  // Here and below of a GIC-500 (DDI0516 3.2).
+  ...identificationRegisters('GICD', 0xffd0, [0x44, 0x92, 0xb4, 0x3b], '12.1.2'),
 } as const satisfies Record<string, RegisterRow>;
 
 const REDISTRIBUTOR = {
@@ -60,9 +59,7 @@ const REDISTRIBUTOR = {
   GICR_WAKER: { at: 0x00014, spec: '12.11' },
   GICR_PROPBASER: { at: 0x00070, words: 2, spec: '12.11' },
   GICR_PENDBASER: { at: 0x00078, words: 2, spec: '12.11' },
-  GICR_PIDR4: { at: 0x0ffd0, words: 4, spec: '12.1.2' },
-  GICR_PIDR0: { at: 0x0ffe0, words: 4, spec: '12.1.2' },
-  GICR_CIDR0: { at: 0x0fff0, words: 4, spec: '12.1.2' },
+  ...identificationRegisters('GICR', 0xffd0, [0x44, 0x93, 0xb4, 0x3b], '12.1.2'),
   GICR_IGROUPR0: { at: 0x10080, aspect: 'group', spec: '12.11' },
   GICR_ISENABLER0: { at: 0x10100, aspect: 'setEnable', spec: '12.11' },
   GICR_ICENABLER0: { at: 0x10180, aspect: 'clearEnable', spec: '12.11' },
@@ -130,9 +127,6 @@ const ICC_SRE = 0x7n;
 
 /** Identification of a GIC-500 (DDI0516 3.2). */
 const IIDR = 0x0000043b;
-const PIDR4_7 = [0x44, 0, 0, 0];
-const GICD_PIDR0_3 = [0x92, 0xb4, 0x3b, 0];
-const GICR_PIDR0_3 = [0x93, 0xb4, 0x3b, 0];
 
 type DistributorRegister = FrameRegister<keyof typeof DISTRIBUTOR>;
 type RedistributorRegister = FrameRegister<keyof typeof REDISTRIBUTOR>;
@@ -249,12 +243,6 @@ export class Gicv3 extends Gic<Gicv3CpuState, Gicv3State> implements SystemRegis
         const route = this.state.routes[(index >>> 1) - 32] ?? 0;
         return (index & 1) === 0 ? route & 0xffffff : route >>> 24;
       }
-      case 'GICD_PIDR4':
-        return PIDR4_7[index]!;
-      case 'GICD_PIDR0':
-        return GICD_PIDR0_3[index]!;
-      case 'GICD_CIDR0':
-        return CIDR0_3[index]!;
       default: // GICD_TYPER2, GICD_STATUSR: nothing optional. GICD_IGRPMODR, GICD_NSACR: RAZ/WI with DS = 1.
         return 0;
     }
@@ -307,12 +295,6 @@ export class Gicv3 extends Gic<Gicv3CpuState, Gicv3State> implements SystemRegis
         return cpu.lpis.pendingBase[index]!;
       case 'GICR_WAKER':
         return cpu.isAsleep ? WAKER.PROCESSOR_SLEEP | WAKER.CHILDREN_ASLEEP : 0;
-      case 'GICR_PIDR4':
-        return PIDR4_7[index]!;
-      case 'GICR_PIDR0':
-        return GICR_PIDR0_3[index]!;
-      case 'GICR_CIDR0':
-        return CIDR0_3[index]!;
       default: // GICR_STATUSR and the two of security states: RAZ/WI.
         return 0;
     }

@@ -18,7 +18,7 @@
 import { deepCopy, hex, type PhysAddr, type Trace } from '../../base/index.js';
 import { cells64 } from '../../bus/index.js';
 import type { AcpiInterruptController, DmaPort, DtNode, MmioDevice, Snapshottable } from '../../bus/index.js';
-import { CIDR0_3 } from './gic.js';
+import { identificationRegisters } from './gic.js';
 import type { LpiPort } from './lpis.js';
 import { FIRST_LPI, INTID_BITS } from './lpis.js';
 import { RegisterFrame, type FrameRegister, type RegisterRow } from './register-frame.js';
@@ -34,9 +34,8 @@ const REGISTERS = {
   GITS_CWRITER: { at: 0x0088, words: 2, spec: '12.19.6' },
   GITS_CREADR: { at: 0x0090, words: 2, spec: '12.19.4' },
   GITS_BASER: { at: 0x0100, words: 16, spec: '12.19.1' },
-  GITS_PIDR4: { at: 0xffd0, words: 4, spec: '12.1.2' },
-  GITS_PIDR0: { at: 0xffe0, words: 4, spec: '12.1.2' },
-  GITS_CIDR0: { at: 0xfff0, words: 4, spec: '12.1.2' },
+  // Of a GIC-500's ITS (DDI0516 3.2).
+  ...identificationRegisters('GITS', 0xffd0, [0x44, 0x94, 0xb4, 0x3b], '12.1.2'),
   GITS_TRANSLATER: { at: 0x10040, spec: '12.19.11' },
 } as const satisfies Record<string, RegisterRow>;
 
@@ -57,8 +56,6 @@ const TYPER_HIGH = (COLLECTION_BITS - 1) | (1 << 4);
 
 /** Identification of a GIC-500's ITS (DDI0516 3.2). */
 const IIDR = 0x0000043b;
-const PIDR4_7 = [0x44, 0, 0, 0];
-const PIDR0_3 = [0x94, 0xb4, 0x3b, 0];
 
 const VALID_HIGH = 2 ** 31;
 const INDIRECT_HIGH = 2 ** 30;
@@ -223,13 +220,7 @@ export class Its implements Snapshottable<ItsState> {
         const fixedHigh = table.type * 2 ** 24 + (ENTRY_BYTES - 1) * 2 ** 16;
         return state.tableBases[index >>> 1]![index & 1]! + ((index & 1) === 1 ? fixedHigh : 0);
       }
-      case 'GITS_PIDR4':
-        return PIDR4_7[index]!;
-      case 'GITS_PIDR0':
-        return PIDR0_3[index]!;
-      case 'GITS_CIDR0':
-        return CIDR0_3[index]!;
-      case 'GITS_TRANSLATER':
+      default: // GITS_TRANSLATER is write-only.
         return 0;
     }
   }

@@ -12,6 +12,8 @@ export interface RegisterRow {
   readonly byteAccess?: true;
   /** For an array with a field for each interrupt: which aspect of the interrupts it shows. */
   readonly aspect?: BankAspect;
+  /** What the words of a constant register read as. The device is not asked for them, and writes change nothing. */
+  readonly values?: readonly number[];
   /** Clause of the document that the frame's file names, or document and clause. */
   readonly spec: string;
 }
@@ -72,7 +74,10 @@ export class RegisterFrame<Name extends string> implements MmioDevice {
     const register = this.#find('read', inFrame, size);
     if (register === undefined) return 0;
     const at = inFrame - register.at;
-    const word = this.#behaviour.read(register, at >>> 2, Math.floor(offset / this.#frameBytes));
+    const index = at >>> 2;
+    const word =
+      register.values?.[index] ??
+      this.#behaviour.read(register, index, Math.floor(offset / this.#frameBytes));
     const value = bits(word, (at & 3) * 8, size * 8);
     if (this.#trace.on('mmio')) this.#traceAccess(register, at, '->', value);
     return value;
@@ -84,6 +89,7 @@ export class RegisterFrame<Name extends string> implements MmioDevice {
     if (register === undefined) return;
     const at = inFrame - register.at;
     if (this.#trace.on('mmio')) this.#traceAccess(register, at, '<-', value);
+    if (register.values !== undefined) return;
     this.#behaviour.write(register, at, size, value, Math.floor(offset / this.#frameBytes));
   }
 
