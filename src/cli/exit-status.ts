@@ -15,30 +15,32 @@ export const ExitStatus = {
 /** What a process dies of when it writes to a pipe that nobody reads (signal(7)). */
 export const SIGPIPE = 13;
 
-export const EXIT_STATUS_HELP: readonly (readonly [status: string, meaning: string])[] = [
-  [`${ExitStatus.ok}`, 'the guest powered off, every --expect and --send was done, or Ctrl-A x'],
-  [`${ExitStatus.notMet}`, 'an --expect was not met, or --timeout passed'],
-  [`${ExitStatus.usage}`, 'a mistake in the command or in a file it names; nothing was changed'],
-  [`${ExitStatus.guestReset}`, 'the guest reset, with --no-reboot'],
-  [`${ExitStatus.halted}`, 'the guest halted: it waits, and nothing can wake it'],
+type StatusHelp = readonly (readonly [status: string, meaning: string])[];
+
+const USAGE = [
+  `${ExitStatus.usage}`,
+  'a mistake in the command or in a file it names; nothing was changed',
+] as const;
+const FAILURES: StatusHelp = [
   [`${ExitStatus.hostError}`, 'the host failed, for instance its disk is full'],
   [`${ExitStatus.internalError}`, 'a bug in v8a'],
+];
+
+export const EXIT_STATUS_HELP: StatusHelp = [
+  [`${ExitStatus.ok}`, 'the guest powered off, every --expect and --send was done, or Ctrl-A x'],
+  [`${ExitStatus.notMet}`, 'an --expect was not met, or --timeout passed'],
+  USAGE,
+  [`${ExitStatus.guestReset}`, 'the guest reset, with --no-reboot'],
+  [`${ExitStatus.halted}`, 'the guest halted: it waits, and nothing can wake it'],
+  ...FAILURES,
   [`${ExitStatus.signalBase}+n`, 'ended by signal n: 130 is SIGINT, 141 means nobody read the output'],
 ];
 
-const COMMON_HELP = [
-  [`${ExitStatus.usage}`, 'a mistake in the command or in a file it names; nothing was changed'],
-  [`${ExitStatus.hostError}`, 'the host failed, for instance its disk is full'],
-  [`${ExitStatus.internalError}`, 'a bug in v8a'],
-] as const;
-
-export const VARS_EXIT_STATUS_HELP: readonly (readonly [status: string, meaning: string])[] = [
+export const VARS_EXIT_STATUS_HELP: StatusHelp = [
   [`${ExitStatus.ok}`, 'done; check, repair: the store is sound now'],
   [`${ExitStatus.notMet}`, 'get, delete: there is no such variable; check, repair: the store is not sound'],
-  ...COMMON_HELP,
+  USAGE,
+  ...FAILURES,
 ];
 
-export const FLASH_EXIT_STATUS_HELP: readonly (readonly [status: string, meaning: string])[] = [
-  [`${ExitStatus.ok}`, 'done'],
-  ...COMMON_HELP,
-];
+export const FLASH_EXIT_STATUS_HELP: StatusHelp = [[`${ExitStatus.ok}`, 'done'], USAGE, ...FAILURES];

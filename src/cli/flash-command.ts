@@ -1,16 +1,17 @@
 /** `v8a flash`. */
 import { hex, UserError } from '../base/index.js';
 import { createFlashFile, MAX_IMAGE_BYTES } from '../host/node/flash-file.js';
-import { describeBlocks, type BlockRun } from '../varstore/describe-image.js';
+import { describeBlocks } from '../varstore/describe-image.js';
 import { ExitStatus } from './exit-status.js';
 import { look, print, table, withHostErrors } from './image-file.js';
 import type { BlockOptions } from './image-program.js';
-import { formatSize, parsePath, parseSize, UnacceptableValue } from './parse.js';
+import { accepted } from './option.js';
+import { formatSize, parsePath, parseSize } from './parse.js';
 
 export function create(file: string, size: string, { blockSize }: BlockOptions): number {
   return withHostErrors(() => {
-    const sizeBytes = inOneLine('<size>', size, () => parseSize(size));
-    inOneLine('<file>', file, () => parsePath(file));
+    const sizeBytes = accepted(`<size> ${size}`, () => parseSize(size));
+    accepted(`<file> ${file}`, () => parsePath(file));
     if (sizeBytes % blockSize !== 0) {
       throw new UserError(
         'option',
@@ -28,12 +29,6 @@ export function create(file: string, size: string, { blockSize }: BlockOptions):
   });
 }
 
-const CONTENTS: Readonly<Record<BlockRun['contents'], string>> = {
-  erased: 'erased',
-  zeros: 'zeros',
-  used: 'used',
-};
-
 export function show(file: string, { blockSize }: BlockOptions): number {
   return withHostErrors(() =>
     look(file, (image) => {
@@ -47,7 +42,7 @@ export function show(file: string, { blockSize }: BlockOptions): number {
       const rows = runs.map(({ first, last, contents, usedBytes }) => [
         first === last ? `${first}` : `${first}-${last}`,
         hex(first * blockSize, 8),
-        CONTENTS[contents],
+        contents,
         contents === 'used' ? `${usedBytes} bytes up to the last that is not erased` : '',
       ]);
       print(table([['BLOCKS', 'FROM', 'CONTENTS', ''], ...rows]));
@@ -56,13 +51,4 @@ export function show(file: string, { blockSize }: BlockOptions): number {
       return ExitStatus.ok;
     }),
   );
-}
-
-function inOneLine<Value>(name: string, text: string, parse: () => Value): Value {
-  try {
-    return parse();
-  } catch (error) {
-    if (!(error instanceof UnacceptableValue)) throw error;
-    throw new UserError('option', `${name} ${text}: ${error.message}`);
-  }
 }

@@ -11,6 +11,16 @@ export function repeated<Value>(parse: (text: string) => Value) {
   ];
 }
 
+/** What `parse` reads; what it refuses is a mistake of the user's that `where` names. */
+export function accepted<Value>(where: string, parse: () => Value): Value {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof UnacceptableValue)) throw error;
+    throw new UserError('option', `${where}: ${error.message}`);
+  }
+}
+
 /** An option whose value `parse` reads. What it refuses is a mistake that names the option and the value. */
 export function option(
   flags: string,
@@ -18,14 +28,9 @@ export function option(
   parse: (text: string, before: unknown) => unknown,
 ): Option {
   const made = new Option(flags, description);
-  return made.argParser((text: string, before: unknown) => {
-    try {
-      return parse(text, before);
-    } catch (error) {
-      if (!(error instanceof UnacceptableValue)) throw error;
-      throw new UserError('option', `${made.long} ${quoteIfNeeded(text)}: ${error.message}`);
-    }
-  });
+  return made.argParser((text: string, before: unknown) =>
+    accepted(`${made.long} ${quoteIfNeeded(text)}`, () => parse(text, before)),
+  );
 }
 
 /** Commander's messages about a command line for `command`, in the words of all others. */
