@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { UserError } from '../base/index.js';
+import { userError } from '../base/user-error-suite.js';
 import { repairStore } from './repair.js';
 import {
   entry,
@@ -27,16 +27,6 @@ function values(store: VariableStore): Record<string, number[]> {
 
 function kinds(image: Uint8Array): string[] {
   return VariableStore.read(image).problems.map(({ kind, severity }) => `${severity} ${kind}`);
-}
-
-function userError(code: string, text: RegExp) {
-  return (error: unknown): boolean => {
-    assert.ok(error instanceof UserError, String(error));
-    assert.equal(error.code, code, error.message);
-    assert.match(error.message, text);
-    assert.doesNotMatch(error.message, /\n/);
-    return true;
-  };
 }
 
 /** States of the entries, in order. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { UserError } from '../../base/index.js';
+import { userError } from '../../base/user-error-suite.js';
 import type { FlashRange } from '../../bus/index.js';
 import {
   createFlashFile, openFirmwareFile, openFlashFile, readFlashFile, type FlashFile, type FlashFileOptions,
@@ -41,16 +42,6 @@ function reopened(): Uint8Array {
 
 function pattern(length: number, seed: number): Uint8Array {
   return Uint8Array.from({ length }, (_, index) => (index * 7 + seed * 31 + (index >> 9)) & 0xff);
-}
-
-function userError(code: string, text: RegExp) {
-  return (error: unknown): boolean => {
-    assert.ok(error instanceof UserError, String(error));
-    assert.equal(error.code, code, error.message);
-    assert.match(error.message, text);
-    assert.doesNotMatch(error.message, /\n/);
-    return true;
-  };
 }
 
 function errno(code: string): Error {
