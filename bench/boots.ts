@@ -5,7 +5,7 @@ import { tinyInitramfs } from '../scripts/make-initramfs.js';
 import { dialogue } from '../tests/support/cli.js';
 import { AAVMF_CODE, AAVMF_VARS, newVariableStore, scratch } from '../tests/support/guests.js';
 import { QEMU, QEMU_QUIT, qemuArguments } from '../tests/support/qemu.js';
-import { type Pairs, type Step, alternate, summary, timed } from './measure.js';
+import { type Pairs, type MarkedStep, alternate, summary, timed } from './measure.js';
 
 export interface Bench {
   readonly runs: number;
@@ -21,7 +21,7 @@ interface Boot {
   readonly v8a: readonly string[];
   readonly qemu: readonly string[];
   /** Ctrl-A x ends QEMU when the last has been met. */
-  readonly steps: readonly Step[];
+  readonly steps: readonly MarkedStep[];
 }
 
 async function boot({ runs, names, v8a }: Bench, make: () => Boot): Promise<Pairs> {

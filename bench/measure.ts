@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 
 import { statistics } from '../tests/support/cli.js';
+import { Steps, type Step } from '../tests/support/steps.js';
 
 /** One process from start to end. */
 export interface Run {
@@ -22,12 +23,8 @@ export interface Pairs {
   readonly theirs: Run[];
 }
 
-export interface Step {
-  readonly expect: string;
-  readonly send?: string;
-  /** Name of the moment at which the guest has printed it. */
-  readonly mark?: string;
-}
+/** A step of a dialogue; `mark` names the moment at which it was met. */
+export type MarkedStep = Step & { readonly mark?: string };
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
@@ -52,37 +49,31 @@ export function geometricMean(values: readonly number[]): number {
 }
 
 /** Runs to the end under the shell's `time`, which also counts threads that are gone. */
-export async function timed(command: readonly string[], steps: readonly Step[] = []): Promise<Run> {
+export async function timed(command: readonly string[], steps: readonly MarkedStep[] = []): Promise<Run> {
   const child = spawn('bash', ['-c', 'TIMEFORMAT="cpu %U %S"; time "$@"', 'bench', ...command], {
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   const start = performance.now();
   let end: number | undefined;
-  let output = '';
   let errors = '';
-  let searchedTo = 0;
-  let stepsMet = 0;
   const marks: Record<string, number> = {};
+  const dialogue = new Steps(steps, ({ mark, send }) => {
+    const now = performance.now();
+    if (mark !== undefined) marks[mark] = (now - start) / 1000;
+    if (dialogue.areAllMet) end = now;
+    if (send !== undefined) child.stdin.write(send);
+  });
   child.stdin.on('error', () => undefined);
   if (steps.length === 0) child.stdin.end();
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    output += text;
-    for (let step = steps[stepsMet]; step; step = steps[stepsMet]) {
-      const at = output.indexOf(step.expect, searchedTo);
-      if (at < 0) return;
-      searchedTo = at + step.expect.length;
-      stepsMet++;
-      const now = performance.now();
-      if (step.mark !== undefined) marks[step.mark] = (now - start) / 1000;
-      if (stepsMet === steps.length) end = now;
-      if (step.send !== undefined) child.stdin.write(step.send);
-    }
+    dialogue.printed(text);
   });
   child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
   const status = await new Promise<number | null>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', resolve);
   });
+  const { output } = dialogue;
   const wallSeconds = ((end ?? performance.now()) - start) / 1000;
   if (status !== 0) fail(`${command.join(' ')} ended with ${status}:\n${output.slice(-1000)}\n${errors}`);
   const cpu = /^cpu ([\d.]+) ([\d.]+)$/m.exec(errors);

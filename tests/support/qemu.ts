@@ -2,6 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 
 import { endWithTests } from './child.js';
+import { Steps, type Step } from './steps.js';
 
 export const QEMU = 'qemu-system-aarch64';
 
@@ -12,7 +13,7 @@ export interface QemuRun {
   readonly firmware: string;
   /** Image of flash bank 1, of 64 MiB; written. */
   readonly flash: string;
-  readonly steps: readonly { readonly expect: string; readonly send?: string }[];
+  readonly steps: readonly Step[];
   readonly timeoutMs: number;
   /** Trace events to write to a file, by name with wildcards. */
   readonly trace?: { readonly events: string; readonly file: string };
@@ -61,29 +62,21 @@ export async function runQemu({ firmware, flash, steps, timeoutMs, trace }: Qemu
       stdio: ['pipe', 'pipe', 'pipe'],
     }),
   );
-  let console = '';
-  let searchedTo = 0;
-  let stepsMet = 0;
+  const dialogue = new Steps(steps, ({ send }) => {
+    if (send !== undefined) child.stdin.write(send);
+  });
   child.stdin.on('error', () => undefined); // The machine may be gone before the last key.
-  const onOutput = (text: string): void => {
-    console += text;
-    for (let step = steps[stepsMet]; step; step = steps[stepsMet]) {
-      const at = console.indexOf(step.expect, searchedTo);
-      if (at < 0) return;
-      searchedTo = at + step.expect.length;
-      stepsMet++;
-      if (step.send !== undefined) child.stdin.write(step.send);
-    }
-  };
-  child.stdout.setEncoding('utf8').on('data', onOutput);
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (console += text));
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    dialogue.printed(text);
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (dialogue.output += text));
   const limit = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
   try {
     const status = await new Promise<number | null>((resolve, reject) => {
       child.on('error', reject);
       child.on('close', resolve);
     });
-    return { status, console, stepsMet };
+    return { status, console: dialogue.output, stepsMet: dialogue.met };
   } finally {
     clearTimeout(limit);
   }
