@@ -133,18 +133,25 @@ class FakeHost implements HostSockets {
 
 export const FLAGS = { FIN: 1, SYN: 2, RST: 4, PSH: 8, ACK: 16 };
 
-export interface Tcp {
-  readonly source: string;
+/** What a test says of a segment it sends. */
+export interface TcpFields {
   readonly sourcePort: number;
   readonly destinationPort: number;
   readonly seq: number;
   readonly ack: number;
   readonly flags: number;
   readonly window: number;
+  readonly data?: Uint8Array;
+  readonly options?: readonly number[];
+}
+
+/** A segment that came. */
+export interface Tcp extends Omit<TcpFields, 'options'> {
+  readonly source: string;
   readonly mss: number | undefined;
   readonly shift: number | undefined;
-  readonly data: Uint8Array;
   readonly segmentBytes: number | undefined;
+  readonly data: Uint8Array;
 }
 
 export interface Packet {
@@ -303,17 +310,6 @@ export class TestGuest {
     assert.equal(segments.length, 1, 'one segment');
     return segments[0]!;
   }
-}
-
-export interface TcpFields {
-  readonly sourcePort: number;
-  readonly destinationPort: number;
-  readonly seq: number;
-  readonly ack: number;
-  readonly flags: number;
-  readonly window: number;
-  readonly data?: Uint8Array;
-  readonly options?: readonly number[];
 }
 
 function parse(frame: NetworkFrame): Packet | undefined {
