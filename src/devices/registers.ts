@@ -155,7 +155,9 @@ type Table = Readonly<Record<string, RegisterSpec>>;
 type RegistersOf<T extends Table> = { readonly [Name in keyof T & string]: Register<Name, T[Name]> };
 
 /** Any result of `registers`. The members' own types carry the details. */
-export type AnyRegisters = Readonly<Record<string, { readonly name: string; readonly definition: RegisterSpec }>>;
+export type AnyRegisters = Readonly<
+  Record<string, { readonly name: string; readonly definition: RegisterSpec }>
+>;
 
 /** Checks a table of registers and makes its members usable. Meant for a module's top level: a wrong table throws. */
 export function registers<const T extends Table>(table: T): RegistersOf<T> {
