@@ -1,11 +1,11 @@
 /**
  * `npm run docs`: writes docs/conformance.md, what v8a implements, from the tables that the machine itself is made of
- * and the `@deviation` tags of the sources. `--check` writes nothing and ends with status 1 when the page is not what
- * it would write.
+ * and the `@deviation` tags of the sources, and docs/lkvm-run.md. `--check` writes nothing and ends with status 1 when a
+ * page is not what it would write.
  *
  * A tag's text goes to the next tag, an empty line or the end of its comment; Markdown is as in the source.
  */
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -28,9 +28,9 @@ import type { SystemOperation, SystemRegister } from '#v8a/isa/system-registers.
 
 import { DEPARTURES } from '../tests/oracle/departures.js';
 import { EXPLANATIONS as SWEEP_EXPLANATIONS } from '../tests/oracle/sweep.js';
+import { lkvmPage } from './lkvm-page.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const PAGE = join(ROOT, 'docs', 'conformance.md');
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string =>
@@ -399,9 +399,15 @@ ${addressMaps()}
 `;
 
 const isCheck = process.argv.includes('--check');
-if (!isCheck) {
-  writeFileSync(PAGE, page);
-} else if (readFileSync(PAGE, 'utf8') !== page) {
-  console.error('docs/conformance.md is not what the sources say: npm run docs');
-  process.exitCode = 1;
+for (const [name, text] of [
+  ['docs/conformance.md', page],
+  ['docs/lkvm-run.md', lkvmPage()],
+] as const) {
+  const path = join(ROOT, name);
+  if (!isCheck) {
+    writeFileSync(path, text);
+  } else if (!existsSync(path) || readFileSync(path, 'utf8') !== text) {
+    console.error(`${name} is not what the sources say: npm run docs`);
+    process.exitCode = 1;
+  }
 }

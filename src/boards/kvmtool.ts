@@ -8,8 +8,8 @@
  *
  * @deviation Nodes of the device tree have unit addresses where kvmtool leaves them out (`memory`, `intc`, `rtc`, `flash`,
  * `pci`), so that `dtc` has nothing to say; guests go by `compatible`.
- * @deviation The device tree has no seed for KASLR, so that runs can be repeated, nor PSCI's MIGRATE, which nobody
- * implements.
+ * @deviation The device tree has no seed for KASLR unless one is given, where kvmtool's is 0 then, nor PSCI's MIGRATE,
+ * which nobody implements.
  * @deviation The pins of PCI functions share four interrupts, where each of kvmtool's functions has its own, and slot 0
  * has a host bridge.
  * @deviation The flash is one that NOR flash is: programming clears bits only, and erasing works on whole blocks.
@@ -31,7 +31,7 @@ import {
 } from './cpu-devices.js'; // prettier-ignore
 import { buildFlash, type FlashConfig } from './flash.js';
 import { buildGicv2, buildGicv3, LABEL, type InterruptController } from './interrupt-controllers.js';
-import { affinityOf, describeRam, place, type BoardRow } from './layout.js';
+import { affinityOf, describeKaslrSeed, describeRam, place, type BoardRow } from './layout.js';
 import { buildPcie, type BoardPcie } from './pcie.js';
 import type { Board, BoardConfig, BoardDevice, BoardPorts } from './ports.js';
 import { buildVirtioDevices } from './virtio.js';
@@ -248,7 +248,7 @@ function uartPlace(index: number): PeripheralPlace {
 
 /** The board's device tree: `dtc` accepts it without a warning. */
 function describe(
-  { cpuCount, cpu, kernel, firmware, flash }: KvmtoolConfig,
+  { cpuCount, cpu, kernel, kaslrSeed, firmware, flash }: KvmtoolConfig,
   ram: Board['ram'],
   { intc, cpuDevices, uarts, rtc, virtioMmio, pcie }: KvmtoolDevices,
   { chosen }: DirectBoot,
@@ -272,6 +272,7 @@ function describe(
         name: 'chosen',
         properties: {
           ...(commandLine === '' ? {} : { bootargs: commandLine }),
+          ...describeKaslrSeed(kaslrSeed),
           'stdout-path': CONSOLE_ALIAS,
           ...chosen,
         },

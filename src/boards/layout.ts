@@ -1,6 +1,6 @@
 /** What the tables of addresses of all boards have in common, and how CPUs are told apart. */
 import { hex, invariant } from '../base/index.js';
-import { cells64, type DtNode, type MmioDevice } from '../bus/index.js';
+import { cells64, type DtNode, type DtValue, type MmioDevice } from '../bus/index.js';
 import type { Board, MapEntry } from './ports.js';
 
 /** A row of a board's table. */
@@ -33,4 +33,11 @@ export function describeRam({ base, sizeBytes }: Board['ram']): DtNode {
     name: `memory@${base.toString(16)}`,
     properties: { device_type: 'memory', reg: { cells: [...cells64(base), ...cells64(sizeBytes)] } },
   };
+}
+
+/** What the `chosen` node says of the seed for KASLR (dt-schema, schemas/chosen.yaml). Linux reads it and clears it. */
+export function describeKaslrSeed(seed: bigint | undefined): Record<string, DtValue> {
+  return seed === undefined
+    ? {}
+    : { 'kaslr-seed': { cells: [Number(seed >> 32n), Number(seed & 0xffff_ffffn)] } };
 }

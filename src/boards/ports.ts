@@ -35,6 +35,8 @@ export interface BoardConfig {
   readonly cpuCount: number;
   readonly cpu: CpuModel;
   readonly kernel?: BoardKernel;
+  /** What a kernel moves itself by, 64 bits, in its device tree; there is none unless it is given. */
+  readonly kaslrSeed?: bigint;
   /** How drivers reach virtio devices: `mmio-legacy` is the interface of before VIRTIO 1.0. */
   readonly virtioTransport: 'mmio' | 'mmio-legacy' | 'pci';
   /** QEMU's PCI test devices, which go into the slots behind those of virtio devices. */

@@ -34,7 +34,7 @@ import {
 } from './cpu-devices.js'; // prettier-ignore
 import { buildFlash, type FlashConfig } from './flash.js';
 import { buildGicv2, buildGicv3, LABEL, type InterruptController } from './interrupt-controllers.js';
-import { affinityOf, describeRam, place, type BoardRow } from './layout.js';
+import { affinityOf, describeKaslrSeed, describeRam, place, type BoardRow } from './layout.js';
 import { buildPcie, type BoardPcie } from './pcie.js';
 import type { Board, BoardConfig, BoardDevice, BoardPorts } from './ports.js';
 import { buildVirtioDevices, buildVirtioSlots } from './virtio.js';
@@ -256,7 +256,7 @@ function checkConfig({ ramBytes, cpuCount }: VirtConfig): void {
 
 /** The board's device tree: `dtc` accepts it without a warning. */
 function virtDeviceTree(
-  { ramBytes, cpuCount, cpu, kernel }: VirtConfig,
+  { ramBytes, cpuCount, cpu, kernel, kaslrSeed }: VirtConfig,
   { intc, timers, pmu, uart0, rtc, gpio, fwCfg, virtioMmio, pcie }: VirtDevices,
   directBoot: DirectBoot | undefined,
 ): DtNode {
@@ -276,6 +276,7 @@ function virtDeviceTree(
         properties: {
           'stdout-path': `/${uartNodes[0]?.name ?? ''}`,
           ...(kernel && kernel.commandLine !== '' ? { bootargs: kernel.commandLine } : {}),
+          ...describeKaslrSeed(kaslrSeed),
           ...directBoot?.chosen,
         },
       },

@@ -33,8 +33,21 @@ export function option(
   );
 }
 
-/** Commander's messages about a command line for `command`, in the words of all others. */
-export function inOneLine(command: string): (error: CommanderError) => never {
+/** Another name, which help doesn't show, of the option whose value is called `attribute`. */
+export function alias(flags: string, attribute: string, parse: (text: string) => unknown): Option {
+  const made = option(flags, '', parse).hideHelp();
+  made.attributeName = () => attribute;
+  return made;
+}
+
+/**
+ * Commander's messages about a command line for `command`, in the words of all others. `whyNot` knows options that the
+ * command does not have for a reason.
+ */
+export function inOneLine(
+  command: string,
+  whyNot: (name: string) => string | undefined = () => undefined,
+): (error: CommanderError) => never {
   return (error) => {
     if (error.exitCode === 0) throw error;
     const lists = (what: string) => `'${command} --help' lists the ${what}`;
@@ -42,8 +55,11 @@ export function inOneLine(command: string): (error: CommanderError) => never {
     const meant = guess === undefined ? '' : `did you mean ${guess}? `;
     const [, name = ''] = /'(?:-\w, )?([^']*)'/.exec(error.message) ?? [];
     switch (error.code) {
-      case 'commander.unknownOption':
+      case 'commander.unknownOption': {
+        const reason = whyNot(name.replace(/=.*/s, ''));
+        if (reason !== undefined) throw new UserError('option', `${quoteIfNeeded(name)}: ${reason}`);
         throw new UserError('usage', `${quoteIfNeeded(name)}: unknown option; ${meant}${lists('options')}`);
+      }
       case 'commander.unknownCommand':
         throw new UserError('usage', `${quoteIfNeeded(name)}: unknown command; ${meant}${lists('commands')}`);
       case 'commander.help':

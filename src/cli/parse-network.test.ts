@@ -6,6 +6,9 @@ describe('--network', () => {
   for (const [text, network] of [
     ['none', 'none'],
     ['user', {}],
+    ['mode=none', 'none'],
+    ['mode=user', {}],
+    ['guest_mac=52:54:00:ab:cd:01,mode=user', { mac: '52:54:00:ab:cd:01' }],
     [
       'user,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=udp::0-10.0.2.16:53',
       {
@@ -29,6 +32,9 @@ describe('--network', () => {
   for (const [text, culprit] of [
     ['', /user/],
     ['tap', /none\|user/],
+    ['mode=tap', /none\|user/],
+    ['mode=user,mode=user', /mode=user is not supported/],
+    ['guest_mac=52:54:00:ab:cd:01', /none\|user/],
     ['none,mac=52:54:00:12:34:56', /none\|user/],
     ['user,hostfwd=tcp:22-:22', /'?hostfwd=tcp:22-:22'? is no rule/],
     ['user,hostfwd=tcp::70000-:22', /is no rule/],

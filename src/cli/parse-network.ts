@@ -17,9 +17,11 @@ const NETWORK_SYNTAX =
   'none|user[,hostfwd=<rule>]…[,mac=<address>][,hostname=<name>][,resolver=<address>[:<port>]][,pcap=<file>]';
 const FORWARD_SYNTAX = '[tcp|udp]:[<host address>]:<host port>-[<guest address>]:<guest port>';
 
-/** A network, or none. A comma in the name of a file is written twice. */
+/** A network, or none, also as kvmtool has it (`mode=user,guest_mac=…`). A comma in the name of a file is written twice. */
 export function parseNetwork(text: string): NetworkOptions | 'none' {
-  const [kind = '', ...options] = splitAtCommas(text);
+  const options = splitAtCommas(text);
+  const mode = options.findIndex((option) => option.startsWith('mode='));
+  const [kind = ''] = options.splice(Math.max(mode, 0), 1).map((option) => option.replace('mode=', ''));
   if (kind === 'none' && options.length === 0) return 'none';
   if (kind !== 'user') throw new UnacceptableValue('is not supported', NETWORK_SYNTAX);
   const network: { -readonly [Key in keyof NetworkOptions]: NetworkOptions[Key] } = {};
@@ -34,6 +36,7 @@ export function parseNetwork(text: string): NetworkOptions | 'none' {
         forwards.push(parseForward(value) ?? fail('is no rule', FORWARD_SYNTAX));
         break;
       case 'mac':
+      case 'guest_mac':
         network.mac = isMac(value) ? value : fail('is no address of a card', MAC_SYNTAX);
         break;
       case 'hostname':

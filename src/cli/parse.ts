@@ -292,6 +292,15 @@ export function parseSeed(text: string): number {
   return seed;
 }
 
+/** A seed for KASLR: 64 bits, in decimal or hexadecimal. */
+export function parseKaslrSeed(text: string): bigint {
+  const seed = /^(\d{1,20}|0x[0-9a-f]{1,16})$/i.test(text) ? BigInt(text) : -1n;
+  if (BigInt.asUintN(64, seed) !== seed) {
+    throw new UnacceptableValue('is no seed', '0 to 0xffffffffffffffff');
+  }
+  return seed;
+}
+
 /** A kernel's command line. */
 export function parseCommandLine(text: string): string {
   if (!/^[\x20-\x7e]*$/.test(text)) throw new UnacceptableValue('has other characters', 'printable ASCII');

@@ -3,9 +3,10 @@ import { TRACE_CHANNELS, UserError } from '../base/index.js';
 import type { TraceChannel } from '../base/index.js';
 import { EXIT_STATUS_HELP } from './exit-status.js';
 import { addFlashCommand, addVarsCommand } from './image-program.js';
-import { inOneLine, option, repeated } from './option.js';
+import { refusedLkvmOption } from './lkvm-options.js';
+import { alias, inOneLine, option, repeated } from './option.js';
 import {
-  DISK_SYNTAX, formatSize, listOf, oneOf, parseAddress, parseCommandLine, parseCpus, parseDisk, parseDuration, parseEscapes, parseMemory, parsePath, parsePort,
+  DISK_SYNTAX, formatSize, listOf, oneOf, parseAddress, parseCommandLine, parseCpus, parseDisk, parseDuration, parseEscapes, parseKaslrSeed, parseMemory, parsePath, parsePort,
   parseSeed, parseShare, PORT_SYNTAX, quoteIfNeeded, SHARE_SYNTAX, type Memory, type PortEnd,
 } from './parse.js'; // prettier-ignore
 import { parseNetwork } from './parse-network.js';
@@ -17,6 +18,10 @@ import { CONSOLE_KINDS, MAX_PORTS, type ConsoleKind } from '../vm/consoles.js';
 import { MAX_DISKS, type DiskOptions } from '../vm/disks.js';
 import { MAX_SHARES, type ShareOptions } from '../vm/shares.js';
 import type { NetworkOptions } from '../vm/network.js';
+
+/** Of kvmtool. */
+const LOG_LEVELS = ['error', 'warning', 'info', 'debug'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** One `--expect` or `--send`, in the order of the command line. */
 export type ScriptStep =
@@ -31,6 +36,8 @@ export interface RunOptions {
   readonly kernel?: string;
   readonly initrd?: string;
   readonly append?: string;
+  readonly nodefaults?: true;
+  readonly kaslrSeed?: bigint;
   readonly flashCommit: 'quiet' | 'immediate';
   readonly mem: Memory;
   readonly cpu: CpuModelName;
@@ -52,6 +59,8 @@ export interface RunOptions {
   /** Milliseconds. */
   readonly timeout?: number;
   readonly log?: string;
+  readonly loglevel: LogLevel;
+  readonly debugMmio?: true;
   readonly trace?: readonly TraceChannel[];
   readonly traceFile?: string;
   readonly stats?: true;
@@ -108,7 +117,7 @@ export function buildProgram(
   const script: ScriptStep[] = [];
   program
     .command('run')
-    .exitOverride(inOneLine('v8a run'))
+    .exitOverride(inOneLine('v8a run', refusedLkvmOption))
     .summary('run a virtual machine')
     .description(
       'Runs a virtual machine with this terminal as its serial console.\n' +
@@ -157,7 +166,19 @@ export function buildProgram(
       ),
     )
     .addOption(option('-i, --initrd <file>', 'initial RAM disk for the kernel', parsePath))
-    .addOption(option('--append <text>', 'command line for the kernel', parseCommandLine))
+    .addOption(option('-p, --append <text>', 'command line for the kernel', parseCommandLine))
+    .addOption(alias('--params <text>', 'append', parseCommandLine))
+    .option(
+      '--nodefaults',
+      'give the kernel this command line as it is: nothing is added for --console virtio',
+    )
+    .addOption(
+      option(
+        '--kaslr-seed <number>',
+        'what a kernel that goes by the device tree moves itself by, 64 bits; without one it stays where it is loaded',
+        parseKaslrSeed,
+      ),
+    )
     .addOption(
       option(
         '--flash-commit <policy>',
@@ -294,6 +315,18 @@ export function buildProgram(
 
     .optionsGroup('Looking inside:')
     .addOption(option('--log <file>', 'copy everything the guest prints to file', parsePath))
+    .addOption(
+      option(
+        '--loglevel <level>',
+        'what v8a says beside what ends a run: error, nothing; warning or info, notices; debug, also what --debug-mmio' +
+          ' reports',
+        oneOf(...LOG_LEVELS),
+      ).default('info', 'info'),
+    )
+    .option(
+      '--debug-mmio',
+      'report accesses to addresses where nothing is, and what else guests do wrong: the same as --trace guest-errors',
+    )
     .addOption(
       option(
         '--trace <channels>',

@@ -1,5 +1,5 @@
 import process from 'node:process';
-import { hex, UserError } from '../base/index.js';
+import { hex, UserError, type TraceChannel } from '../base/index.js';
 import { nodeLoop } from '../host/node/event-loop.js';
 import { TERMINAL_HELP } from '../host/node/escape-parser.js';
 import { LineSocket } from '../host/node/line-socket.js';
@@ -23,7 +23,8 @@ const HELP_TEXT = ['', 'v8a:', ...TERMINAL_HELP.map((line) => `  ${line}`), ''].
 export async function run(options: RunOptions, script: readonly ScriptStep[]): Promise<number> {
   refuseOverlaps(options);
   refuseOtherMachines(options);
-  if (options.traceFile !== undefined && !options.trace) {
+  const channels = tracedChannels(options);
+  if (options.traceFile !== undefined && channels.length === 0) {
     throw new UserError(
       'option',
       `--trace-file ${options.traceFile}: needs --trace with the events to write`,
@@ -47,12 +48,15 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
     machine: options.machine,
     ...(options.firmware !== undefined
       ? { firmware: options.firmware }
-      : options.kernel === undefined
-        ? { firmware: new Uint8Array() }
+      : // The device tree alone is wanted: what doesn't run may be anything.
+        options.kernel === undefined
+        ? { firmware: new Uint8Array(1) }
         : {}),
     ...(options.kernel === undefined ? {} : { kernel: options.kernel }),
     ...(options.initrd === undefined ? {} : { initrd: options.initrd }),
     ...(options.append === undefined ? {} : { commandLine: options.append }),
+    isCommandLineComplete: options.nodefaults ?? false,
+    ...(options.kaslrSeed === undefined ? {} : { kaslrSeed: options.kaslrSeed }),
     ...(options.flash === undefined ? {} : { flash: options.flash }),
     flashCommit: options.flashCommit,
     memoryBytes: options.mem.bytes,
@@ -75,10 +79,10 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
     devices: options.device ?? [],
     clock: options.clock ?? (process.stdin.isTTY ? 'real' : 'virtual'),
     onReset: options.reboot ? 'restart' : 'stop',
-    ...(options.trace
+    ...(channels.length > 0
       ? {
           trace: {
-            channels: options.trace,
+            channels,
             onEvent: (event) => {
               reportEvent(event);
             },
@@ -89,10 +93,11 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
   const files: OutputFile[] = [];
   const sockets: LineSocket[] = [];
   try {
-    for (const notice of machine.notices) say(`v8a: ${notice}\n`);
-    machine.on('notice', (line) => {
-      say(`v8a: ${line}\n`);
-    });
+    const notify = (notice: string) => {
+      if (options.loglevel !== 'error') say(`v8a: ${notice}\n`);
+    };
+    for (const notice of machine.notices) notify(notice);
+    machine.on('notice', notify);
     const open = (option: string, path: string | undefined) => {
       if (path === undefined) return undefined;
       const file = new OutputFile(option, path);
@@ -131,6 +136,11 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
     for (const socket of sockets) socket.close();
     await machine.close();
   }
+}
+
+function tracedChannels({ trace = [], debugMmio, loglevel }: RunOptions): readonly TraceChannel[] {
+  const reportsErrors = debugMmio === true || loglevel === 'debug';
+  return [...new Set([...trace, ...(reportsErrors ? (['guest-errors'] as const) : [])])];
 }
 
 async function runInTerminal(

@@ -29,6 +29,7 @@ export interface HardwareOptions {
   readonly kernel?: string | Uint8Array;
   readonly initrd?: string | Uint8Array;
   readonly commandLine: string;
+  readonly kaslrSeed?: bigint;
   readonly flash?: string | Uint8Array;
   readonly flashCommit: 'quiet' | 'immediate';
   readonly memoryBytes: number;
@@ -114,6 +115,7 @@ export function buildHardware(
         cpuCount,
         cpu: options.cpu,
         ...(kernel ? { kernel } : {}),
+        ...(options.kaslrSeed === undefined ? {} : { kaslrSeed: options.kaslrSeed }),
         virtioTransport: options.virtioTransport,
         pciTestdevCount: options.pciTestdevCount,
       },

@@ -58,6 +58,13 @@ export interface MachineOptions {
   readonly initrd?: string | Uint8Array;
   /** The command line for `kernel`, printable ASCII. */
   readonly commandLine?: string;
+  /** Nothing is added to `commandLine`, not even for the virtio console. False when left out. */
+  readonly isCommandLineComplete?: boolean;
+  /**
+   * What a kernel that is started by the device tree moves itself by (KASLR), 64 bits. Left out: the tree has none, and
+   * the kernel stays where it is loaded.
+   */
+  readonly kaslrSeed?: bigint;
   /**
    * The flash for firmware variables. A path: the file is read and written, and locked against a second machine. Bytes
    * are copied, and changes end with the machine. On `virt` it is the second bank of 64 MiB, and, left out, an erased
@@ -215,6 +222,10 @@ export function assembleMachine(
   checkMachine(machineName, options);
   const plain = cpuModel(options.cpu ?? DEFAULT_CPU_MODEL);
   const model = options.el2 === true ? withEl2(plain) : plain;
+  const { kaslrSeed } = options;
+  if (kaslrSeed !== undefined && BigInt.asUintN(64, kaslrSeed) !== kaslrSeed) {
+    throw new UserError('option', `kaslrSeed ${kaslrSeed}: accepted: 64 bits`);
+  }
   const isVirtual = options.clock === 'virtual';
   const seed = options.seed ?? (isVirtual ? 0 : undefined);
   if (seed !== undefined && !(Number.isSafeInteger(seed) && seed >= 0)) {
@@ -232,7 +243,11 @@ export function assembleMachine(
       ...(options.firmware === undefined ? {} : { firmware: options.firmware }),
       ...(options.kernel === undefined ? {} : { kernel: options.kernel }),
       ...(options.initrd === undefined ? {} : { initrd: options.initrd }),
-      commandLine: withConsole(options.commandLine ?? '', consoleKind),
+      commandLine: withConsole(
+        options.commandLine ?? '',
+        options.isCommandLineComplete === true ? 'serial' : consoleKind,
+      ),
+      ...(kaslrSeed === undefined ? {} : { kaslrSeed }),
       ...(options.flash === undefined ? {} : { flash: options.flash }),
       flashCommit: options.flashCommit ?? 'quiet',
       memoryBytes,
