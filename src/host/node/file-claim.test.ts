@@ -5,7 +5,7 @@ import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import { claimFile, ClaimedError } from './file-claim.js';
+import { claimFile, ClaimedError, type ClaimMode } from './file-claim.js';
 
 let directory = '';
 let image = '';
@@ -44,9 +44,10 @@ async function kill(child: ChildProcess): Promise<void> {
 }
 
 /** Plants the claim that another process would have left. */
-function plant(pid: number, change: Record<string, string>): string {
-  const release = claimFile(image);
-  const [own = ''] = claims();
+function plant(pid: number, change: Record<string, string>, mode: ClaimMode = 'exclusive'): string {
+  const before = claims();
+  const release = claimFile(image, mode);
+  const own = claims().find((name) => !before.includes(name)) ?? '';
   const text = JSON.parse(fs.readFileSync(join(directory, own), 'utf8')) as object;
   release();
   const path = `${image}.v8a-lock.${pid}.00000000`;
@@ -124,6 +125,16 @@ describe('claims on files', () => {
       );
       fs.rmSync(path);
     }
+  });
+
+  test('a reader removes the claims of dead readers, and leaves those of living ones', () => {
+    const release = claimFile(image, 'shared');
+    const [living = ''] = claims();
+    plant(process.pid, { startTime: '1' }, 'shared');
+    assert.equal(claims().length, 2);
+    claimFile(image, 'shared')();
+    assert.deepEqual(claims(), [living]);
+    release();
   });
 
   test('an unfinished claim does not count: its process will look around after us', () => {

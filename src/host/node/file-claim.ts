@@ -134,10 +134,10 @@ function liveClaims(path: string, own: string, self: Claimant): Claim[] {
     const claimant = readClaimant(claim, pid, self);
     // Gone, or not written yet: its process will look around after us, and see us.
     if (!claimant) continue;
-    if (claimant.mode === 'shared' && self.mode === 'shared') continue;
     const life = judge(claimant, self);
     if (life === 'dead') removeDead(claim);
-    else found.push({ path: claim, pid, isDoubtful: life === 'unknown' });
+    else if (claimant.mode === 'exclusive' || self.mode === 'exclusive')
+      found.push({ path: claim, pid, isDoubtful: life === 'unknown' });
   }
   return found;
 }
