@@ -25,6 +25,7 @@ const directory = files.path('directory');
 mkdirSync(directory);
 const empty = sized('empty.fd', 0);
 const small = sized('small.fd', 4096);
+const tiny = sized('tiny.fd', 100);
 const big = sized('big.fd', FLASH_BANK_BYTES + 4096);
 const unreadable = sized('unreadable.fd', FLASH_BANK_BYTES);
 chmodSync(unreadable, 0);
@@ -69,6 +70,7 @@ const MISTAKES: readonly (readonly [what: string, args: string[], names: string]
   ['a flash file of kvmtool that is missing', kvmtool('--flash', missing), missing],
   ['a flash file of kvmtool that is empty', kvmtool('--flash', empty), empty],
   ['a flash file of kvmtool that is less than a block', kvmtool('--flash', small), small],
+  ['a flash file of kvmtool that is 100 bytes', kvmtool('--flash', tiny), `${tiny}: 100 bytes are less than`],
   ['a flash file of kvmtool that is a directory', kvmtool('--flash', directory), directory],
   ['a flash file of kvmtool that cannot be written', kvmtool('--flash', readOnly), readOnly],
   ['an unknown clock', machine('--clock', 'sundial'), 'sundial'],
