@@ -77,6 +77,35 @@ function ownLists(cache: string, architecture: 'arm64' | undefined): string[] {
   return options;
 }
 
+/**
+ * Downloads the sources of a package into the folder `into` and unpacks them there, with Debian's patches. Returns the
+ * folder that they are in. Needs dpkg-source.
+ */
+export function unpackSource(packageName: string, into: string, cache: string): string {
+  const apt = join(cache, 'apt-source');
+  const parts = join(apt, 'parts');
+  for (const folder of [parts, join(apt, 'lists', 'partial')]) mkdirSync(folder, { recursive: true });
+  // Few machines have sources in their configuration; they are where Debian's packages come from.
+  const format = 'deb-src $(REPO_URI) $(RELEASE) $(COMPONENT)';
+  const lines = run(
+    'apt-get',
+    ['indextargets', '--format', format, 'Created-By: Packages', 'Origin: Debian'],
+    into,
+  );
+  const list = join(apt, 'sources.list');
+  writeFileSync(list, lines);
+  const options = [
+    ...downloadOptions(),
+    ...['-o', `Dir::Etc::sourcelist=${list}`, '-o', `Dir::Etc::sourceparts=${parts}`],
+    ...['-o', `Dir::State::Lists=${join(apt, 'lists')}`, '-o', `Dir::Cache=${apt}`],
+  ];
+  run('apt-get', [...options, 'update'], into);
+  run('apt-get', [...options, 'source', packageName], into);
+  const [folder] = readdirSync(into, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  if (folder === undefined) throw new Error(`apt-get left no sources of ${packageName}`);
+  return join(into, folder.name);
+}
+
 /** apt's lists of arm64 packages, and archives of them. */
 export class PackageCache {
   /** With which apt finds the lists and the archives. */

@@ -6,7 +6,8 @@
  * As a command (`npm run guests`) it prints one `name<TAB>path` line per file on stdout. `--kernels` fetches a kernel
  * and its initial RAM disk too (120 MiB), of which `make-initramfs.ts` makes a small one, more drivers for it
  * (60 MiB) and GRUB; `--debian` makes a disk with Debian (`make-debian-disk.ts`), as root and in some minutes;
- * `--download` fetches packages into the cache even when they are installed.
+ * `--kvmtool` builds EDK2's firmware for kvmtool (`make-kvmtool-firmware.ts`), in some minutes too; `--download` fetches
+ * packages into the cache even when they are installed.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -150,9 +151,11 @@ function fetchPackage(packageName: GuestPackage): void {
 async function main(args: readonly string[]): Promise<void> {
   const withKernels = args.includes('--kernels');
   const withDebian = args.includes('--debian');
+  const withKvmtool = args.includes('--kvmtool');
   // Imports this module: not before it has been evaluated.
   const { fetchModules, tinyInitramfs } = await import('./make-initramfs.js');
   const { debianDisk, makeDebianDisk } = await import('./make-debian-disk.js');
+  const { kvmtoolFirmware, makeKvmtoolFirmware } = await import('./make-kvmtool-firmware.js');
   const problems = fetchGuests({
     download: args.includes('--download'),
     kernels: withKernels,
@@ -160,6 +163,7 @@ async function main(args: readonly string[]): Promise<void> {
   });
   if (withKernels) problems.push(...fetchModules());
   if (withDebian && problems.length === 0) problems.push(...(await makeDebianDisk()));
+  if (withKvmtool) problems.push(...(await makeKvmtoolFirmware()));
   for (const problem of problems) {
     console.error(`fetch-guests: ${problem}`);
     process.exitCode = 1;
@@ -172,6 +176,8 @@ async function main(args: readonly string[]): Promise<void> {
   if (initramfs !== undefined) console.log(`tiny.cpio.gz\t${initramfs}`);
   const disk = debianDisk();
   if (disk !== undefined) console.log(`debian.img\t${disk}`);
+  const kvmtool = kvmtoolFirmware();
+  if (kvmtool !== undefined) console.log(`KVMTOOL_EFI.fd\t${kvmtool}`);
 }
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {

@@ -13,7 +13,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
-  appendFileSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync,
+  appendFileSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync,
 } from 'node:fs'; // prettier-ignore
 import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
@@ -21,6 +21,7 @@ import { dirname, join } from 'node:path';
 import { PackageCache } from './apt.js';
 import { guestCache, guestFile } from './fetch-guests.js';
 import { makeDisk } from './make-disk.js';
+import { makeInCache, missingTools, type Progress } from './make-in-cache.js';
 
 const MIB = 1024 * 1024;
 const ROOT_UUID = '6b1f6f0e-3c55-4a35-9f2b-0c2f5d5a1301';
@@ -92,29 +93,10 @@ export function debianDisk(): string | undefined {
 /** Makes the disk if it isn't there. Returns why it can't, one line each; `fetchGuests` has brought what it needs. */
 export async function makeDebianDisk(): Promise<string[]> {
   if (existsSync(diskPath())) return [];
-  const problems = Object.entries(TOOLS)
-    .filter(([tool]) => spawnSync(tool, ['--version'], { stdio: 'ignore' }).error !== undefined)
-    .map(([tool, name]) => `the Debian disk needs ${tool} (package ${name})`);
+  const problems = missingTools('the Debian disk', TOOLS);
   if (process.geteuid?.() !== 0) problems.push('the Debian disk can only be made by root');
   if (problems.length > 0) return problems;
-
-  mkdirSync(dirname(diskPath()), { recursive: true });
-  const work = mkdtempSync(join(dirname(diskPath()), '.make-'));
-  const remove = (): void => {
-    rmSync(work, { recursive: true, force: true });
-  };
-  process.once('exit', remove);
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
-  const progress = new Progress();
-  try {
-    await build(work, progress);
-    return [];
-  } catch (error) {
-    return [`the Debian disk: ${error instanceof Error ? error.message : String(error)}`];
-  } finally {
-    remove();
-    progress.end();
-  }
+  return makeInCache('the Debian disk', dirname(diskPath()), build);
 }
 
 async function build(work: string, progress: Progress): Promise<void> {
@@ -300,29 +282,4 @@ function run(program: string, args: readonly string[]): void {
   const { error, status, stderr } = spawnSync(program, args, { encoding: 'utf8' });
   if (error) throw error;
   if (status !== 0) throw new Error(`${program}: ${stderr.trim().split('\n').at(-1)}`);
-}
-
-/** Lines that tell what takes so long: on a terminal one that changes, elsewhere one for each step. */
-class Progress {
-  readonly #start = performance.now();
-  #shown = '';
-
-  step(text: string): void {
-    if (!process.stderr.isTTY) console.error(`${text} (${this.#seconds()} s)`);
-    else this.show(text);
-  }
-
-  show(text: string): void {
-    if (!process.stderr.isTTY || text === this.#shown) return;
-    this.#shown = text;
-    process.stderr.write(`\r\x1b[K${text} (${this.#seconds()} s)`);
-  }
-
-  end(): void {
-    if (process.stderr.isTTY) process.stderr.write('\n');
-  }
-
-  #seconds(): number {
-    return Math.round((performance.now() - this.#start) / 1000);
-  }
 }

@@ -1,28 +1,25 @@
 /**
  * The kvmtool board through the command: Debian's kernel started directly, and EDK2's firmware for kvmtool, which is
- * looked for in the cache of guests: KVMTOOL_EFI.fd of ArmVirtPkg/ArmVirtKvmTool.dsc, of which Debian has the sources only.
+ * built from Debian's sources by `npm run guests -- --kvmtool`.
  */
 import { strict as assert } from 'node:assert';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { after, suite, test } from 'node:test';
 
-import { guestCache, guestFile } from '../scripts/fetch-guests.js';
+import { guestFile } from '../scripts/fetch-guests.js';
 import { makeDisk } from '../scripts/make-disk.js';
 import { hasPackagedDrivers, tinyInitramfs } from '../scripts/make-initramfs.js';
+import { kvmtoolFirmware } from '../scripts/make-kvmtool-firmware.js';
 import { makeBootDisk } from './support/boot-disk.js';
 import { dialogue, plain, statistics, v8a } from './support/cli.js';
-import { scratch, skipWithout } from './support/guests.js';
+import { scratch, skipWithout, skipWithoutKvmtool } from './support/guests.js';
 import { complaints } from './support/linux.js';
 
 const KERNEL = guestFile('linux');
 const GRUB = guestFile('grubaa64.efi');
 const INITRD = tinyInitramfs();
-const BUILT = join(guestCache(), 'KVMTOOL_EFI.fd');
-const FIRMWARE = existsSync(BUILT) ? BUILT : undefined;
-const NO_FIRMWARE =
-  FIRMWARE === undefined && 'no KVMTOOL_EFI.fd, EDK2 built for kvmtool, in the cache of guests';
+const FIRMWARE = kvmtoolFirmware();
 const MIB = 1024 * 1024;
 
 const files = scratch();
@@ -121,7 +118,7 @@ const VARIABLE = 'keep -guid 6b1f6f0e-3c55-4a35-9f2b-0c2f5d5a12ff';
 /** What `setvar` without a value prints: 0x1234 in two bytes, low first. */
 const VALUE = /6B1F6F0E-3C55-4A35-9F2B-0C2F5D5A12FF - keep - 0002 Bytes\n34 12 \n/;
 
-suite('EDK2’s firmware for kvmtool', { skip: NO_FIRMWARE }, () => {
+suite('EDK2’s firmware for kvmtool', { skip: skipWithoutKvmtool }, () => {
   const firmware = ['-f', FIRMWARE ?? ''];
   /** Two thirds of it are used. */
   const newFlash = (name: string, rest = new Uint8Array(MIB)): string => {
@@ -133,7 +130,9 @@ suite('EDK2’s firmware for kvmtool', { skip: NO_FIRMWARE }, () => {
   test('reaches its shell, tells the time, keeps a variable over reset and power-off, in flash at memory speed', async () => {
     const rest = new Uint8Array(MIB).fill(0x5a);
     const flash = newFlash('flash.img', rest);
-    const digest = createHash('sha256').update(readFileSync(BUILT)).digest('hex');
+    const digest = createHash('sha256')
+      .update(readFileSync(FIRMWARE ?? ''))
+      .digest('hex');
     const { console, stderr, stats } = await run(
       [...firmware, '-F', flash],
       ...TO_SHELL,
@@ -151,7 +150,12 @@ suite('EDK2’s firmware for kvmtool', { skip: NO_FIRMWARE }, () => {
     assert.equal(stats.get('flash trapped array reads'), 0);
     assert.equal(statSync(flash).size, 3 * MIB);
     assert.deepEqual(new Uint8Array(readFileSync(flash).subarray(2 * MIB)), rest);
-    assert.equal(createHash('sha256').update(readFileSync(BUILT)).digest('hex'), digest);
+    assert.equal(
+      createHash('sha256')
+        .update(readFileSync(FIRMWARE ?? ''))
+        .digest('hex'),
+      digest,
+    );
 
     const again = await run(
       [...firmware, '-F', flash],

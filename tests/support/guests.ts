@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { guestFile } from '../../scripts/fetch-guests.js';
+import { kvmtoolFirmware } from '../../scripts/make-kvmtool-firmware.js';
 
 const MIB = 1024 * 1024;
 
@@ -22,6 +23,11 @@ export const LETTER_A = new Uint32Array([0xd2a1_2000, 0x5280_0821, 0xb900_0001, 
 export function skipWithout(...files: readonly (string | undefined)[]): string | false {
   return files.includes(undefined) && 'guest files are missing and could not be fetched: npm run guests';
 }
+
+/** A reason for `skip` without EDK2's firmware for kvmtool, else false. */
+export const skipWithoutKvmtool =
+  kvmtoolFirmware() === undefined &&
+  'EDK2’s firmware for kvmtool has not been built: npm run guests -- --kvmtool';
 
 /** A new directory in the system's temporary one, and its removal. */
 export function scratch(): { readonly path: (name: string) => string; readonly remove: () => void } {
