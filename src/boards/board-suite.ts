@@ -1,7 +1,7 @@
 /** What tests of boards share. */
 import assert from 'node:assert/strict';
 import { NO_TRACE } from '../base/index.js';
-import { ManualClock, type DmaPort, type MmioDevice } from '../bus/index.js';
+import { ManualClock, type LendingDmaPort, type MmioDevice } from '../bus/index.js';
 import type { Board, BoardPorts } from './ports.js';
 
 /** A board with fakes on all its ports, and what they saw. */
@@ -14,7 +14,7 @@ export function boardRig<B extends Board>(
   const calls: string[] = [];
   const serial: number[] = [];
   const mapped: [base: number, sizeBytes: number, isMapped: boolean][] = [];
-  const noMemory: DmaPort = { read: () => false, write: () => false };
+  const noMemory: LendingDmaPort = { read: () => false, write: () => false, lend: () => undefined };
   const ports: BoardPorts = {
     clock,
     trace: NO_TRACE,

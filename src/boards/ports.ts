@@ -6,7 +6,7 @@ import type {
   Clock,
   CpuActivity,
   DirectMap,
-  DmaPort,
+  LendingDmaPort,
   DtNode,
   FlashStorage,
   IrqLine,
@@ -53,7 +53,7 @@ export interface BoardPorts {
   /** What a CPU does, for its performance monitors. */
   cpuActivity(cpu: number): CpuActivity;
   readonly cpuPower: CpuPowerPort;
-  readonly dma: DmaPort;
+  readonly dma: LendingDmaPort;
   /** Memory that the CPU sees at `base` as long as the device there maps it. All ones, as erased flash is. */
   directMap(base: number, sizeBytes: number): DirectMap;
   /** What the guest writes to its console. */

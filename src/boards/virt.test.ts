@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { MIB, NO_TRACE, UserError } from '../base/index.js';
 import { AddressSpace } from '../bus/index.js';
-import type { DmaPort } from '../bus/index.js';
+import type { LendingDmaPort } from '../bus/index.js';
 import { SYSTEM_REGISTERS } from '../isa/system-registers.js';
 import { decodeFdt } from '../tables/fdt-decoder.js';
 import { encodeFdt } from '../tables/fdt.js';
@@ -182,8 +182,9 @@ test("with a GICv3, every system register that is not the CPU's own, or is shown
 test('messages of PCI functions become interrupts by GICv2m and by an ITS, or go to memory', () => {
   const written: [number, ...number[]][] = [];
   for (const { gicVersion, hasIts } of GICS) {
-    const dma: DmaPort = {
+    const dma: LendingDmaPort = {
       read: () => false,
+      lend: () => undefined,
       write: (address, from) => written.push([address, ...from]) > 0,
     };
     const { board, read, write } = rig({ gicVersion, hasIts }, { dma });

@@ -48,6 +48,15 @@ export interface DmaPort {
   write(address: number, from: Uint8Array): boolean;
 }
 
+/** The same for who has much to put there, and can do without a copy of its own. */
+export interface LendingDmaPort extends DmaPort {
+  /**
+   * Guest RAM at `address` itself, to be written as by `write`: borrowed until the call returns to who runs the guest.
+   * Undefined if any byte is not RAM.
+   */
+  lend(address: number, length: number): Uint8Array | undefined;
+}
+
 /** Takes message-signalled interrupts. */
 export interface MessagePort {
   /**

@@ -5,7 +5,7 @@
 import { hex, invariant } from '../base/index.js';
 import type { Trace } from '../base/index.js';
 import type {
-  AddressSpace, AccessSize, CpuActivity, CpuObserver, DirectMap, DmaPort, SystemRegisterPort,
+  AddressSpace, AccessSize, CpuActivity, CpuObserver, DirectMap, LendingDmaPort, SystemRegisterPort,
 } from '../bus/index.js'; // prettier-ignore
 import { A64 } from '../isa/a64.js';
 import { absentSystemEncoding } from '../isa/absent-system-encodings.js';
@@ -481,7 +481,7 @@ export class WasmEngine implements Engine {
   }
 
   /** Guest memory for bus masters. */
-  readonly dma: DmaPort = {
+  readonly dma: LendingDmaPort = {
     read: (address, into) => {
       const at = this.#hostAddress(address, into.length, false);
       if (at === undefined) return false;
@@ -490,11 +490,16 @@ export class WasmEngine implements Engine {
       return true;
     },
     write: (address, from) => {
-      const at = this.#hostAddress(address, from.length, true);
-      if (at === undefined) return false;
-      this.#memory.bytes.set(from, at);
-      this.#dropCode(at, from.length);
-      return true;
+      const room = this.dma.lend(address, from.length);
+      room?.set(from);
+      return room !== undefined;
+    },
+    lend: (address, length) => {
+      const at = this.#hostAddress(address, length, true);
+      if (at === undefined) return undefined;
+      // Nothing is decoded anew before the bytes are there: the guest does not run.
+      this.#dropCode(at, length);
+      return this.#memory.bytes.subarray(at, at + length);
     },
   };
 

@@ -1,7 +1,7 @@
 import { invariant } from '../base/index.js';
 import type { Trace } from '../base/index.js';
 import { AddressSpace } from '../bus/index.js';
-import type { DeviceAccesses, DirectMap, DmaPort } from '../bus/index.js';
+import type { DeviceAccesses, DirectMap, LendingDmaPort } from '../bus/index.js';
 import type { Board, BoardPorts } from '../boards/ports.js';
 import { GuestMemory } from '../cpu/guest-memory.js';
 import type { CoreImage } from '../cpu/interpreter.js';
@@ -13,7 +13,7 @@ import type { DeviceStatistics, PowerLatch } from './machine.js';
 /** CPUs and memory, made before the board, whose devices are wired to them, and connected to it afterwards. */
 export interface Processors extends Pick<BoardPorts, 'currentCpu' | 'cpuLines' | 'cpuActivity' | 'cpuPower'> {
   readonly engine: WasmEngine;
-  readonly dma: DmaPort;
+  readonly dma: LendingDmaPort;
   directMap(base: number, sizeBytes: number): DirectMap;
   /** Puts the board's devices, RAM, system registers and PSCI where the CPUs find them. */
   connect(board: Board): void;

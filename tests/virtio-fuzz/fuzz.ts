@@ -81,13 +81,24 @@ class GuardedMemory extends TestMemory {
   override write(address: number, from: Uint8Array): boolean {
     this.#account(address, from.length);
     const isDone = super.write(address, from);
-    if (isDone && from.length > 0 && this.grants) {
-      const isGranted = this.grants.some(
-        (range) => address >= range.address && address + from.length <= range.address + range.length,
-      );
-      assert.ok(isGranted, `0x${address.toString(16)}+${from.length} is written, which nothing granted`);
-    }
+    if (isDone) this.#checkGranted(address, from.length);
     return isDone;
+  }
+
+  /** What is lent is written. */
+  override lend(address: number, length: number): Uint8Array | undefined {
+    this.#account(address, length);
+    const lent = super.lend(address, length);
+    if (lent) this.#checkGranted(address, length);
+    return lent;
+  }
+
+  #checkGranted(address: number, length: number): void {
+    if (length === 0 || !this.grants) return;
+    const isGranted = this.grants.some(
+      (range) => address >= range.address && address + length <= range.address + range.length,
+    );
+    assert.ok(isGranted, `0x${address.toString(16)}+${length} is written, which nothing granted`);
   }
 
   #account(address: number, length: number): void {

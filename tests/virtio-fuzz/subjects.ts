@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import type { BlockDone, BlockStorage } from '#v8a/bus/index.js';
+import type { BlockDone, BlockStorage, BlockTarget } from '#v8a/bus/index.js';
 import { MessageWriter, REQUEST } from '#v8a/devices/9p/message.js';
 import type { Buffer as Segment, TestDriver } from '#v8a/devices/virtio/driver-suite.js';
 import { Virtio9p } from '#v8a/devices/virtio/virtio-9p.js';
@@ -86,8 +86,11 @@ class MemoryDisk implements BlockStorage {
     this.isReadOnly = isReadOnly;
   }
 
-  read(offset: number, into: Uint8Array, done: BlockDone): void {
-    this.#do(offset, into.length, done, () => into.set(this.#bytes.subarray(offset, offset + into.length)));
+  read(offset: number, into: BlockTarget, done: BlockDone): void {
+    this.#do(offset, into.length, done, () => {
+      let from = offset;
+      for (const part of into.lend() ?? []) part.set(this.#bytes.subarray(from, (from += part.length)));
+    });
   }
 
   write(offset: number, from: Uint8Array, done: BlockDone): void {

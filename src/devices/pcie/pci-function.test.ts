@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { NO_TRACE } from '../../base/index.js';
-import type { AccessSize, DmaPort, MmioDevice, Snapshottable } from '../../bus/index.js';
+import type { AccessSize, LendingDmaPort, MmioDevice, Snapshottable } from '../../bus/index.js';
 import { deviceSuite } from '../device-suite.js';
 import { Msix } from './msix.js';
 import { pciExpressCapability } from './pci-express-capability.js';
@@ -14,7 +14,7 @@ const memory = (sizeBytes: number) => ({ sizeBytes, read: () => 0, write: () => 
 class TestFunction extends PciEndpoint<number> {
   readonly msix: Msix;
   resets = 0;
-  readonly dma: DmaPort;
+  readonly dma: LendingDmaPort;
   enables = 0;
 
   constructor(ports: PciEndpointPorts) {
@@ -52,7 +52,7 @@ class TestFunction extends PciEndpoint<number> {
       }),
     );
     this.addCapability(this.msix);
-    this.dma = this.asBusMaster({ read: () => true, write: () => true });
+    this.dma = this.asBusMaster({ read: () => true, write: () => true, lend: () => new Uint8Array(1) });
   }
 
   interrupt(level: boolean): void {
@@ -255,9 +255,11 @@ test('memory is accessible to a bus master only (PCI 6.2.2)', () => {
   const { fn, write } = make();
   assert.ok(!fn.dma.read(0, new Uint8Array(1)));
   assert.ok(!fn.dma.write(0, new Uint8Array(1)));
+  assert.equal(fn.dma.lend(0, 1), undefined);
   write(0x04, 4, 2);
   assert.ok(fn.dma.read(0, new Uint8Array(1)));
   assert.ok(fn.dma.write(0, new Uint8Array(1)));
+  assert.ok(fn.dma.lend(0, 1));
 });
 
 test('a function-level reset (PCIe 6.6.2) is a reset', () => {

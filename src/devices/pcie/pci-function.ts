@@ -11,7 +11,7 @@
  * @deviation No error is ever recorded in the status register, and there is no power management capability.
  */
 import { deepCopy, hex, invariant, isPowerOfTwo, type Trace } from '../../base/index.js';
-import type { AccessSize, DmaPort, Snapshottable } from '../../bus/index.js';
+import type { AccessSize, LendingDmaPort, Snapshottable } from '../../bus/index.js';
 import { RegisterBlock, registers, resetValues, type RegisterValues } from '../registers.js';
 
 /** One function on the bus, as its configuration space. The offset is a multiple of the size, which is 1, 2 or 4. */
@@ -338,10 +338,11 @@ export abstract class PciEndpoint<Own = unknown> implements PciFunction {
   }
 
   /** Memory as the function may use it: not at all, unless it is a bus master. */
-  protected asBusMaster(memory: DmaPort): DmaPort {
+  protected asBusMaster(memory: LendingDmaPort): LendingDmaPort {
     return {
       read: (address, into) => this.isBusMaster && memory.read(address, into),
       write: (address, from) => this.isBusMaster && memory.write(address, from),
+      lend: (address, length) => (this.isBusMaster ? memory.lend(address, length) : undefined),
     };
   }
 

@@ -2,7 +2,7 @@
  * Descriptor chains: what a driver makes available, as one buffer to read from and one to write to
  * (VIRTIO 1.2 2.6, 2.7.4).
  */
-import type { DmaPort } from '../../bus/index.js';
+import type { LendingDmaPort } from '../../bus/index.js';
 
 /** A piece of guest memory. */
 export interface Segment {
@@ -22,7 +22,7 @@ export interface ChainState {
 
 /** What a chain needs of its queue. */
 export interface ChainOwner {
-  readonly dma: DmaPort;
+  readonly dma: LendingDmaPort;
   /** False once the chain was given back, or its queue was reset: guest memory is not the device's any more. */
   owns(chain: Chain): boolean;
   giveBack(chain: Chain, writtenBytes: number): void;
@@ -52,12 +52,33 @@ export class Chain {
    * (the device then needs a reset) and after a reset.
    */
   read(offset: number, into: Uint8Array): boolean {
-    return this.#copy('read', this.state.readable, offset, into);
+    const { dma } = this.#owner;
+    return this.#visit('read', this.state.readable, offset, into.length, (address, done, count) =>
+      dma.read(address, into.subarray(done, done + count)),
+    );
   }
 
   /** Copies `from` into the writable part at `offset`. False as for `read`; a part may have been written. */
   write(offset: number, from: Uint8Array): boolean {
-    return this.#copy('write', this.state.writable, offset, from);
+    const { dma } = this.#owner;
+    return this.#visit('write', this.state.writable, offset, from.length, (address, done, count) =>
+      dma.write(address, from.subarray(done, done + count)),
+    );
+  }
+
+  /**
+   * The guest's memory of `length` bytes of the writable part from `offset`, to be filled at once: it is borrowed until
+   * the call from outside returns. Undefined where `write` would be false.
+   */
+  lend(offset: number, length: number): readonly Uint8Array[] | undefined {
+    const { dma } = this.#owner;
+    const parts: Uint8Array[] = [];
+    const isThere = this.#visit('write', this.state.writable, offset, length, (address, _done, count) => {
+      const part = dma.lend(address, count);
+      if (part) parts.push(part);
+      return part !== undefined;
+    });
+    return isThere ? parts : undefined;
   }
 
   /** Gives the chain back, with `writtenBytes` bytes from the start of the writable part written. */
@@ -65,27 +86,33 @@ export class Chain {
     this.#owner.giveBack(this, writtenBytes);
   }
 
-  #copy(verb: 'read' | 'write', segments: readonly Segment[], offset: number, bytes: Uint8Array): boolean {
+  /** Calls `visit` for the pieces of memory of a range, each with how much came before it, while it returns true. */
+  #visit(
+    verb: 'read' | 'write',
+    segments: readonly Segment[],
+    offset: number,
+    total: number,
+    visit: (address: number, done: number, count: number) => boolean,
+  ): boolean {
     const owner = this.#owner;
     if (!owner.owns(this)) return false;
     let skip = offset;
     let done = 0;
     for (const { address, length } of segments) {
-      if (done === bytes.length) break;
+      if (done === total) break;
       if (skip >= length) {
         skip -= length;
         continue;
       }
-      const count = Math.min(length - skip, bytes.length - done);
-      const part = count === bytes.length ? bytes : bytes.subarray(done, done + count);
-      if (!owner.dma[verb](address + skip, part)) {
+      const count = Math.min(length - skip, total - done);
+      if (!visit(address + skip, done, count)) {
         owner.fail(`buffer at 0x${address.toString(16)}+0x${length.toString(16)} is no memory to ${verb}`);
         return false;
       }
       done += count;
       skip = 0;
     }
-    return done === bytes.length;
+    return done === total;
   }
 }
 

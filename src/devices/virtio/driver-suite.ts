@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { hex, NO_TRACE } from '../../base/index.js';
 import type { Trace } from '../../base/index.js';
 import { ManualClock } from '../../bus/index.js';
-import type { AccessSize, DmaPort } from '../../bus/index.js';
+import type { AccessSize, LendingDmaPort } from '../../bus/index.js';
 import { PcieHost } from '../pcie/pcie-host.js';
 import type { VirtioDevice, VirtioPorts } from './virtio-device.js';
 import { VirtioMmio } from './virtio-mmio.js';
@@ -17,7 +17,7 @@ export const RAM_BASE = 0x4000_0000;
 const RAM_BYTES = 1024 * 1024;
 
 /** RAM from `RAM_BASE`. Accesses outside are refused, as the port promises; none may throw. */
-export class TestMemory implements DmaPort {
+export class TestMemory implements LendingDmaPort {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly view: DataView;
   #next = RAM_BASE;
@@ -37,6 +37,11 @@ export class TestMemory implements DmaPort {
     if (!this.#contains(address, from.length)) return false;
     this.bytes.set(from, address - RAM_BASE);
     return true;
+  }
+
+  lend(address: number, length: number): Uint8Array | undefined {
+    if (!this.#contains(address, length)) return undefined;
+    return this.bytes.subarray(address - RAM_BASE, address - RAM_BASE + length);
   }
 
   /** Room that nobody else has, zero at first. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { BlockDone, BlockStorage } from '../../bus/index.js';
+import type { BlockDone, BlockStorage, BlockTarget } from '../../bus/index.js';
 import { BIT, TestDriver, TestMemory } from './driver-suite.js';
 import type { Buffer, DriverOptions } from './driver-suite.js';
 import { VirtioBlk } from './virtio-blk.js';
@@ -44,10 +44,11 @@ class FakeStorage implements BlockStorage {
       this.bytes.fill(sector % 251, sector * SECTOR, (sector + 1) * SECTOR);
   }
 
-  read(offset: number, into: Uint8Array, done: BlockDone): void {
-    this.#do(`read ${offset} ${into.length}`, done, () =>
-      into.set(this.bytes.subarray(offset, offset + into.length)),
-    );
+  read(offset: number, into: BlockTarget, done: BlockDone): void {
+    this.#do(`read ${offset} ${into.length}`, done, () => {
+      let from = offset;
+      for (const part of into.lend() ?? []) part.set(this.bytes.subarray(from, (from += part.length)));
+    });
   }
 
   write(offset: number, from: Uint8Array, done: BlockDone): void {

@@ -317,14 +317,23 @@ export class VirtioBlk extends VirtioDevice<null> {
     const storage = this.#storage;
     const [range] = ranges;
     if ((kind === 'read' || kind === 'write') && range && progress < range.length) {
-      const bytes = new Uint8Array(Math.min(PIECE_BYTES, range.length - progress));
-      this.#turnBytes += bytes.length;
-      request.progress += bytes.length;
+      const length = Math.min(PIECE_BYTES, range.length - progress);
+      this.#turnBytes += length;
+      request.progress += length;
       if (kind === 'read') {
-        storage.read(range.offset + progress, bytes, (isOk) => {
-          this.#answer(request, isOk, () => chain.write(progress, bytes));
+        let isThere = true;
+        const lend = (): readonly Uint8Array[] | undefined => {
+          const parts = chain.lend(progress, length);
+          isThere = parts !== undefined;
+          return parts;
+        };
+        storage.read(range.offset + progress, { length, lend }, (isOk) => {
+          this.#answer(request, isOk, isThere);
         });
-      } else if (chain.read(HEADER_BYTES + progress, bytes)) {
+        return;
+      }
+      const bytes = new Uint8Array(length);
+      if (chain.read(HEADER_BYTES + progress, bytes)) {
         storage.write(range.offset + progress, bytes, (isOk) => {
           this.#answer(request, isOk);
         });
@@ -348,13 +357,13 @@ export class VirtioBlk extends VirtioDevice<null> {
     }
   }
 
-  /** The storage has done what it was asked for; `accept` takes the result, false where guest memory isn't there. */
-  #answer(request: Request, isOk: boolean, accept = () => true): void {
+  /** The storage has done what it was asked for, or has found that the guest's memory isn't there. */
+  #answer(request: Request, isOk: boolean, isThere = true): void {
     // Void since a reset.
     if (!this.#requests.has(request)) return;
     request.isWaiting = false;
-    if (!isOk) this.#end(request, STATUS.IOERR);
-    else if (!accept()) this.#requests.delete(request);
+    if (!isThere) this.#requests.delete(request);
+    else if (!isOk) this.#end(request, STATUS.IOERR);
     if (request.isAdvancing) return;
     this.#turnBytes = 0;
     if (this.#requests.has(request)) this.#advance(request);

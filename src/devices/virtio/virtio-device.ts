@@ -40,7 +40,7 @@
  */
 import { deepCopy, invariant } from '../../base/index.js';
 import type { Trace } from '../../base/index.js';
-import type { AccessSize, Clock, DmaPort, Snapshottable, Timer } from '../../bus/index.js';
+import type { AccessSize, Clock, LendingDmaPort, Snapshottable, Timer } from '../../bus/index.js';
 import type { Chain } from './chain.js';
 import { FEATURE } from './features.js';
 import type { QueueState } from './virtqueue.js';
@@ -74,7 +74,7 @@ export interface VirtioIdentity {
 
 export interface VirtioPorts {
   /** Guest memory as the device sees it. */
-  readonly dma: DmaPort;
+  readonly dma: LendingDmaPort;
   readonly clock: Clock;
   readonly trace: Trace;
 }
@@ -93,7 +93,7 @@ export interface VirtioTransport {
   /** Feature bits that the transport adds: RING_RESET. */
   readonly features: bigint;
   /** Guest memory as the transport lets the device use it; left out: always. */
-  memory?(memory: DmaPort): DmaPort;
+  memory?(memory: LendingDmaPort): LendingDmaPort;
   /** Buffers of a queue were used, and the driver wants an interrupt. */
   queueUsed(queue: number): void;
   /** The configuration has changed, or the device needs a reset. */
@@ -127,7 +127,7 @@ export abstract class VirtioDevice<Own = unknown> implements Snapshottable<Virti
   readonly #laterTimer: Timer;
   readonly #waiting = new Set<number>();
   #transport: VirtioTransport | undefined;
-  #memory: DmaPort;
+  #memory: LendingDmaPort;
   #status = 0;
   #driverFeatures = 0n;
   #configGeneration = 0;
@@ -147,6 +147,7 @@ export abstract class VirtioDevice<Own = unknown> implements Snapshottable<Virti
         dma: {
           read: (address, into) => this.#memory.read(address, into),
           write: (address, from) => this.#memory.write(address, from),
+          lend: (address, length) => this.#memory.lend(address, length),
         },
         interrupt: (queue) => this.#transport?.queueUsed(queue),
         fail: (reason) => {

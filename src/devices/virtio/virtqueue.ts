@@ -1,6 +1,6 @@
 /** One virtqueue of a device (VIRTIO 1.2 2.6): what the driver sets up, and the chains that travel through it. */
 import { deepCopy, isPowerOfTwo } from '../../base/index.js';
-import type { DmaPort } from '../../bus/index.js';
+import type { LendingDmaPort } from '../../bus/index.js';
 import type { ChainOwner, ChainState } from './chain.js';
 import { Chain } from './chain.js';
 import { FEATURE } from './features.js';
@@ -55,7 +55,7 @@ export interface QueueState {
 
 /** What a queue needs of its device. */
 export interface VirtqueuePorts {
-  readonly dma: DmaPort;
+  readonly dma: LendingDmaPort;
   /** Buffers were used, and the driver wants to hear of it (VIRTIO 1.2 2.3). */
   interrupt(queue: number): void;
   /** The driver has broken a rule: the device needs a reset. */

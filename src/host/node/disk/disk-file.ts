@@ -9,7 +9,7 @@
 import * as fs from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { UserError } from '../../../base/index.js';
-import type { BlockDone, BlockStorage } from '../../../bus/index.js';
+import type { BlockDone, BlockStorage, BlockTarget } from '../../../bus/index.js';
 import { claimFile, ClaimedError, type ClaimMode } from '../file-claim.js';
 import { openImage, readUpTo, reasonOf, type ImageKind } from '../image-file.js';
 import { SECTOR_BYTES, type DiskImage, type WritableDiskImage } from './disk-image.js';
@@ -252,8 +252,9 @@ class OpenDisk implements DiskFile {
     this.#opening = opening;
   }
 
-  read(offset: number, into: Uint8Array, done: BlockDone): void {
-    done(this.#attempt('read', () => this.#image.read(offset, into)));
+  read(offset: number, into: BlockTarget, done: BlockDone): void {
+    const parts = into.lend();
+    done(parts !== undefined && this.#attempt('read', () => this.#image.read(offset, parts)));
   }
 
   write(offset: number, from: Uint8Array, done: BlockDone): void {

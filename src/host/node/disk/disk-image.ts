@@ -1,11 +1,13 @@
 /** Disks as the layers of a disk see each other: bytes at offsets, one call after the other. */
 
+import type { Parts } from './parts.js';
+
 /** What is under a disk: an image file, or another layer over one. Methods throw what the host throws. */
 export interface DiskImage {
   /** A multiple of 512. */
   readonly sizeBytes: number;
-  /** Fills `into` from `offset`. The range is inside the disk, here and below. */
-  read(offset: number, into: Uint8Array): void;
+  /** Fills `into`, one part after the other, from `offset`. The range is inside the disk, here and below. */
+  read(offset: number, into: Parts): void;
   close(): void;
 }
 

@@ -18,6 +18,7 @@ import { join } from 'node:path';
 import { UserError } from '../../../base/index.js';
 import { readUpTo, writeFully } from '../image-file.js';
 import { roundUp, type DiskImage, type WritableDiskImage } from './disk-image.js';
+import { readOrZeros, slice, totalBytes, type Parts } from './parts.js';
 import type { DiskFiles } from './raw-file.js';
 
 const BLOCK_BYTES = 4096;
@@ -99,11 +100,11 @@ export class Overlay implements WritableDiskImage {
     return new Overlay(base, files, { fd, dataAt: MAP_AT + map.length, changedMap: new Set() }, map);
   }
 
-  read(offset: number, into: Uint8Array): void {
-    this.#runs(offset, into.length, (at, length, isHere) => {
-      const part = into.subarray(at - offset, at - offset + length);
+  read(offset: number, into: Parts): void {
+    this.#runs(offset, totalBytes(into), (at, length, isHere) => {
+      const part = slice(into, at - offset, length);
       if (!isHere) this.#base.read(at, part);
-      else part.fill(0, readUpTo(this.#files, this.#file.fd, part, this.#file.dataAt + at));
+      else readOrZeros(this.#files, this.#file.fd, part, this.#file.dataAt + at);
     });
   }
 
@@ -161,7 +162,7 @@ export class Overlay implements WritableDiskImage {
       const blockEnd = Math.min(at + BLOCK_BYTES, this.sizeBytes);
       if (this.#has(block) || (offset <= at && end >= blockEnd)) continue;
       const bytes = new Uint8Array(blockEnd - at);
-      this.#base.read(at, bytes);
+      this.#base.read(at, [bytes]);
       writeFully(this.#files, this.#file.fd, bytes, this.#file.dataAt + at);
     }
   }

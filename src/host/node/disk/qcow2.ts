@@ -9,6 +9,8 @@ import { inflateRawSync } from 'node:zlib';
 import { UserError } from '../../../base/index.js';
 import { readFully, readUpTo, type HostFiles } from '../image-file.js';
 import { roundUp, SECTOR_BYTES, type DiskImage } from './disk-image.js';
+import { fillZeros, readOrZeros, slice, totalBytes, type Parts } from './parts.js';
+import type { DiskFiles } from './raw-file.js';
 
 const MAGIC = 0x5146_49fb;
 /** qcow2 "Header": offsets of fields, which are big-endian. */
@@ -63,7 +65,7 @@ export type OpenBacking = (name: string, format: string | undefined) => DiskImag
 
 export class Qcow2File implements DiskImage {
   readonly sizeBytes: number;
-  readonly #files: HostFiles;
+  readonly #files: DiskFiles;
   readonly #fd: number;
   readonly #header: Qcow2Header;
   readonly #clusterBytes: number;
@@ -77,7 +79,7 @@ export class Qcow2File implements DiskImage {
    *
    * @throws UserError: `disk-format` for what is damaged or not supported.
    */
-  constructor(files: HostFiles, fd: number, path: string, openBacking: OpenBacking) {
+  constructor(files: DiskFiles, fd: number, path: string, openBacking: OpenBacking) {
     this.#files = files;
     this.#fd = fd;
     this.#header = readHeader(files, fd, path);
@@ -92,13 +94,14 @@ export class Qcow2File implements DiskImage {
     this.#backing = backing && openBacking(backing.name, backing.format);
   }
 
-  read(offset: number, into: Uint8Array): void {
-    for (let done = 0; done < into.length;) {
+  read(offset: number, into: Parts): void {
+    const length = totalBytes(into);
+    for (let done = 0; done < length;) {
       const at = offset + done;
       const inCluster = at % this.#clusterBytes;
-      const part = into.subarray(done, done + this.#clusterBytes - inCluster);
-      this.#readCluster(at - inCluster, inCluster, part);
-      done += part.length;
+      const count = Math.min(length - done, this.#clusterBytes - inCluster);
+      this.#readCluster(at - inCluster, inCluster, slice(into, done, count));
+      done += count;
     }
   }
 
@@ -108,27 +111,29 @@ export class Qcow2File implements DiskImage {
   }
 
   /** Fills `into` from a place in the cluster at `offset` of the disk. */
-  #readCluster(offset: number, inCluster: number, into: Uint8Array): void {
+  #readCluster(offset: number, inCluster: number, into: Parts): void {
     const entry = this.#l2Entry(offset);
     if ((entry & L2_COMPRESSED) !== 0n) {
       const cluster = this.#unpack(entry & (L2_COMPRESSED - 1n));
-      into.set(cluster.subarray(inCluster, inCluster + into.length));
+      let from = inCluster;
+      for (const part of into) part.set(cluster.subarray(from, (from += part.length)));
       return;
     }
     const hostOffset = Number(entry & OFFSET_MASK);
-    if ((entry & L2_ZERO) !== 0n && this.#header.version >= 3) into.fill(0);
+    if ((entry & L2_ZERO) !== 0n && this.#header.version >= 3) fillZeros(into);
     else if (hostOffset === 0) this.#readBacking(offset + inCluster, into);
     else if (hostOffset % this.#clusterBytes !== 0) throw new Error('qcow2: a cluster is out of place');
     // The last cluster of a file may end early.
-    else into.fill(0, readUpTo(this.#files, this.#fd, into, hostOffset + inCluster));
+    else readOrZeros(this.#files, this.#fd, into, hostOffset + inCluster);
   }
 
   /** A backing image may be shorter: zeros follow. */
-  #readBacking(offset: number, into: Uint8Array): void {
+  #readBacking(offset: number, into: Parts): void {
     const backing = this.#backing;
-    const there = Math.max(0, Math.min(into.length, (backing?.sizeBytes ?? 0) - offset));
-    if (there > 0) backing?.read(offset, into.subarray(0, there));
-    into.fill(0, there);
+    const length = totalBytes(into);
+    const there = Math.max(0, Math.min(length, (backing?.sizeBytes ?? 0) - offset));
+    if (there > 0) backing?.read(offset, slice(into, 0, there));
+    fillZeros(slice(into, there, length - there));
   }
 
   #l2Entry(offset: number): bigint {

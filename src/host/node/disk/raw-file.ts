@@ -1,9 +1,10 @@
 /** A raw image: the disk, byte for byte. Regular files and block devices. */
 import type * as fs from 'node:fs';
-import { readUpTo, writeFully, type HostFiles } from '../image-file.js';
+import { writeFully, type HostFiles } from '../image-file.js';
 import { roundUp, SECTOR_BYTES, type WritableDiskImage } from './disk-image.js';
+import { readOrZeros, type Parts } from './parts.js';
 
-export type DiskFiles = HostFiles & Pick<typeof fs, 'fdatasync' | 'fdatasyncSync'>;
+export type DiskFiles = HostFiles & Pick<typeof fs, 'fdatasync' | 'fdatasyncSync' | 'readvSync'>;
 
 /** Zeros are written in pieces of this size. */
 const ZEROS = new Uint8Array(256 * 1024);
@@ -30,9 +31,8 @@ export class RawFile implements WritableDiskImage {
     this.sizeBytes = roundUp(fileBytes, SECTOR_BYTES);
   }
 
-  read(offset: number, into: Uint8Array): void {
-    const count = readUpTo(this.#files, this.#fd, into, offset);
-    into.fill(0, count);
+  read(offset: number, into: Parts): void {
+    readOrZeros(this.#files, this.#fd, into, offset);
   }
 
   write(offset: number, from: Uint8Array): void {
@@ -45,7 +45,7 @@ export class RawFile implements WritableDiskImage {
     const there = new Uint8Array(Math.min(length, ZEROS.length));
     for (let done = 0; done < length; done += ZEROS.length) {
       const part = there.subarray(0, Math.min(ZEROS.length, length - done));
-      this.read(offset + done, part);
+      this.read(offset + done, [part]);
       const zeros = ZEROS.subarray(0, part.length);
       if (Buffer.compare(part, zeros) !== 0) this.write(offset + done, zeros);
     }
