@@ -76,6 +76,7 @@ function run(seed: number, gicVersion: 2 | 3): string {
     {
       firmware: randomFirmware(seed),
       flashCommit: 'quiet',
+      isFlashDirect: true,
       ...cores[(seed >> 1) % cores.length]!,
       cpuCount: 1 + (seed % 3),
       memoryBytes: 16 * 1024 * 1024,

@@ -166,6 +166,30 @@ suite('EDK2’s firmware for kvmtool', { skip: skipWithoutKvmtool }, () => {
     assertPrinted(again.console, VALUE);
   });
 
+  test('with --flash-direct off every read of the array is one of the device; all else is the same', async () => {
+    const session = async (direct: 'on' | 'off') => {
+      const flash = newFlash('direct.img');
+      const { console, stats } = await run(
+        [...firmware, '-F', flash, '--flash-direct', direct],
+        ...TO_SHELL,
+        { expect: 'Shell>', send: 'reset -s\r' },
+      );
+      const count = (name: string): number => stats.get(`flash ${name}`) ?? NaN;
+      return {
+        trapped: count('trapped array reads'),
+        programs: count('buffered programs'),
+        erases: count('erases'),
+        instructions: stats.get('instructions'),
+        console,
+        array: createHash('sha256').update(readFileSync(flash)).digest('hex'),
+      };
+    };
+    const { trapped, ...off } = await session('off');
+    const on = await session('on');
+    assert.ok(trapped > 100_000, `${trapped} reads`);
+    assert.deepEqual(on, { trapped: 0, ...off });
+  });
+
   test('works where --firmware-address puts it, with a GICv2', async () => {
     const { console } = await run(
       [...firmware, '-F', newFlash('moved.img'), '--firmware-address', '0x84000000', '--irqchip', 'gicv2'],

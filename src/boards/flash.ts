@@ -8,13 +8,15 @@ export interface FlashConfig {
   readonly writableBytes: number;
   readonly commitPolicy: FlashCommitPolicy;
   readonly quirks?: CfiFlashQuirks;
+  /** Whether the CPU sees the array as memory; default: it does. */
+  readonly isDirect?: boolean;
 }
 
 export function buildFlash(
   name: string,
   base: number,
   geometry: CfiFlashGeometry,
-  { writableBytes, commitPolicy, quirks = {} }: FlashConfig,
+  { writableBytes, commitPolicy, quirks = {}, isDirect = true }: FlashConfig,
   ports: BoardPorts,
   storage: BoardPorts['flashStorage'][number],
 ): FlashBank {
@@ -36,6 +38,7 @@ export function buildFlash(
     map,
     writableBytes,
     quirks,
+    isDirect,
     trace,
     ...(commit ? { changes: commit } : {}),
   });

@@ -39,6 +39,7 @@ export interface RunOptions {
   readonly nodefaults?: true;
   readonly kaslrSeed?: bigint;
   readonly flashCommit: 'quiet' | 'immediate';
+  readonly flashDirect?: 'on' | 'off';
   readonly mem: Memory;
   readonly cpu: CpuModelName;
   readonly cpus: number;
@@ -185,6 +186,13 @@ export function buildProgram(
         'quiet: commit when the guest has finished an update, all or nothing; immediate: every command at once',
         oneOf('quiet', 'immediate'),
       ).default('quiet', 'quiet'),
+    )
+    .addOption(
+      option(
+        '--flash-direct <on|off>',
+        'whether guests read the flash as memory, or every read is an access to the device; default: on',
+        oneOf('on', 'off'),
+      ),
     )
     .addOption(
       option(

@@ -59,6 +59,7 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
     ...(options.kaslrSeed === undefined ? {} : { kaslrSeed: options.kaslrSeed }),
     ...(options.flash === undefined ? {} : { flash: options.flash }),
     flashCommit: options.flashCommit,
+    ...(options.flashDirect === undefined ? {} : { flashDirect: options.flashDirect === 'on' }),
     memoryBytes: options.mem.bytes,
     ...(options.mem.base === undefined ? {} : { memoryBase: options.mem.base }),
     ...(options.firmwareAddress === undefined ? {} : { firmwareAddress: options.firmwareAddress }),

@@ -32,6 +32,7 @@ export interface HardwareOptions {
   readonly kaslrSeed?: bigint;
   readonly flash?: string | Uint8Array;
   readonly flashCommit: 'quiet' | 'immediate';
+  readonly isFlashDirect: boolean;
   readonly memoryBytes: number;
   /** Where RAM and firmware are, on a board that lets the user choose. */
   readonly memoryBase?: number;

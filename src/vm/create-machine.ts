@@ -78,6 +78,11 @@ export interface MachineOptions {
    * completes.
    */
   readonly flashCommit?: 'quiet' | 'immediate';
+  /**
+   * Whether guests read the flash at the speed of memory, which is the default. False: each read is an access to the
+   * device, for measurements. Firmware in the first bank of `virt` is memory in any case.
+   */
+  readonly flashDirect?: boolean;
   /** Size of RAM in bytes, whole MiB up to 3 GiB; 512 MiB when left out. */
   readonly memoryBytes?: number;
   /** Where the RAM of `kvmtool` starts, a multiple of 2 MiB from 2 GiB up; 2 GiB when left out. */
@@ -250,6 +255,7 @@ export function assembleMachine(
       ...(kaslrSeed === undefined ? {} : { kaslrSeed }),
       ...(options.flash === undefined ? {} : { flash: options.flash }),
       flashCommit: options.flashCommit ?? 'quiet',
+      isFlashDirect: options.flashDirect ?? true,
       memoryBytes,
       ...(options.memoryBase === undefined ? {} : { memoryBase: options.memoryBase }),
       ...(options.firmwareAddress === undefined ? {} : { firmwareAddress: options.firmwareAddress }),

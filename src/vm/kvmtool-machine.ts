@@ -36,6 +36,7 @@ export function designKvmtool(options: HardwareOptions): MachineDesign {
                   sizeBytes: flash.bankBytes,
                   writableBytes: flash.writableBytes,
                   commitPolicy: options.flashCommit,
+                  isDirect: options.isFlashDirect,
                 },
               }
             : {}),

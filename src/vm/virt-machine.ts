@@ -20,7 +20,7 @@ export function designVirt(options: HardwareOptions): MachineDesign {
             hasFirmware: options.firmware !== undefined,
             flash: [
               { writableBytes: firmware.writableBytes, commitPolicy },
-              { writableBytes: variables.writableBytes, commitPolicy },
+              { writableBytes: variables.writableBytes, commitPolicy, isDirect: options.isFlashDirect },
             ],
           },
           ports,

@@ -696,6 +696,20 @@ describe('CFI flash: mapping and counters', () => {
     assert.equal(flash.counters.trappedArrayReads, 3);
   });
 
+  test('without direct mapping the array is never mapped, every read of it is answered and counted', () => {
+    const { flash, map } = make(SMALL, { isDirect: false });
+    map.array.set([1, 2, 3, 4]);
+    assert.equal(flash.read(0, 4), 0x0403_0201);
+    flash.write(0, 4, 0x0070_0070);
+    assert.equal(flash.read(0, 4), 0x0080_0080);
+    flash.write(0, 4, 0x00ff_00ff);
+    assert.equal(flash.read(0, 4), 0x0403_0201);
+    flash.reset();
+    assert.deepEqual(map.mappings, []);
+    const { reads, trappedArrayReads, departuresFromArray, returnsToArray } = flash.counters;
+    assert.deepEqual([reads, trappedArrayReads, departuresFromArray, returnsToArray], [3, 2, 1, 1]);
+  });
+
   test('changes are told to the commit policy before the next access, activity included', () => {
     const { flash, activity } = make();
     send(flash, [0, 0x40], [0, 0x1234]);

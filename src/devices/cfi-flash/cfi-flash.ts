@@ -4,7 +4,8 @@
  *
  * Array mode is plain memory: while every chip reads its array, the array is mapped through the `DirectMap` port
  * and loads, instruction fetches and page-table walks never come here. Stores always do. The first command that
- * leaves array mode takes the mapping away, the last chip that returns brings it back.
+ * leaves array mode takes the mapping away, the last chip that returns brings it back. A device without direct mapping
+ * (`isDirect`) serves each read of the array itself.
  *
  * @deviation Commands complete at once: the status is always ready. There is no suspend; the query table says so.
  * @deviation Blocks are unlocked after reset, where the parts of the time lock them; `virt` and kvmtool guests expect
@@ -84,6 +85,8 @@ export interface CfiFlashOptions {
    */
   readonly writableBytes?: number;
   readonly quirks?: CfiFlashQuirks;
+  /** False: the array is never mapped, so that nothing in it can be executed; default: it is in array mode. */
+  readonly isDirect?: boolean;
   /** The guest programmed ones over zeros, which NOR cannot do: the 16-bit word at `offset` keeps `stored & data`. */
   readonly onOverprogram?: (offset: number, stored: number, data: number) => void;
   readonly trace?: Trace;
@@ -92,10 +95,10 @@ export interface CfiFlashOptions {
 /** How often things happened since the device was made. Accesses are counted as the bus makes them. */
 export interface CfiFlashCounters {
   reads: number;
-  /** Reads that came here while the array was mapped: the bus should have served them. */
+  /** Reads in array mode that came here: none with direct mapping, all of them without. */
   trappedArrayReads: number;
   writes: number;
-  /** Times that the mapping was taken away and brought back. */
+  /** Times that array mode was left and entered again, and with it the mapping. */
   departuresFromArray: number;
   returnsToArray: number;
   /** Commands that ask for the array, also from array mode: what QEMU traces as `pflash_mode_read_array`. */
@@ -137,7 +140,7 @@ export class CfiFlash implements MmioDevice, Snapshottable<CfiFlashState> {
   readonly #bankWidth: 2 | 4;
   readonly #isLockStep: boolean;
   readonly #chips: FlashChip[] = [];
-  #isMapped = true;
+  #isInArrayMode = true;
 
   /** About the bus cycle in progress. */
   #inCycle = 0;
@@ -147,7 +150,7 @@ export class CfiFlash implements MmioDevice, Snapshottable<CfiFlashState> {
   #firstOverprogram = '';
 
   constructor(options: CfiFlashOptions) {
-    const { geometry, name, map, quirks = {}, trace = NO_TRACE } = options;
+    const { geometry, name, quirks = {}, trace = NO_TRACE } = options;
     const { chips, sizeBytes, blockBytes, bufferBytes } = geometry;
     invariant(
       isPowerOfTwo(sizeBytes) && isPowerOfTwo(blockBytes) && isPowerOfTwo(bufferBytes),
@@ -214,7 +217,7 @@ export class CfiFlash implements MmioDevice, Snapshottable<CfiFlashState> {
         }),
       );
     }
-    map.setMapped(true);
+    this.#setMapped(true);
   }
 
   read(offset: number, size: AccessSize): number {
@@ -271,7 +274,7 @@ export class CfiFlash implements MmioDevice, Snapshottable<CfiFlashState> {
   /** One access of at most the bus's width. */
   #readCycle(offset: number, size: number): number {
     this.#counters.reads++;
-    if (this.#isMapped) this.#counters.trappedArrayReads++;
+    if (this.#isInArrayMode) this.#counters.trappedArrayReads++;
     if (size === 1) return (this.#readChip(offset & ~1) >> (8 * (offset & 1))) & 0xff;
     if (size === 2) return this.#readChip(offset);
     return this.#readChip(offset) + this.#readChip(offset + 2) * 0x1_0000;
@@ -368,12 +371,16 @@ export class CfiFlash implements MmioDevice, Snapshottable<CfiFlashState> {
   }
 
   #updateMapping(): void {
-    const shouldMap = this.#chips.every((chip) => chip.readsArray);
-    if (shouldMap === this.#isMapped) return;
-    this.#isMapped = shouldMap;
-    if (shouldMap) this.#counters.returnsToArray++;
+    const isInArrayMode = this.#chips.every((chip) => chip.readsArray);
+    if (isInArrayMode === this.#isInArrayMode) return;
+    this.#isInArrayMode = isInArrayMode;
+    if (isInArrayMode) this.#counters.returnsToArray++;
     else this.#counters.departuresFromArray++;
-    this.#options.map.setMapped(shouldMap);
+    this.#setMapped(isInArrayMode);
+  }
+
+  #setMapped(isMapped: boolean): void {
+    if (this.#options.isDirect !== false) this.#options.map.setMapped(isMapped);
   }
 
   #isFirst(what: number): boolean {
