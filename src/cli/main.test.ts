@@ -16,7 +16,10 @@ describe('v8a', () => {
   test('alone lists the commands', () => {
     const { status, stdout, stderr } = v8a();
     assert.deepEqual([status, stderr], [0, '']);
-    assert.match(stdout, /Commands:\n {2}run +run a virtual machine\n {2}vars +show .*\n {2}flash +create /);
+    assert.match(
+      stdout,
+      /Commands:\n {2}run +run a virtual machine\n {2}vars +show .*\n {2}flash +create .*\n {2}completion /,
+    );
   });
 
   test('--version prints the version of the package', () => {
@@ -105,6 +108,12 @@ describe('a mistake is one line and status 2', () => {
     ['an escape', [...firmware, '--send', String.raw`\q`], /: --send '\\q': has the .* \\q; accepted: \\r/],
     ['an unknown command of vars', ['vars', 'lst', 'x'], /: lst: unknown command; 'v8a vars --help'/],
     ['an unknown command of flash', ['flash', 'lst'], /: lst: unknown command; 'v8a flash --help'/],
+    [
+      'an unknown shell',
+      ['completion', 'tcsh'],
+      /: <shell> tcsh: is not supported; accepted: bash, zsh, fish$/m,
+    ],
+    ['no shell', ['completion'], /: shell: is missing; 'v8a completion --help'/],
     ['no file', ['vars', 'list'], /: file: is missing; 'v8a vars list --help'/],
     ['too many files', ['vars', 'list', 'a', 'b'], /: too many arguments; 'v8a vars list --help'/],
     ['a GUID', ['vars', 'get', 'x', 'A', '--guid', '1'], /: --guid 1: is no GUID; accepted: 8be4df61-/],

@@ -1,14 +1,22 @@
 import type { CommanderError } from 'commander';
 import { Option } from 'commander';
 import { UserError } from '../base/index.js';
-import { quoteIfNeeded, UnacceptableValue } from './parse.js';
+import { quoteIfNeeded, UnacceptableValue, type Completed, type Completion } from './parse.js';
 
 /** Collects the values of an option that may be given several times. */
-export function repeated<Value>(parse: (text: string) => Value) {
-  return (text: string, before: unknown): Value[] => [
+export function repeated<Value>(parse: ((text: string) => Value) & Completed) {
+  const collect = (text: string, before: unknown): Value[] => [
     ...((before as Value[] | undefined) ?? []),
     parse(text),
   ];
+  return Object.assign(collect, { completes: parse.completes });
+}
+
+const completions = new WeakMap<Option, Completion>();
+
+/** How a shell completes the option's value, where it can. */
+export function completionOf(made: Option): Completion | undefined {
+  return completions.get(made);
 }
 
 /** What `parse` reads; what it refuses is a mistake of the user's that `where` names. */
@@ -25,9 +33,10 @@ export function accepted<Value>(where: string, parse: () => Value): Value {
 export function option(
   flags: string,
   description: string,
-  parse: (text: string, before: unknown) => unknown,
+  parse: ((text: string, before: unknown) => unknown) & Completed,
 ): Option {
   const made = new Option(flags, description);
+  if (parse.completes !== undefined) completions.set(made, parse.completes);
   return made.argParser((text: string, before: unknown) =>
     accepted(`${made.long} ${quoteIfNeeded(text)}`, () => parse(text, before)),
   );

@@ -16,6 +16,14 @@ export class UnacceptableValue extends Error {
   }
 }
 
+/** How a shell completes a value: with one of some words, or the name of a file or of a directory. */
+export type Completion = readonly string[] | 'file' | 'directory';
+
+/** What a parser of values may know beside reading them. */
+export interface Completed {
+  readonly completes?: Completion | undefined;
+}
+
 const SIZE_UNITS: Readonly<Record<string, number>> = { B: 1, K: KIB, M: MIB, G: GIB, T: 1024 * GIB };
 
 /**
@@ -118,17 +126,20 @@ export function parseEscapes(text: string): Uint8Array {
 }
 
 /** A parser for an option that takes one of a few words. */
-export function oneOf<Word extends string>(...words: readonly Word[]): (text: string) => Word {
-  return (text) => {
+export function oneOf<Word extends string>(...words: readonly Word[]): ((text: string) => Word) & Completed {
+  const parse = (text: string): Word => {
     const word = words.find((candidate) => candidate === text);
     if (word === undefined) throw new UnacceptableValue('is not supported', words.join(', '));
     return word;
   };
+  return Object.assign(parse, { completes: words });
 }
 
 /** A parser for an option that takes a comma-separated list of words, or `all`. */
-export function listOf<Word extends string>(words: readonly Word[]): (text: string) => readonly Word[] {
-  return (text) => {
+export function listOf<Word extends string>(
+  words: readonly Word[],
+): ((text: string) => readonly Word[]) & Completed {
+  const parse = (text: string): readonly Word[] => {
     if (text === 'all') return words;
     return text.split(',').map((given) => {
       const word = words.find((candidate) => candidate === given.trim());
@@ -139,6 +150,7 @@ export function listOf<Word extends string>(words: readonly Word[]): (text: stri
       return word;
     });
   };
+  return Object.assign(parse, { completes: ['all', ...words] });
 }
 
 /** What the value of `--disk` may have, for help and messages. */
@@ -168,6 +180,7 @@ export function parseDisk(text: string): DiskOptions {
   }
   return disk;
 }
+parseDisk.completes = 'file' as const;
 
 /** What the value of `--9p` has, for help and messages. */
 export const SHARE_SYNTAX = '<directory>,<tag>[,ro]';
@@ -187,6 +200,7 @@ export function parseShare(text: string): ShareOptions {
   }
   return { directory, tag, readOnly: options.length > 0 };
 }
+parseShare.completes = 'directory' as const;
 
 /** Parts between commas; two commas are one that belongs to a part. */
 export function splitAtCommas(text: string): string[] {
@@ -312,6 +326,7 @@ export function parsePath(text: string): string {
   if (text === '') throw new UnacceptableValue('is empty', 'the name of a file');
   return text;
 }
+parsePath.completes = 'file' as const;
 
 /** `text` as one would type it in a shell: in quotes where it is empty or has more than plain characters. */
 export function quoteIfNeeded(text: string): string {

@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { TRACE_CHANNELS, UserError } from '../base/index.js';
 import type { TraceChannel } from '../base/index.js';
 import { EXIT_STATUS_HELP } from './exit-status.js';
+import { addCompletionCommand } from './completion.js';
 import { addFlashCommand, addVarsCommand } from './image-program.js';
 import { refusedLkvmOption } from './lkvm-options.js';
 import { alias, inOneLine, option, repeated } from './option.js';
@@ -362,6 +363,7 @@ export function buildProgram(
     });
   addVarsCommand(program, exit);
   addFlashCommand(program, exit);
+  addCompletionCommand(program);
   return program;
 }
 
