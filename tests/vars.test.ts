@@ -1,5 +1,5 @@
 /**
- * `v8a vars` and `v8a flash` as a user runs them: on small stores, and on those of AAVMF, which must take what was
+ * `v8a vars` and `v8a flash` as a user runs them: on small stores, and on those of firmware, which must take what was
  * changed, and whose own changes must be read.
  */
 import { strict as assert } from 'node:assert';
@@ -12,9 +12,11 @@ import { readStore } from '#v8a/varstore/store.js';
 import { GLOBAL_GUID, SMALL, smallStore, TEST_GUID } from '#v8a/varstore/store-suite.js';
 import { VariableStore } from '#v8a/varstore/variable-store.js';
 
+import { kvmtoolFirmware } from '../scripts/make-kvmtool-firmware.js';
 import { dialogue, plain, startV8a, v8a, type CliResult } from './support/cli.js';
 import {
   AAVMF_CODE, AAVMF_VARS, FLASH_BANK_BYTES, LETTER_A, newVariableStore, scratch, skipWithout,
+  skipWithoutKvmtool,
 } from './support/guests.js'; // prettier-ignore
 import { hasQemu, runQemu } from './support/qemu.js';
 import { readVariableStore } from './support/variable-store.js';
@@ -416,5 +418,51 @@ suite('v8a vars and AAVMF', { skip: skipWithout(AAVMF_CODE, AAVMF_VARS), concurr
     assert.match(plain(console), dumped('ours', '43 21'));
     assert.match(await vars('get', theirs, 'keep'), /00000000 {2}34 12 /);
     assert.match(await vars('check', theirs), /\nsound\n$/);
+  });
+});
+
+suite('v8a vars and EDK2’s firmware for kvmtool', { skip: skipWithoutKvmtool, concurrency: 1 }, () => {
+  const flash = files.path('kvmtool.img');
+  /** From the menu that the firmware shows when there is nothing to boot to its shell. */
+  const toShell = [
+    { expect: 'Select Language', send: '\\e[B\\e[B\r' },
+    { expect: 'UEFI Shell', send: '\\e[A\r' },
+  ];
+  const bootShell = async (steps: typeof toShell, ...commands: readonly string[]): Promise<string> => {
+    const typed = [...commands, 'reset -s\r'].map((send) => ({ expect: 'Shell>', send }));
+    const { status, stdout, stderr } = await v8a([
+      ...['run', '--machine', 'kvmtool', '--firmware', kvmtoolFirmware() ?? '', '--flash', flash],
+      ...['--clock', 'virtual', '--timeout', '500s'],
+      ...dialogue(...steps, ...typed),
+    ]);
+    assert.equal(status, 0, `${plain(stdout).slice(-2000)}\n${stderr}`);
+    return plain(stdout);
+  };
+
+  test('what it wrote is read, and exporting and importing it changes nothing', async () => {
+    writeFileSync(flash, Buffer.alloc(2 * 1024 * 1024, 0xff));
+    await bootShell(toShell, setvar('keep', '=0x1234'));
+    const before = readFileSync(flash);
+    assert.match(await vars('check', flash), /authenticated variable store .*\nsound\n$/s);
+    assert.match(await vars('get', flash, 'keep'), /NV\+BS\nData +2 bytes\n00000000 {2}34 12 /);
+    const json = files.path('kvmtool.json');
+    await vars('export', flash, json);
+    const { status, stderr } = await v8a(['vars', 'import', flash, json, '--replace']);
+    const { length } = VariableStore.read(before).variables;
+    assert.deepEqual([status, stderr], [0, `v8a: 0 set, ${length} as they were, 0 deleted\n`]);
+    assert.ok(readFileSync(flash).equals(before), 'not a byte has changed');
+  });
+
+  test('it has what was set and not what was deleted, and boots what comes first in the order', async () => {
+    await vars('set', flash, 'ours', '--guid', TEST_GUID, '--hex', '1234');
+    await vars('delete', flash, 'keep');
+    const [, shell = ''] = /Boot([0-9A-F]{4}) +UEFI Shell/.exec(await vars('boot', flash)) ?? [];
+    await vars('boot', flash, '--next', shell);
+    const console = await bootShell([], dump('ours'), dump('keep'), setvar('theirs', '=0x5678'));
+    assert.match(console, dumped('ours', '12 34'));
+    assert.match(console, /No matching variables found\. [^\n]*\n?, Name keep/);
+    assert.match(await vars('get', flash, 'theirs'), /00000000 {2}78 56 /);
+    assert.match(await vars('boot', flash), /^BootNext +not set$/m);
+    assert.match(await vars('check', flash), /\nsound\n$/);
   });
 });
