@@ -169,7 +169,10 @@ class FuzzedMachine {
     const random = this.#random;
     const make = SUBJECTS[device];
     assert.ok(make, `no device ${device}`);
-    const without = [BIT.PACKED, BIT.EVENT_IDX, BIT.INDIRECT, 1].filter(() => random.oneIn(3));
+    // 1 is a type's own: limits of disks, ports of consoles, checksums of network cards.
+    const without = [BIT.PACKED, BIT.EVENT_IDX, BIT.INDIRECT, 1, BIT.NET_MRG_RXBUF].filter(() =>
+      random.oneIn(3),
+    );
     const options: DriverOptions = { kind: transport, without, queueSize: QUEUE_SIZE };
     const made: Subject[] = [];
     this.#driver = new TestDriver(

@@ -13,13 +13,16 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import type { BlockDone, BlockStorage, BlockTarget } from '#v8a/bus/index.js';
+import type { BlockDone, BlockStorage, BlockTarget, NetworkFrame, NetworkPort } from '#v8a/bus/index.js';
+import { ETHERNET_FRAME_BYTES, LARGE_FRAME_BYTES } from '#v8a/bus/index.js';
 import { MessageWriter, REQUEST } from '#v8a/devices/9p/message.js';
 import type { Buffer as Segment, TestDriver } from '#v8a/devices/virtio/driver-suite.js';
+import { BIT } from '#v8a/devices/virtio/driver-suite.js';
 import { Virtio9p } from '#v8a/devices/virtio/virtio-9p.js';
 import { VirtioBlk } from '#v8a/devices/virtio/virtio-blk.js';
 import { VirtioConsole } from '#v8a/devices/virtio/virtio-console.js';
 import type { VirtioDevice, VirtioPorts } from '#v8a/devices/virtio/virtio-device.js';
+import { VirtioNet } from '#v8a/devices/virtio/virtio-net.js';
 import { VirtioRng } from '#v8a/devices/virtio/virtio-rng.js';
 import { SharedFolder } from '#v8a/host/node/shared-folder.js';
 
@@ -52,6 +55,7 @@ export const SUBJECTS: Readonly<Record<string, (ports: VirtioPorts, random: Rand
   rng: (ports) => new RngSubject(ports),
   console: (ports) => new ConsoleSubject(ports),
   '9p': (ports, random) => new NinePSubject(ports, random),
+  net: (ports, random) => new NetSubject(ports, random),
 };
 
 /** A piece of data in one segment or in several. */
@@ -254,6 +258,153 @@ class ConsoleSubject implements Subject {
     ask(driver, 1, [Uint8Array.of(1, 2, 3)], 0);
     assert.equal(this.#printed - before, 3);
   }
+}
+
+const MAC = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
+/** Longest frame that comes from the fuzzer's network: buffers of one frame are to fit into memory. */
+const MAX_ARRIVING_BYTES = 3000;
+
+/** A network that judges what it is sent, and has frames of any kind for the card. */
+class JudgingNetwork implements NetworkPort {
+  readonly #random: Random;
+  #onFrame: () => void = () => undefined;
+  /** Frames that it has for the card, beside `next`. */
+  #arriving = 0;
+  next: NetworkFrame | undefined;
+  last: NetworkFrame | undefined;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  connect(onFrame: () => void): void {
+    this.#onFrame = onFrame;
+  }
+
+  send(frame: NetworkFrame): void {
+    const { bytes, checksum, segmentBytes } = frame;
+    const limit = segmentBytes === undefined ? ETHERNET_FRAME_BYTES : LARGE_FRAME_BYTES;
+    assert.ok(bytes.length <= limit, `a frame of ${bytes.length} bytes`);
+    if (checksum) assert.ok(checksum.start + checksum.offset + 2 <= bytes.length, 'the checksum is inside');
+    if (segmentBytes !== undefined) assert.ok(segmentBytes > 0, 'segments have bytes');
+    this.last = frame;
+    // Answers come during the call, too.
+    if (this.#random.oneIn(4)) this.arrive(1);
+  }
+
+  receive(maxBytes: number): NetworkFrame | undefined {
+    assert.ok(maxBytes === ETHERNET_FRAME_BYTES || maxBytes === LARGE_FRAME_BYTES);
+    const { next } = this;
+    this.next = undefined;
+    if (next || this.#arriving === 0) return next;
+    this.#arriving--;
+    const random = this.#random;
+    const isLarge = maxBytes === LARGE_FRAME_BYTES && random.oneIn(3);
+    const length = 14 + random.below((isLarge ? MAX_ARRIVING_BYTES : ETHERNET_FRAME_BYTES) - 13);
+    const bytes = random.bytes(length);
+    if (random.oneIn(2)) bytes.set(random.oneIn(2) ? MAC : [255, 255, 255, 255, 255, 255]);
+    const start = random.below(length - 1);
+    return {
+      bytes,
+      ...(isLarge || random.oneIn(2)
+        ? { checksum: { start, offset: random.below(length - start - 1) } }
+        : {}),
+      ...(isLarge ? { segmentBytes: 1 + random.below(length) } : {}),
+    };
+  }
+
+  arrive(frames: number): void {
+    this.#arriving = Math.min(this.#arriving + frames, 100);
+    this.#onFrame();
+  }
+
+  drop(): void {
+    this.#arriving = 0;
+  }
+}
+
+class NetSubject implements Subject {
+  readonly device: VirtioNet;
+  /** Those of the driver; buffers for what comes may stay. */
+  readonly answering = [1, 2];
+  readonly #network: JudgingNetwork;
+
+  constructor(ports: VirtioPorts, random: Random) {
+    this.#network = new JudgingNetwork(random);
+    this.device = new VirtioNet('virtio-net0', Uint8Array.from(MAC), { ...ports, network: this.#network });
+  }
+
+  request(driver: TestDriver, random: Random): Chain {
+    const headerBytes = netHeaderBytes(driver);
+    switch (random.pick([0, 0, 0, 1, 1, 1, 2])) {
+      case 0: {
+        // Without merged buffers each has to have room for any frame (VIRTIO 1.2 5.1.6.3.1).
+        const frameBytes = hasMergedBuffers(driver) ? random.below(2000) : MAX_ARRIVING_BYTES;
+        const parts = [driver.writable(headerBytes), driver.writable(frameBytes)];
+        return {
+          queue: 0,
+          segments: random.oneIn(2) ? parts : [driver.writable(headerBytes + frameBytes)],
+        };
+      }
+      case 1: {
+        const length = random.oneIn(8) ? random.below(20_000) : random.below(1600);
+        const packet = new Uint8Array(headerBytes + length);
+        const view = new DataView(packet.buffer);
+        view.setUint8(0, random.oneIn(8) ? random.number(8) : random.below(2));
+        view.setUint8(1, random.oneIn(8) ? random.number(8) : random.pick([0, 0, 1, 0x81]));
+        for (const at of [2, 4, 6, 8])
+          view.setUint16(at, random.oneIn(8) ? random.number(16) : random.below(length + 1), true);
+        return { queue: 1, segments: inPieces(driver, random, packet) };
+      }
+      default:
+        return {
+          queue: 2,
+          segments: [...inPieces(driver, random, netCommand(random)), driver.writable(1)],
+        };
+    }
+  }
+
+  stimulate(random: Random): void {
+    if (random.oneIn(2)) this.#network.arrive(1 + random.below(4));
+  }
+
+  probe(driver: TestDriver): void {
+    const network = this.#network;
+    network.drop();
+    const header = new Uint8Array(netHeaderBytes(driver));
+    const sent = Uint8Array.from([...MAC, ...MAC, 8, 0, 1, 2, 3]);
+    ask(driver, 1, [header, sent], 0);
+    assert.deepEqual(network.last, { bytes: sent });
+    network.drop();
+    network.next = { bytes: sent.slice() };
+    const received = ask(driver, 0, [], header.length + ETHERNET_FRAME_BYTES);
+    assert.deepEqual(received.subarray(header.length), sent);
+  }
+}
+
+function hasMergedBuffers(driver: TestDriver): boolean {
+  return (driver.features & (1n << BigInt(BIT.NET_MRG_RXBUF))) !== 0n;
+}
+
+/** VIRTIO 1.2 5.1.6.1: shorter for legacy drivers without merged buffers. */
+function netHeaderBytes(driver: TestDriver): number {
+  const isModern = (driver.features & (1n << BigInt(BIT.VERSION_1))) !== 0n;
+  return isModern || hasMergedBuffers(driver) ? 12 : 10;
+}
+
+/** VIRTIO 1.2 5.1.6.5: class and command, and what they are about, sometimes wrong. */
+function netCommand(random: Random): Uint8Array {
+  const [commandClass, command, bytes] = random.pick<readonly [number, number, number]>([
+    [0, random.below(7), 1],
+    [1, 0, 8 + 6 * random.below(6)],
+    [1, 1, 6],
+    [5, 0, 8],
+    [random.number(8), random.number(8), random.below(20)],
+  ]);
+  const length = random.oneIn(8) ? random.below(200) : bytes;
+  const data = Uint8Array.from({ length }, () => (random.oneIn(4) ? random.number(8) : 0));
+  if (commandClass === 1 && command === 0 && length >= 4) data.set([random.below(8), 0, 0, 0]);
+  return Uint8Array.of(commandClass, command, ...data);
 }
 
 const SECRET = 'not for guests';
