@@ -293,7 +293,7 @@ function virtDeviceTree(
       fwCfg.describe(VIRT.fwCfg.base),
       ...gpio.describe({ ...VIRT.gpio, label: GPIO_LABEL }),
       gpioPowerKeyNode(GPIO_LABEL, POWER_KEY_PIN),
-      ...virtioMmio.flatMap((device, slot) => device.describe(virtioMmioPlace(slot))),
+      ...virtioMmio.flatMap((device, slot) => device.describe(virtioMmioPlace(slot))).toReversed(),
       describePcieHost(pcie.placement),
     ],
   };
@@ -313,7 +313,7 @@ function acpiDescription(
       })),
       uart0.describeAcpi(VIRT.uart0),
       fwCfg.describeAcpi(VIRT.fwCfg.base),
-      ...virtioMmio.map((device, slot) => device.describeAcpi(virtioMmioPlace(slot), slot)),
+      ...virtioMmio.map((device, slot) => device.describeAcpi(virtioMmioPlace(slot), slot)).toReversed(),
       describePcieHostAcpi({ ...pcie.placement, memory64: VIRT.pcieMemory64 }),
       ...(ged?.describeAcpi(VIRT.ged) ?? []),
     ],

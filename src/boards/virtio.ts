@@ -75,6 +75,9 @@ export function buildVirtioDevices({ clock, trace, dma, virtio }: VirtioDevicePo
 /**
  * A row of virtio-mmio slots, lowest address first. Devices fill it from the highest address down, as QEMU's `virt` board
  * does it: a boot entry that firmware has made there leads to the same disk here.
+ *
+ * Guests take devices in the order in which they are described, so boards describe the highest address first: the first
+ * disk is Linux's `vda`. QEMU describes the lowest first, whereby its first disk comes last.
  */
 export function buildVirtioSlots(
   count: number,
