@@ -91,6 +91,7 @@ function run(seed: number, gicVersion: 2 | 3): string {
       disks: [],
       shares: [],
       virtioTransport: seed % 2 === 0 ? 'pci' : 'mmio',
+      virtioAccessPlatform: false,
       pciTestdevCount: seed % 2,
       hasRng: true,
       seed,

@@ -6,12 +6,13 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { MIB, NO_TRACE, UserError } from '../base/index.js';
 import { AddressSpace } from '../bus/index.js';
-import type { LendingDmaPort } from '../bus/index.js';
+import type { BlockStorage, FileShare, LendingDmaPort } from '../bus/index.js';
 import { SYSTEM_REGISTERS } from '../isa/system-registers.js';
 import { decodeFdt } from '../tables/fdt-decoder.js';
 import { encodeFdt } from '../tables/fdt.js';
 import { CORTEX_A57, MAX, withEl2 } from '../cpu/models.js';
 import type { VirtConfig } from './virt.js';
+import type { VirtioEquipment } from './virtio.js';
 import { GICS, rig } from './virt-suite.js';
 import { VIRT } from './virt.js';
 
@@ -211,6 +212,39 @@ test('virtio devices over PCI are in slots from 1 up, test devices behind them',
   const ids = [0, 1, 2, 3, 4].map((slot) => read(VIRT.pcieEcam.base + slot * 0x8000));
   assert.deepEqual(ids, [0x0008_1b36, 0x1044_1af4, 0x0005_1b36, 0x0005_1b36, 0xffff_ffff]);
   assert.equal(read(VIRT.virtioMmio.base + 31 * 0x200 + 8), 0);
+});
+
+test('all virtio devices insist on ACCESS_PLATFORM where that is asked for, none offers it else (VIRTIO 1.2 6)', () => {
+  const bytes = { fill: () => undefined };
+  const storage = { sizeBytes: 512, isReadOnly: true } as BlockStorage;
+  const equipment: VirtioEquipment = {
+    disks: [{ storage }, { storage, serial: 'one' }],
+    random: bytes,
+    shares: [{ share: {} as FileShare, tag: 'x' }],
+    console: { ports: [{ output: { write: () => undefined } }], connect: () => undefined },
+    network: {
+      mac: new Uint8Array(6),
+      port: { send: () => undefined, receive: () => undefined, connect: () => undefined },
+    },
+  };
+  for (const accessPlatform of [true, false, undefined]) {
+    const virtio = { ...equipment, ...(accessPlatform === undefined ? {} : { accessPlatform }) };
+    const { read, write } = rig({}, { virtio });
+    const ids = new Set<number>();
+    for (let slot = 31; slot > 25; slot--) {
+      const base = VIRT.virtioMmio.base + slot * 0x200;
+      ids.add(read(base + 0x008));
+      write(base + 0x014, 1);
+      const offered = read(base + 0x010);
+      assert.equal((offered >> 1) & 1, accessPlatform === true ? 1 : 0);
+      write(base + 0x070, 3);
+      write(base + 0x024, 1);
+      write(base + 0x020, 1); // VERSION_1 alone
+      write(base + 0x070, 0xb);
+      assert.equal(read(base + 0x070), accessPlatform === true ? 3 : 0xb);
+    }
+    assert.deepEqual(ids, new Set([1, 2, 3, 4, 9]));
+  }
 });
 
 test('GICv2m turns a message into its SPI', () => {

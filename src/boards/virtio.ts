@@ -3,7 +3,7 @@ import type { BlockStorage, ByteSource, FileShare, IrqLine, NetworkPort } from '
 import type { PcieHost } from '../devices/pcie/pcie-host.js';
 import { Virtio9p } from '../devices/virtio/virtio-9p.js';
 import { VirtioBlk } from '../devices/virtio/virtio-blk.js';
-import type { VirtioDevice } from '../devices/virtio/virtio-device.js';
+import type { VirtioDevice, VirtioOptions } from '../devices/virtio/virtio-device.js';
 import {
   VirtioConsole,
   type ConsolePortOptions,
@@ -30,6 +30,8 @@ export interface BoardShare {
 
 /** What is plugged in. */
 export interface VirtioEquipment {
+  /** Devices insist on VIRTIO_F_ACCESS_PLATFORM. */
+  readonly accessPlatform?: boolean;
   readonly disks: readonly BoardDisk[];
   /** A network card, with its address and what it is connected to. */
   readonly network?: { readonly mac: Uint8Array; readonly port: NetworkPort };
@@ -51,23 +53,31 @@ type VirtioDevicePorts = Pick<BoardPorts, 'clock' | 'trace' | 'dma' | 'virtio'>;
 /** Disks first, in the order given, then the rest: adding something changes the place of no disk. */
 export function buildVirtioDevices({ clock, trace, dma, virtio }: VirtioDevicePorts): VirtioDevice[] {
   const ports = { clock, trace, dma };
+  const options: VirtioOptions = { accessPlatform: virtio.accessPlatform ?? false };
   const devices: VirtioDevice[] = virtio.disks.map(
     ({ storage, serial }, index) =>
-      new VirtioBlk(`virtio-blk${index}`, { ...ports, storage }, serial === undefined ? {} : { serial }),
+      new VirtioBlk(
+        `virtio-blk${index}`,
+        { ...ports, storage },
+        { ...options, ...(serial === undefined ? {} : { serial }) },
+      ),
   );
-  if (virtio.random) devices.push(new VirtioRng('virtio-rng0', { ...ports, random: virtio.random }));
+  if (virtio.random) devices.push(new VirtioRng('virtio-rng0', { ...ports, random: virtio.random }, options));
   for (const [index, { share, tag }] of virtio.shares.entries()) {
-    devices.push(new Virtio9p(`virtio-9p${index}`, tag, { ...ports, share }));
+    devices.push(new Virtio9p(`virtio-9p${index}`, tag, { ...ports, share }, options));
   }
   if (virtio.console) {
     const { ports: consolePorts, size } = virtio.console;
-    const device = new VirtioConsole('virtio-console0', consolePorts, ports, size ? { size } : {});
+    const device = new VirtioConsole('virtio-console0', consolePorts, ports, {
+      ...options,
+      ...(size ? { size } : {}),
+    });
     virtio.console.connect(device);
     devices.push(device);
   }
   if (virtio.network) {
     const { mac, port } = virtio.network;
-    devices.push(new VirtioNet('virtio-net0', mac, { ...ports, network: port }));
+    devices.push(new VirtioNet('virtio-net0', mac, { ...ports, network: port }, options));
   }
   return devices;
 }

@@ -95,6 +95,11 @@ describe('a mistake is one line and status 2', () => {
       [...firmware, '--virtio-transport', 'usb'],
       /: --virtio-transport usb: .*: mmio, mmio-legacy, pci$/m,
     ],
+    [
+      'a feature that the transport has not',
+      [...firmware, '--virtio-access-platform', '--virtio-transport', 'mmio-legacy'],
+      /virtioAccessPlatform with virtioTransport mmio-legacy.*; accepted: mmio, pci$/m,
+    ],
     ['a device', [...firmware, '--device', 'toaster'], /: --device toaster: .*; accepted: pci-testdev$/m],
     ['a seed', [...firmware, '--seed', 'x'], /: --seed x: is no seed; accepted: a whole number from 0 up$/m],
     ['a commit policy', [...firmware, '--flash-commit', 'never'], /: --flash-commit never: .*: quiet, imm/],

@@ -55,6 +55,7 @@ export interface RunOptions {
   readonly rng?: true;
   readonly seed?: number;
   readonly virtioTransport: (typeof VIRTIO_TRANSPORTS)[number];
+  readonly virtioAccessPlatform?: true;
   readonly device?: readonly (typeof TEST_DEVICES)[number][];
   readonly clock?: 'real' | 'virtual';
   readonly reboot: boolean;
@@ -278,6 +279,10 @@ export function buildProgram(
           ' in the order of these options',
         oneOf(...VIRTIO_TRANSPORTS),
       ).default('mmio', 'mmio'),
+    )
+    .option(
+      '--virtio-access-platform',
+      'virtio devices insist on VIRTIO_F_ACCESS_PLATFORM: drivers go through the DMA interface, as behind an IOMMU',
     )
     .addOption(
       option(

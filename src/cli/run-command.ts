@@ -77,6 +77,7 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
     rng: options.rng ?? false,
     ...(options.seed === undefined ? {} : { seed: options.seed }),
     virtioTransport: options.virtioTransport,
+    virtioAccessPlatform: options.virtioAccessPlatform ?? false,
     devices: options.device ?? [],
     clock: options.clock ?? (process.stdin.isTTY ? 'real' : 'virtual'),
     onReset: options.reboot ? 'restart' : 'stop',

@@ -48,6 +48,7 @@ export interface HardwareOptions {
   readonly virtioLines?: VirtioLines;
   readonly consoleSize?: ConsoleSize;
   readonly virtioTransport: (typeof VIRTIO_TRANSPORTS)[number];
+  readonly virtioAccessPlatform: boolean;
   readonly pciTestdevCount: number;
   readonly network?: OpenNetwork;
   /** An entropy device is there. */
@@ -134,6 +135,7 @@ export function buildHardware(
         powerPort: power,
         flashStorage: banks.map(({ storage }) => storage),
         virtio: {
+          accessPlatform: options.virtioAccessPlatform,
           disks: disks.map((storage, index) => {
             const serial = options.disks[index]?.serial;
             return { storage, ...(serial === undefined ? {} : { serial }) };

@@ -123,6 +123,12 @@ export interface MachineOptions {
    * slots 1, 2 … in the order of the options: disks, then the others.
    */
   readonly virtioTransport?: 'mmio' | 'mmio-legacy' | 'pci';
+  /**
+   * Whether virtio devices insist on VIRTIO_F_ACCESS_PLATFORM (VIRTIO 1.2 6.1): drivers then take addresses from the
+   * platform's DMA interface, as behind an IOMMU or in a confidential guest, and those that cannot are refused. There
+   * is no IOMMU: the addresses are physical ones. Not with `mmio-legacy`, which has no such feature. Default: false.
+   */
+  readonly virtioAccessPlatform?: boolean;
   /** Devices for tests, on the PCI bus, in the slots behind those of virtio devices. None when left out. */
   readonly devices?: readonly 'pci-testdev'[];
   /**
@@ -203,6 +209,12 @@ export function assembleMachine(
   checkWord('clock', options.clock, ['real', 'virtual']);
   checkWord('onReset', options.onReset, ['restart', 'stop']);
   checkWord('virtioTransport', options.virtioTransport, VIRTIO_TRANSPORTS);
+  if (options.virtioAccessPlatform === true && options.virtioTransport === 'mmio-legacy') {
+    throw new UserError(
+      'option',
+      'virtioAccessPlatform with virtioTransport mmio-legacy, which has no such feature; accepted: mmio, pci',
+    );
+  }
   for (const device of options.devices ?? []) checkWord('devices', device, TEST_DEVICES);
   checkCount('devices', options.devices, MAX_TEST_DEVICES);
   const nsPerInstruction = options.nsPerInstruction ?? DEFAULT_NS_PER_INSTRUCTION;
@@ -271,6 +283,7 @@ export function assembleMachine(
       ...(options.consoleSize ? { consoleSize: options.consoleSize } : {}),
       ...(network ? { network } : {}),
       virtioTransport: options.virtioTransport ?? 'mmio',
+      virtioAccessPlatform: options.virtioAccessPlatform ?? false,
       pciTestdevCount: options.devices?.length ?? 0,
       hasRng: options.rng ?? false,
       ...(seed === undefined ? {} : { seed }),
