@@ -46,33 +46,43 @@ function sources(): Uint8Array[] {
   ];
 }
 
-/** Places where a changed byte means something else. */
-const EDGES = [
-  0x20,
-  0x28,
-  0x30,
-  0x38,
-  0x48,
-  0x58,
-  0x5c,
-  0x64,
-  0x66,
-  0x68,
-  0x88,
-  0x8c,
-  SMALL.workingAt,
-  SMALL.workingAt + 32,
-];
+/** Places where a changed byte means something else, beside the working block's. */
+const EDGES = [0x20, 0x28, 0x30, 0x38, 0x48, 0x58, 0x5c, 0x64, 0x66, 0x68, 0x88, 0x8c];
 
-function mutate(random: Random, all: readonly Uint8Array[]): Uint8Array {
-  let image = random.pick(all).slice();
+/** Stores to damage, of one layout. */
+interface Sources {
+  readonly images: readonly Uint8Array[];
+  readonly workingAt: number;
+  /** Most of them is before. */
+  readonly usedBytes: number;
+}
+
+const SMALL_SOURCES: Sources = { images: sources(), workingAt: SMALL.workingAt, usedBytes: 0x400 };
+
+/** EDK2's layout in both kinds of firmware: variables, working block, spare, each of 256 KiB. */
+const EDK2 = { bytes: 0xc_0000, workingAt: 0x4_0000 } as const;
+
+/** A store that firmware wrote, at the start of an image. */
+export function realSources(image: Uint8Array): Sources {
+  const volume = Uint8Array.from(image.subarray(0, EDK2.bytes));
+  const variables = volume.subarray(0, EDK2.workingAt);
+  return {
+    images: [volume],
+    workingAt: EDK2.workingAt,
+    usedBytes: variables.findLastIndex((byte) => byte !== 0xff),
+  };
+}
+
+function mutate(random: Random, { images, workingAt, usedBytes }: Sources): Uint8Array {
+  let image = random.pick(images).slice();
+  const edges = [...EDGES, workingAt, workingAt + 32];
   // Before the free space, mostly.
   const place = (): number =>
     Math.min(
       image.length - 1,
       random.oneIn(2)
-        ? random.pick(EDGES) + random.below(64)
-        : random.below(random.oneIn(3) ? image.length : 0x400),
+        ? random.pick(edges) + random.below(64)
+        : random.below(random.oneIn(3) ? image.length : usedBytes),
     );
   for (let changes = random.below(6); changes >= 0 && image.length > 0; changes--) {
     const [from, to, length] = [place(), place(), random.below(200)];
@@ -91,7 +101,7 @@ function mutate(random: Random, all: readonly Uint8Array[]): Uint8Array {
         image.copyWithin(to, from, from + length);
         break;
       case 5:
-        image.set(random.pick(all).slice(from, Math.min(from + length, image.length)), from);
+        image.set(random.pick(images).slice(from, Math.min(from + length, image.length)), from);
         break;
       default:
         if (random.oneIn(4)) image = image.slice(0, Math.max(4, place() + 1));
@@ -114,9 +124,8 @@ export interface FuzzCounts {
 }
 
 /** Reads, repairs and changes `count` stores. Throws where one does what none may; the message has its number. */
-export function fuzz(count: number, seed: number): FuzzCounts {
+export function fuzz(count: number, seed: number, all: Sources = SMALL_SOURCES): FuzzCounts {
   const counts: FuzzCounts = { readable: 0, sound: 0, repaired: 0, changed: 0, refused: 0 };
-  const all = sources();
   for (let number = 0; number < count; number++) {
     const random = new Random(seed + number);
     const image = mutate(random, all);

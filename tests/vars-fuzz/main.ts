@@ -1,10 +1,18 @@
-/** `npm run test:fuzz-vars`: any number of damaged variable stores. Options: `--stores N` (10,000), `--seed N` (1). */
+/**
+ * `npm run test:fuzz-vars`: any number of damaged variable stores. Options: `--stores N` (10,000), `--seed N` (1),
+ * `--image FILE`, to damage the store that firmware wrote there instead of small ones.
+ */
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
-import { fuzz } from './fuzz.js';
+import { fuzz, realSources } from './fuzz.js';
 
 const { values } = parseArgs({
-  options: { stores: { type: 'string', default: '10000' }, seed: { type: 'string', default: '1' } },
+  options: {
+    stores: { type: 'string', default: '10000' },
+    seed: { type: 'string', default: '1' },
+    image: { type: 'string' },
+  },
 });
 const [stores, seed] = [Number(values.stores), Number(values.seed)];
 if (!(stores >= 1) || !Number.isSafeInteger(seed)) {
@@ -12,7 +20,11 @@ if (!(stores >= 1) || !Number.isSafeInteger(seed)) {
   process.exit(2);
 }
 const start = performance.now();
-const counts = fuzz(stores, seed);
+const counts = fuzz(
+  stores,
+  seed,
+  values.image === undefined ? undefined : realSources(readFileSync(values.image)),
+);
 const seconds = (performance.now() - start) / 1000;
 console.log(
   `${stores} stores: ${counts.readable} could be read, ${counts.sound} of them sound, ${counts.repaired} were repaired;` +
