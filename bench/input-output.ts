@@ -24,7 +24,7 @@ const FIGURES = [
 
 function commands(port: number): string {
   // Fields of fio's terse output: 7 is KiB/s, 8 is IOPS of reads.
-  // The order of disks is the transport's.
+  // Over virtio-mmio the second disk is vdb here and vda under QEMU.
   const disk = `$(lsblk -bdno NAME,SIZE | awk '$2==${DISK_BYTES}{print "/dev/"$1}')`;
   const fio = (name: string, size: string, field: number, divisor: number): string =>
     `fio --name=x --filename=${disk} --direct=1 --ioengine=psync --rw=${name} --bs=${size} --time_based ` +
