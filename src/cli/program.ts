@@ -11,9 +11,9 @@ import {
   parseSeed, parseShare, PORT_SYNTAX, quoteIfNeeded, SHARE_SYNTAX, type Memory, type PortEnd,
 } from './parse.js'; // prettier-ignore
 import { parseNetwork } from './parse-network.js';
-import type { CpuModelName, MachineName } from '../vm/limits.js';
+import type { CpuModelName, MachineName, TranslationPolicy } from '../vm/limits.js';
 import {
-  CPU_MODEL_NAMES, DEFAULT_CPU_MODEL, DEFAULT_MEMORY_BYTES, IRQCHIPS, MACHINES, MAX_CPUS, MAX_TEST_DEVICES, TEST_DEVICES, VIRTIO_TRANSPORTS,
+  CPU_MODEL_NAMES, DEFAULT_CPU_MODEL, DEFAULT_JIT, DEFAULT_MEMORY_BYTES, IRQCHIPS, MACHINES, MAX_CPUS, MAX_TEST_DEVICES, TEST_DEVICES, TRANSLATION_POLICIES, VIRTIO_TRANSPORTS,
 } from '../vm/limits.js'; // prettier-ignore
 import { CONSOLE_KINDS, MAX_PORTS, type ConsoleKind } from '../vm/consoles.js';
 import { MAX_DISKS, type DiskOptions } from '../vm/disks.js';
@@ -45,6 +45,7 @@ export interface RunOptions {
   readonly cpu: CpuModelName;
   readonly cpus: number;
   readonly nested?: true;
+  readonly jit: TranslationPolicy;
   readonly irqchip?: (typeof IRQCHIPS)[number];
   readonly acpi?: 'on' | 'off';
   readonly disk?: readonly DiskOptions[];
@@ -211,6 +212,13 @@ export function buildProgram(
       ).default(DEFAULT_CPU_MODEL, DEFAULT_CPU_MODEL),
     )
     .addOption(option('-c, --cpus <count>', `number of CPUs, 1 to ${MAX_CPUS}`, parseCpus).default(1, '1'))
+    .addOption(
+      option(
+        '--jit <sync|off>',
+        'translate code that is executed often to WebAssembly; the guest executes the same instructions either way',
+        oneOf(...TRANSLATION_POLICIES),
+      ).default(DEFAULT_JIT, DEFAULT_JIT),
+    )
     .option('--nested', 'CPUs have EL2 and start there, without stage 2; firmware calls are by SMC')
     .addOption(
       option(

@@ -66,6 +66,7 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
     cpu: options.cpu,
     cpus: options.cpus,
     el2: options.nested ?? false,
+    jit: options.jit,
     ...(options.irqchip === undefined ? {} : { irqchip: options.irqchip }),
     ...(options.acpi === undefined ? {} : { acpi: options.acpi === 'on' }),
     disks: options.disk ?? [],

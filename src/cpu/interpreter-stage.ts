@@ -46,8 +46,8 @@ import {
   tlbEntryOffset,
 } from './state.js';
 
-/** What a cold handler returns. */
-export const NEXT = { instruction: 0, refetch: 1, exit: 2 } as const;
+/** What a cold handler returns: to go on behind the instruction, at PC as after an exception, not at all, at PC. */
+export const NEXT = { instruction: 0, refetch: 1, exit: 2, jump: 3 } as const;
 
 /** What handlers are generated for: functions of the core module and of the host to call, and the CPU's model. */
 export interface CoreFunctions {
@@ -169,8 +169,8 @@ const CLAIM_TAGS = 0xff;
 type Translate = Extract<SystemOperation['effect'], { readonly translate: 'read' | 'write' }>;
 
 export class InterpreterStage implements Stage {
-  readonly #fb: FunctionBuilder;
-  readonly #core: CoreFunctions;
+  protected readonly fb: FunctionBuilder;
+  protected readonly core: CoreFunctions;
   readonly #lookups: LookupTables;
   readonly #row: Row;
   readonly #variant: Variant;
@@ -195,8 +195,8 @@ export class InterpreterStage implements Stage {
     variant: Variant,
     hot: HotFrame | undefined,
   ) {
-    this.#fb = fb;
-    this.#core = core;
+    this.fb = fb;
+    this.core = core;
     this.#lookups = lookups;
     this.#row = row;
     this.#variant = variant;
@@ -207,39 +207,45 @@ export class InterpreterStage implements Stage {
 
   /** Generates the whole handler, for these values of static fields and splits. */
   generate(statics: Readonly<Record<string, number>>, splits: Readonly<Record<string, number>>): void {
-    if (this.#row.fields.some((field) => !field.isStatic))
-      this.#fb.set(this.#word, load('i32', this.#fb.get(this.#p)));
-    if (this.#row.simd) this.#checkSimdAccess();
+    this.begin();
+    if (this.#row.simd) this.checkSimdAccess();
     const fields: Record<string, number | FieldLayout> = {};
     for (const field of this.#row.fields)
       fields[field.name] = field.isStatic ? (statics[field.name] ?? 0) : field;
     this.#row.exec(this, fields, splits);
-    this.#next();
+    this.end();
   }
 
-  #checkSimdAccess(): void {
+  /** What comes before the instruction. */
+  protected begin(): void {
+    if (this.#row.fields.some((field) => !field.isStatic))
+      this.fb.set(this.#word, load('i32', this.fb.get(this.#p)));
+  }
+
+  protected checkSimdAccess(): void {
     this.if(field32('SIMD_TRAP'), () => {
-      this.#spill();
-      this.#fb.call(this.#core.exceptions.trapSimdAccess, this.pc());
-      this.#refetch();
+      this.spill();
+      this.fb.call(this.core.exceptions.trapSimdAccess, this.pc());
+      this.refetch();
     });
   }
 
   // ---- leaving the handler
 
-  #next(): void {
+  /** What comes after it, unless it went elsewhere. */
+  protected end(): void {
     if (this.#hot) {
-      this.#fb.set(this.#hot.p, add(this.#fb.get(this.#hot.p), i32(4)));
-      this.#fb.br(this.#hot.dispatch);
+      this.fb.set(this.#hot.p, add(this.fb.get(this.#hot.p), i32(4)));
+      this.fb.br(this.#hot.dispatch);
     } else {
-      this.#fb.return(i32(NEXT.instruction));
+      this.fb.return(i32(NEXT.instruction));
     }
   }
 
-  /** PC holds where to go on. In hot handlers `#spill` came first. */
-  #refetch(): void {
-    if (this.#hot) this.#fb.br(this.#hot.refetch);
-    else this.#fb.return(i32(NEXT.refetch));
+  /** PC holds where to go on. In hot handlers `spill` came first. */
+  protected refetch(): void {
+    if (this.#hot) this.fb.br(this.#hot.refetch);
+    else this.fb.return(i32(NEXT.refetch));
   }
 
   #nextPc(): I64 {
@@ -254,90 +260,90 @@ export class InterpreterStage implements Stage {
 
   #refetchAtNext(): void {
     this.#requireCold();
-    setField64(this.#fb, 'PC', this.#nextPc());
-    this.#fb.return(i32(NEXT.refetch));
+    setField64(this.fb, 'PC', this.#nextPc());
+    this.fb.return(i32(NEXT.refetch));
   }
 
   /** Puts what the hot function keeps in locals where slow paths and exceptions find it. */
-  #spill(): void {
+  protected spill(): void {
     if (!this.#hot) return;
-    setField32(this.#fb, 'BUDGET', this.#fb.get(this.#hot.n));
-    setField64(this.#fb, 'FLAG_A', this.#fb.get(this.#hot.flagA));
-    setField64(this.#fb, 'FLAG_B', this.#fb.get(this.#hot.flagB));
+    setField32(this.fb, 'BUDGET', this.fb.get(this.#hot.n));
+    setField64(this.fb, 'FLAG_A', this.fb.get(this.#hot.flagA));
+    setField64(this.fb, 'FLAG_B', this.fb.get(this.#hot.flagB));
   }
 
   /** After a slow path: leaves if it faulted. */
-  #afterSlowPath(): void {
+  protected afterSlowPath(): void {
     if (this.#hot) {
-      this.#fb.set(this.#hot.n, field32('BUDGET'));
-      this.#fb.brIf(this.#hot.refetch, field32('FAULT'));
+      this.fb.set(this.#hot.n, field32('BUDGET'));
+      this.fb.brIf(this.#hot.refetch, field32('FAULT'));
     } else {
-      this.#fb.if(field32('FAULT'), () => {
-        this.#fb.return(i32(NEXT.refetch));
+      this.fb.if(field32('FAULT'), () => {
+        this.fb.return(i32(NEXT.refetch));
       });
     }
   }
 
   #raise(ec: number, iss: I32 = i32(0), returnAddress: I64 = this.pc()): void {
-    this.#spill();
-    this.#fb.call(this.#core.exceptions.raise, syndrome(ec, iss), i64(0), i32(0), returnAddress);
-    this.#refetch();
+    this.spill();
+    this.fb.call(this.core.exceptions.raise, syndrome(ec, iss), i64(0), i32(0), returnAddress);
+    this.refetch();
   }
 
   get #hasEl2(): boolean {
-    return hasFeature(this.#core.model, 'EL2');
+    return hasFeature(this.core.model, 'EL2');
   }
 
   /** A trap to EL2, of a CPU that has it. */
   #trapToEl2(ec: number, iss: I32 = i32(0), returnAddress: I64 = this.pc()): void {
-    const { trapToEl2 } = this.#core.exceptions;
+    const { trapToEl2 } = this.core.exceptions;
     invariant(trapToEl2 !== undefined, 'the CPU has EL2');
-    this.#spill();
-    this.#fb.call(trapToEl2, syndrome(ec, iss), returnAddress);
-    this.#refetch();
+    this.spill();
+    this.fb.call(trapToEl2, syndrome(ec, iss), returnAddress);
+    this.refetch();
   }
 
   // ---- fields
 
-  #layout(field: DynamicField): FieldLayout {
+  protected layoutOf(field: DynamicField): FieldLayout {
     return field as unknown as FieldLayout;
   }
 
   /** The field times 2^`shift`. */
-  #extract(layout: FieldLayout, shift = 0): I32 {
-    const word = this.#fb.get(this.#word);
+  protected extract(layout: FieldLayout, shift = 0): I32 {
+    const word = this.fb.get(this.#word);
     const mask = i32((2 ** layout.width - 1) << shift);
     const distance = layout.low - shift;
     return and(distance >= 0 ? shrU(word, i32(distance)) : shl(word, i32(-distance)), mask);
   }
 
   imm(field: ImmField): I32 {
-    return this.#extract(this.#layout(field));
+    return this.extract(this.layoutOf(field));
   }
 
   imm64(field: ImmField): I64 {
     return extU(this.imm(field));
   }
 
-  #signed(layout: FieldLayout, shift: number): I32 {
-    const word = this.#fb.get(this.#word);
+  protected signedField(layout: FieldLayout, shift: number): I32 {
+    const word = this.fb.get(this.#word);
     return shl(shrS(shl(word, i32(32 - layout.low - layout.width)), i32(32 - layout.width)), i32(shift));
   }
 
   simm64(field: ImmField, shift = 0): I64 {
     // Shifted as 64 bits: ADRP's distance has 33.
-    return shl(extS(this.#signed(this.#layout(field), 0)), i64(shift));
+    return shl(extS(this.signedField(this.layoutOf(field), 0)), i64(shift));
   }
 
   lookup(name: string, fields: readonly ImmField[], table: (index: number) => bigint): I64 {
-    const layouts = fields.map((field) => this.#layout(field));
+    const layouts = fields.map((field) => this.layoutOf(field));
     const bits = layouts.reduce((sum, layout) => sum + layout.width, 0);
     const at = this.#lookups.add(name, bits, table);
     let index: I32 = i32(0);
     let shift = bits;
     for (const layout of layouts) {
       shift -= layout.width;
-      index = or(index, this.#extract(layout, shift));
+      index = or(index, this.extract(layout, shift));
     }
     return load('i64', shl(index, i32(3)), at);
   }
@@ -346,15 +352,15 @@ export class InterpreterStage implements Stage {
 
   /** Host address of a register's cell: index expression and constant offset. */
   #slot(register: RegField): [I32, number] {
-    const layout = this.#layout(register);
+    const layout = this.layoutOf(register);
     if (layout.kind === 'register-or-sp') {
       this.stackPointerFields.add(layout.name);
       if (this.#hot)
-        return this.#variant.is31.has(layout.name) ? [i32(0), STATE.SP.at] : [this.#extract(layout, 3), 0];
-      const slot = this.#extract(layout, 3);
+        return this.#variant.is31.has(layout.name) ? [i32(0), STATE.SP.at] : [this.extract(layout, 3), 0];
+      const slot = this.extract(layout, 3);
       return [select(eq(slot, i32(31 * 8)), i32(STATE.SP.at), slot), 0];
     }
-    return [this.#extract(layout, 3), STATE.X.at];
+    return [this.extract(layout, 3), STATE.X.at];
   }
 
   x(register: RegField): I64 {
@@ -375,14 +381,14 @@ export class InterpreterStage implements Stage {
   }
 
   setX(register: RegField, value: I64): void {
-    const layout = this.#layout(register);
+    const layout = this.layoutOf(register);
     if (layout.kind !== 'register-or-sp') {
       this.written.add(layout.name);
       if (this.#hot && this.#variant.is31.has(layout.name)) return;
     }
-    this.#fb.store('i64', ...this.#slot(register), value);
+    this.fb.store('i64', ...this.#slot(register), value);
     // A cold handler has no variant for the zero register: write it like any other, then zero it.
-    if (!this.#hot && layout.kind !== 'register-or-sp') setField64(this.#fb, 'X', i64(0), 31);
+    if (!this.#hot && layout.kind !== 'register-or-sp') setField64(this.fb, 'X', i64(0), 31);
     this.#registerWritten();
   }
 
@@ -393,8 +399,8 @@ export class InterpreterStage implements Stage {
 
   setXAt(register: RegField, offset: number, value: I64): void {
     const [slot, at] = this.#slot(register);
-    this.#fb.store('i64', slot, at + 8 * offset, value);
-    setField64(this.#fb, 'X', i64(0), 31);
+    this.fb.store('i64', slot, at + 8 * offset, value);
+    setField64(this.fb, 'X', i64(0), 31);
     this.#registerWritten();
   }
 
@@ -408,16 +414,16 @@ export class InterpreterStage implements Stage {
   }
 
   setLinkRegister(value: I64): void {
-    setField64(this.#fb, 'X', value, 30);
+    setField64(this.fb, 'X', value, 30);
     this.#registerWritten();
   }
 
   // ---- vector registers
 
   #vectorSlot(register: VecField, offset = 0): I32 {
-    const layout = this.#layout(register);
-    if (offset === 0) return this.#extract(layout, 4);
-    return and(add(this.#extract(layout, 4), i32(offset << 4)), i32(0x1f0));
+    const layout = this.layoutOf(register);
+    if (offset === 0) return this.extract(layout, 4);
+    return and(add(this.extract(layout, 4), i32(offset << 4)), i32(0x1f0));
   }
 
   v(register: VecField): V128 {
@@ -441,13 +447,13 @@ export class InterpreterStage implements Stage {
   }
 
   setVAt(register: VecField, offset: number, value: V128): void {
-    this.#fb.store('v128', this.#vectorSlot(register, offset), STATE.V.at, value);
+    this.fb.store('v128', this.#vectorSlot(register, offset), STATE.V.at, value);
     this.#registerWritten();
   }
 
   setD(register: VecField, value: I64): void {
-    this.#fb.store('i64', this.#vectorSlot(register), STATE.V.at, value);
-    this.#fb.store('i64', this.#vectorSlot(register), STATE.V.at + 8, i64(0));
+    this.fb.store('i64', this.#vectorSlot(register), STATE.V.at, value);
+    this.fb.store('i64', this.#vectorSlot(register), STATE.V.at + 8, i64(0));
     this.#registerWritten();
   }
 
@@ -466,7 +472,7 @@ export class InterpreterStage implements Stage {
   }
 
   setLane(register: VecField, size: SizeLog2, index: I32, value: I64, offset = 0): void {
-    this.#fb.store(STORES[size] ?? 'i64', this.#laneSlot(register, size, index, offset), STATE.V.at, value);
+    this.fb.store(STORES[size] ?? 'i64', this.#laneSlot(register, size, index, offset), STATE.V.at, value);
     this.#registerWritten();
   }
 
@@ -479,21 +485,21 @@ export class InterpreterStage implements Stage {
   }
 
   orFpsr(bits: I32): void {
-    orSysreg(this.#fb, 'FPSR', bits);
+    orSysreg(this.fb, 'FPSR', bits);
   }
 
   // ---- values and control
 
   let<T extends ValType>(value: Expr<T>): Expr<T> {
-    return this.#fb.let(value);
+    return this.fb.let(value);
   }
 
   call<T extends ValType>(helper: Helper<T>, ...args: Expr[]): Expr<T> {
-    return this.let(call(this.#core.helper(helper), ...args));
+    return this.let(call(this.core.helper(helper), ...args));
   }
 
   if(condition: I32, then: () => void, otherwise?: () => void): void {
-    this.#fb.if(condition, then, otherwise);
+    this.fb.if(condition, then, otherwise);
   }
 
   ifValue<T extends ValType>(
@@ -502,32 +508,32 @@ export class InterpreterStage implements Stage {
     otherwise: () => Expr<T>,
     type: T,
   ): Expr<T> {
-    return this.#fb.ifValue(condition, then, otherwise, type);
+    return this.fb.ifValue(condition, then, otherwise, type);
   }
 
   // ---- condition flags
 
   #flagA(): I64 {
     return this.#hot
-      ? this.#fb.get(this.#hot.flagA)
+      ? this.fb.get(this.#hot.flagA)
       : load('i64', i32(0), STATE.FLAG_A.at, this.#flagsFreshness);
   }
 
   #flagB(): I64 {
     return this.#hot
-      ? this.#fb.get(this.#hot.flagB)
+      ? this.fb.get(this.#hot.flagB)
       : load('i64', i32(0), STATE.FLAG_B.at, this.#flagsFreshness);
   }
 
   #setFlags(kind: number, a: I64, b: I64 | undefined): void {
     if (this.#hot) {
-      this.#fb.set(this.#hot.flagA, a);
-      if (b) this.#fb.set(this.#hot.flagB, b);
+      this.fb.set(this.#hot.flagA, a);
+      if (b) this.fb.set(this.#hot.flagB, b);
     } else {
-      setField64(this.#fb, 'FLAG_A', a);
-      if (b) setField64(this.#fb, 'FLAG_B', b);
+      setField64(this.fb, 'FLAG_A', a);
+      if (b) setField64(this.fb, 'FLAG_B', b);
     }
-    setField32(this.#fb, 'FLAG_KIND', i32(kind));
+    setField32(this.fb, 'FLAG_KIND', i32(kind));
     this.#flagsFreshness.isStale = true;
     this.#flagsFreshness = { isStale: false };
   }
@@ -549,8 +555,8 @@ export class InterpreterStage implements Stage {
   }
 
   nzcv(): I32 {
-    return this.#fb.let(
-      call(this.#core.exceptions.packFlags, field32('FLAG_KIND'), this.#flagA(), this.#flagB()),
+    return this.fb.let(
+      call(this.core.exceptions.packFlags, field32('FLAG_KIND'), this.#flagA(), this.#flagB()),
     );
   }
 
@@ -560,7 +566,7 @@ export class InterpreterStage implements Stage {
 
   condition(condition: number): I32 {
     if (condition >= 14) return i32(1);
-    return this.#fb.ifValue(
+    return this.fb.ifValue(
       eqz(field32('FLAG_KIND')),
       () => conditionOfSub(condition, this.#flagA(), this.#flagB()),
       () => conditionOfPacked(condition, this.nzcv()),
@@ -571,43 +577,48 @@ export class InterpreterStage implements Stage {
   // ---- program counter and branches
 
   pc(): I64 {
-    return add(field64('DELTA'), extU(this.#fb.get(this.#p)));
+    return add(field64('DELTA'), extU(this.fb.get(this.#p)));
   }
 
   branch(target: LabelField): void {
     this.usesLabel = true;
-    const layout = this.#layout(target);
+    const layout = this.layoutOf(target);
     if (this.#hot && !this.#variant.isFar) {
       const { p, n, dispatch, outOfBudget } = this.#hot;
-      this.#fb.set(p, add(this.#fb.get(p), this.#signed(layout, 2)));
-      this.#fb.brIf(outOfBudget, this.#isOutOfBudget(n));
-      this.#fb.br(dispatch);
+      this.fb.set(p, add(this.fb.get(p), this.signedField(layout, 2)));
+      this.fb.brIf(outOfBudget, this.#isOutOfBudget(n));
+      this.fb.br(dispatch);
       return;
     }
-    this.branchTo(add(this.pc(), extS(this.#signed(layout, 2))));
+    this.branchTo(add(this.pc(), extS(this.signedField(layout, 2))));
   }
 
   #isOutOfBudget(n: Local<'i32'>): I32 {
-    return leS(this.#fb.get(n), i32(0));
+    return leS(this.fb.get(n), i32(0));
   }
 
   branchIf(condition: I32, target: LabelField): void {
-    this.#fb.if(condition, () => {
+    this.fb.if(condition, () => {
       this.branch(target);
     });
   }
 
   branchTo(target: I64): void {
     if (this.#hot) {
-      this.#fb.set(this.#hot.target, target);
-      this.#fb.br(this.#hot.jump);
+      this.fb.set(this.#hot.target, target);
+      this.fb.br(this.#hot.jump);
       return;
     }
-    setField64(this.#fb, 'PC', target);
-    this.#fb.return(i32(NEXT.refetch));
+    setField64(this.fb, 'PC', target);
+    this.fb.return(i32(NEXT.refetch));
   }
 
   // ---- memory
+
+  /** TLBs of the current translation regime and privilege. */
+  protected tlb(): I32 {
+    return this.#hot ? this.fb.get(this.#hot.tlb) : field32('TLB');
+  }
 
   /**
    * The fast path to `va`: the offset in the page, which is beyond it where the tag is another one, and the host address
@@ -618,13 +629,9 @@ export class InterpreterStage implements Stage {
     tag: number,
     options: AccessOptions | undefined,
   ): { readonly offset: I64; readonly host: () => I32 } {
-    const base = options?.unprivileged
-      ? field32('TLB_UNPRIVILEGED')
-      : this.#hot
-        ? this.#fb.get(this.#hot.tlb)
-        : field32('TLB');
-    const entry = this.#fb.let(add(base, tlbEntryOffset(va)));
-    const offset = this.#fb.let(xor(va, load('i64', entry, tag)));
+    const base = options?.unprivileged ? field32('TLB_UNPRIVILEGED') : this.tlb();
+    const entry = this.fb.let(add(base, tlbEntryOffset(va)));
+    const offset = this.fb.let(xor(va, load('i64', entry, tag)));
     return { offset, host: () => add(load('i32', entry, TLB.host), wrap(offset)) };
   }
 
@@ -643,16 +650,16 @@ export class InterpreterStage implements Stage {
   }
 
   #slowLoad(va: I64, size: number, options: AccessOptions | undefined): I64 {
-    this.#spill();
-    const value = this.#fb.let(call(this.#core.mmu.slowLoad, va, this.#request(size, options), this.pc()));
-    this.#afterSlowPath();
+    this.spill();
+    const value = this.fb.let(call(this.core.mmu.slowLoad, va, this.#request(size, options), this.pc()));
+    this.afterSlowPath();
     return value;
   }
 
   #slowStore(va: I64, size: number, value: I64, options?: AccessOptions): void {
-    this.#spill();
-    this.#fb.call(this.#core.mmu.slowStore, va, this.#request(size, options), value, this.pc());
-    this.#afterSlowPath();
+    this.spill();
+    this.fb.call(this.core.mmu.slowStore, va, this.#request(size, options), value, this.pc());
+    this.afterSlowPath();
   }
 
   load(address: I64, size: SizeLog2, signed = false, options?: AccessOptions): I64 {
@@ -684,7 +691,7 @@ export class InterpreterStage implements Stage {
     this.if(
       isFast,
       () => {
-        this.#fb.store(STORES[size] ?? 'i64', host(), 0, data);
+        this.fb.store(STORES[size] ?? 'i64', host(), 0, data);
       },
       slow,
     );
@@ -693,14 +700,14 @@ export class InterpreterStage implements Stage {
   loadPair(address: I64, size: SizeLog2, signed = false, options?: AccessOptions): [I64, I64] {
     const va = this.let(address);
     const bytes = 1 << size;
-    const first = this.#fb.temp('i64');
-    const second = this.#fb.temp('i64');
+    const first = this.fb.temp('i64');
+    const second = this.fb.temp('i64');
     if (options?.aligned) {
       // One access of 16 bytes, aligned as a whole: LDXP.
       invariant(size === 3, 'only doublewords are paired exclusively');
-      this.#fb.set(first, this.#slowLoad(va, 4, options));
-      this.#fb.set(second, load('i64', i32(0), STATE.EXCHANGE.at + 8));
-      return [this.#fb.get(first), this.#fb.get(second)];
+      this.fb.set(first, this.#slowLoad(va, 4, options));
+      this.fb.set(second, load('i64', i32(0), STATE.EXCHANGE.at + 8));
+      return [this.fb.get(first), this.fb.get(second)];
     }
     const { offset, host } = this.#fastPath(va, TLB.read, options);
     const isFast = this.#fits(offset, 2 * bytes);
@@ -710,15 +717,15 @@ export class InterpreterStage implements Stage {
       isFast,
       () => {
         const at = this.let(host());
-        this.#fb.set(first, load(kind, at) as I64);
-        this.#fb.set(second, load(kind, at, bytes) as I64);
+        this.fb.set(first, load(kind, at) as I64);
+        this.fb.set(second, load(kind, at, bytes) as I64);
       },
       () => {
-        this.#fb.set(first, extend(this.#slowLoad(va, size, options)));
-        this.#fb.set(second, extend(this.#slowLoad(add(va, i64(bytes)), size, options)));
+        this.fb.set(first, extend(this.#slowLoad(va, size, options)));
+        this.fb.set(second, extend(this.#slowLoad(add(va, i64(bytes)), size, options)));
       },
     );
-    return [this.#fb.get(first), this.#fb.get(second)];
+    return [this.fb.get(first), this.fb.get(second)];
   }
 
   storePair(address: I64, size: SizeLog2, first: I64, second: I64, options?: AccessOptions): void {
@@ -732,8 +739,8 @@ export class InterpreterStage implements Stage {
       isFast,
       () => {
         const at = this.let(host());
-        this.#fb.store(STORES[size] ?? 'i64', at, 0, a);
-        this.#fb.store(STORES[size] ?? 'i64', at, bytes, b);
+        this.fb.store(STORES[size] ?? 'i64', at, 0, a);
+        this.fb.store(STORES[size] ?? 'i64', at, bytes, b);
       },
       () => {
         this.#slowStore(va, size, a, options);
@@ -743,12 +750,12 @@ export class InterpreterStage implements Stage {
   }
 
   #slowLoadV(va: I64, options: AccessOptions | undefined): V128 {
-    this.#fb.drop(this.#slowLoad(va, 4, options));
+    this.fb.drop(this.#slowLoad(va, 4, options));
     return load('v128', i32(0), STATE.EXCHANGE.at);
   }
 
   #slowStoreV(va: I64, value: V128, options: AccessOptions | undefined): void {
-    this.#fb.store('v128', i32(0), STATE.EXCHANGE.at, value);
+    this.fb.store('v128', i32(0), STATE.EXCHANGE.at, value);
     this.#slowStore(va, 4, extractLane('i64x2.extract_lane', value, 0), options);
   }
 
@@ -773,7 +780,7 @@ export class InterpreterStage implements Stage {
     this.if(
       isFast,
       () => {
-        this.#fb.store('v128', host(), 0, data);
+        this.fb.store('v128', host(), 0, data);
       },
       () => {
         this.#slowStoreV(va, data, options);
@@ -796,15 +803,15 @@ export class InterpreterStage implements Stage {
   }
 
   checkStackAlignment(register: RegField): void {
-    const layout = this.#layout(register);
+    const layout = this.layoutOf(register);
     if (layout.kind !== 'register-or-sp') return;
     this.stackPointerFields.add(layout.name);
     if (this.#hot && !this.#variant.is31.has(layout.name)) return;
     const misaligned = ne(and(load('i32', i32(0), STATE.SP.at), i32(15)), i32(0));
-    const isStack = this.#hot ? i32(1) : eq(this.#extract(layout), i32(31));
+    const isStack = this.#hot ? i32(1) : eq(this.extract(layout), i32(31));
     this.if(and(isStack, misaligned), () => {
       // SCTLR_ELx.SA is bit 3, SA0 bit 4.
-      this.if(and(shrU(sctlr(this.#core.model), select(field32('EL'), i32(3), i32(4))), i32(1)), () => {
+      this.if(and(shrU(sctlr(this.core.model), select(field32('EL'), i32(3), i32(4))), i32(1)), () => {
         this.#raise(EC.spAlignment);
       });
     });
@@ -850,7 +857,7 @@ export class InterpreterStage implements Stage {
     size: Size,
     { isWanted, replacement }: Modification<Size>,
   ): Content<Size> {
-    const fb = this.#fb;
+    const fb = this.fb;
     const va = this.let(address);
     const kind = LOADS_U[size] ?? 'i64';
     const halves = size === 4 ? [fb.temp('i64'), fb.temp('i64')] : [fb.temp('i64')];
@@ -879,9 +886,9 @@ export class InterpreterStage implements Stage {
       },
       () => {
         const options: AccessOptions = { aligned: true };
-        this.#spill();
-        fb.call(this.#core.mmu.checkAtomic, va, this.#request(size, options), this.pc());
-        this.#afterSlowPath();
+        this.spill();
+        fb.call(this.core.mmu.checkAtomic, va, this.#request(size, options), this.pc());
+        this.afterSlowPath();
         fb.set(halves[0]!, this.#slowLoad(va, size, options));
         if (halves[1]) fb.set(halves[1], load('i64', i32(0), STATE.EXCHANGE.at + 8));
         replace(([low, high]) => {
@@ -894,10 +901,10 @@ export class InterpreterStage implements Stage {
   }
 
   markExclusive(address: I64, size: SizeLog2 | 4, low: I64, high?: I64): void {
-    setField64(this.#fb, 'EXCLUSIVE_ADDRESS', address);
-    setField32(this.#fb, 'EXCLUSIVE_SIZE', i32(size + 1));
-    setField64(this.#fb, 'EXCLUSIVE_LOW', low);
-    if (high) setField64(this.#fb, 'EXCLUSIVE_HIGH', high);
+    setField64(this.fb, 'EXCLUSIVE_ADDRESS', address);
+    setField32(this.fb, 'EXCLUSIVE_SIZE', i32(size + 1));
+    setField64(this.fb, 'EXCLUSIVE_LOW', low);
+    if (high) setField64(this.fb, 'EXCLUSIVE_HIGH', high);
   }
 
   /**
@@ -905,7 +912,7 @@ export class InterpreterStage implements Stage {
    * memory still holds that value: it reads memory once more, and a store of the same value in between goes unnoticed.
    */
   storeExclusive(address: I64, size: SizeLog2 | 4, low: I64, high?: I64): I32 {
-    const fb = this.#fb;
+    const fb = this.fb;
     const va = this.let(address);
     const status = fb.temp('i32');
     fb.set(status, i32(1));
@@ -924,9 +931,9 @@ export class InterpreterStage implements Stage {
         );
       this.if(fb.get(isSame), () => {
         if (high) {
-          this.#spill();
-          fb.call(this.#core.mmu.checkStore, va, this.#request(size, { aligned: true }), this.pc());
-          this.#afterSlowPath();
+          this.spill();
+          fb.call(this.core.mmu.checkStore, va, this.#request(size, { aligned: true }), this.pc());
+          this.afterSlowPath();
           this.storePair(va, half, low, high);
         } else this.store(va, half, low, { aligned: true });
         fb.set(status, i32(0));
@@ -937,7 +944,7 @@ export class InterpreterStage implements Stage {
   }
 
   clearExclusive(): void {
-    setField32(this.#fb, 'EXCLUSIVE_SIZE', i32(0));
+    setField32(this.fb, 'EXCLUSIVE_SIZE', i32(0));
   }
 
   // ---- system
@@ -947,14 +954,14 @@ export class InterpreterStage implements Stage {
   }
 
   svc(imm16: I32): void {
-    advanceStep(this.#fb);
+    advanceStep(this.fb);
     this.#raise(EC.svc, imm16, this.#nextPc());
   }
 
   brk(imm16: I32): void {
-    this.#spill();
-    this.#fb.call(this.#core.exceptions.raiseDebug, syndrome(EC.brk, imm16), i64(0), i32(0), this.pc());
-    this.#refetch();
+    this.spill();
+    this.fb.call(this.core.exceptions.raiseDebug, syndrome(EC.brk, imm16), i64(0), i32(0), this.pc());
+    this.refetch();
   }
 
   /** Halting debug isn't there: undefined. */
@@ -969,13 +976,13 @@ export class InterpreterStage implements Stage {
   }
 
   #firmwareCall(conduit: number, imm16: I32): void {
-    setField64(this.#fb, 'PC', this.#nextPc());
-    const result = this.let(call(this.#core.firmwareCall, i32(conduit), imm16));
+    setField64(this.fb, 'PC', this.#nextPc());
+    const result = this.let(call(this.core.firmwareCall, i32(conduit), imm16));
     this.if(eq(result, i32(-1)), () => {
       this.undefined();
     });
-    advanceStep(this.#fb);
-    this.#fb.return(result);
+    advanceStep(this.fb);
+    this.fb.return(result);
   }
 
   hvc(imm16: I32): void {
@@ -988,7 +995,7 @@ export class InterpreterStage implements Stage {
     this.if(hcrBit(HCR.HCD), () => {
       this.undefined();
     });
-    advanceStep(this.#fb);
+    advanceStep(this.fb);
     this.#trapToEl2(EC.hvc, imm16, this.#nextPc());
   }
 
@@ -1005,13 +1012,13 @@ export class InterpreterStage implements Stage {
   eret(): void {
     this.#requireCold();
     this.#undefinedAtEl0();
-    this.#fb.call(this.#core.exceptions.exceptionReturn);
-    this.#fb.return(i32(NEXT.refetch));
+    this.fb.call(this.core.exceptions.exceptionReturn);
+    this.fb.return(i32(NEXT.refetch));
   }
 
   hint(hint: Hint): void {
     this.#requireCold();
-    const fb = this.#fb;
+    const fb = this.fb;
     switch (hint) {
       case 'sev':
       case 'sevl':
@@ -1037,7 +1044,7 @@ export class InterpreterStage implements Stage {
         this.if(eqz(isPending), () => {
           // SCTLR_ELx.nTWI is bit 16, nTWE bit 18: clear traps EL0 where it would wait. ISS.TI tells which.
           const iss = i32((isWfe ? 1 : 0) | 0x1e0_0000);
-          const traps = eqz(and(sctlr(this.#core.model), i32(1 << (isWfe ? 18 : 16))));
+          const traps = eqz(and(sctlr(this.core.model), i32(1 << (isWfe ? 18 : 16))));
           this.if(and(eqz(field32('EL')), traps), () => {
             this.#raise(EC.wfx, iss);
           });
@@ -1071,13 +1078,13 @@ export class InterpreterStage implements Stage {
     const crm = (encoding >> 3) & 15;
     const op2 = encoding & 7;
     const fixed = (op0 << 20) | (op2 << 17) | (op1 << 14) | (crn << 10) | (crm << 1) | (isRead ? 1 : 0);
-    return or(i32(fixed), this.#extract(this.#layout(register), 5));
+    return or(i32(fixed), this.extract(this.layoutOf(register), 5));
   }
 
   /** False, with the instruction made undefined, where the CPU doesn't have the register or operation. */
   #exists<Row extends SystemRegister | SystemOperation>(row: Row | undefined, isRead: boolean): row is Row {
     if (row === undefined) this.#trapImplementationDefined(isRead);
-    if (row && exists(this.#core.model, row)) return true;
+    if (row && exists(this.core.model, row)) return true;
     this.undefined();
     return false;
   }
@@ -1085,7 +1092,7 @@ export class InterpreterStage implements Stage {
   /** HCR_EL2.TIDCP: EL1's accesses to encodings with CRn 11 and 15, which are no registers here. */
   #trapImplementationDefined(isRead: boolean): void {
     if (!this.#hasEl2) return;
-    const word = load('i32', this.#fb.get(this.#p));
+    const word = load('i32', this.fb.get(this.#p));
     const field = (from: number, width: number, to: number): I32 =>
       shl(and(shrU(word, i32(from)), i32((1 << width) - 1)), i32(to));
     // op0 is 1 or 3 where bit 19 is set.
@@ -1107,12 +1114,12 @@ export class InterpreterStage implements Stage {
     const level = field32('EL');
     if (row.minEl > 0) {
       this.if(row.minEl === 1 ? eqz(level) : ltU(level, i32(2)), () => {
-        if (isRead && isIdentification(row.encoding) && hasFeature(this.#core.model, 'IDST'))
+        if (isRead && isIdentification(row.encoding) && hasFeature(this.core.model, 'IDST'))
           this.#raise(EC.systemRegister, this.#systemSyndrome(row.encoding, register, true));
         else this.undefined();
       });
     }
-    if (row.name === 'FPCR' || row.name === 'FPSR') this.#checkSimdAccess();
+    if (row.name === 'FPCR' || row.name === 'FPSR') this.checkSimdAccess();
     const { el0 } = row;
     if (!isRead && (el0 === 'read-only' || el0?.isReadOnly)) this.#undefinedAtEl0();
     if (el0 !== undefined && el0 !== 'read-only') {
@@ -1120,7 +1127,7 @@ export class InterpreterStage implements Stage {
       const mask = i32(bits.reduce((all, bit) => all | (1 << bit), 0));
       const { host } = systemRegister(el0.register);
       const control =
-        host !== undefined && hasFeature(this.#core.model, 'VHE')
+        host !== undefined && hasFeature(this.core.model, 'VHE')
           ? select(field32('HOST'), sysreg(host), sysreg(el0.register))
           : sysreg(el0.register);
       const isSet = and(wrap(control), mask);
@@ -1147,7 +1154,7 @@ export class InterpreterStage implements Stage {
       : register === 'HCR_EL2'
         ? field32('HCR')
         : wrap(sysreg(register));
-    const isRelocated = bitsWithE2h !== undefined && hasFeature(this.#core.model, 'VHE');
+    const isRelocated = bitsWithE2h !== undefined && hasFeature(this.core.model, 'VHE');
     const mask = isRelocated
       ? select(field32('E2H'), i32(maskOf(bitsWithE2h)), i32(maskOf(bits)))
       : i32(maskOf(bits));
@@ -1159,7 +1166,7 @@ export class InterpreterStage implements Stage {
   /** `access` the register that the name of `register` means: another one in the EL2&0 regime. */
   #byRegime(register: SystemRegister, access: (register: SystemRegister) => void): void {
     const { host } = register;
-    if (host === undefined || !hasFeature(this.#core.model, 'VHE')) {
+    if (host === undefined || !hasFeature(this.core.model, 'VHE')) {
       access(register);
       return;
     }
@@ -1206,7 +1213,7 @@ export class InterpreterStage implements Stage {
         this.setX(target, this.#readDebug(name));
         return;
       case 'external':
-        this.if(call(this.#core.externalRead, i32(SYSTEM_REGISTERS.indexOf(register))), () => {
+        this.if(call(this.core.externalRead, i32(SYSTEM_REGISTERS.indexOf(register))), () => {
           this.undefined();
         });
         this.setX(target, load('i64', i32(0), STATE.EXCHANGE.at));
@@ -1225,7 +1232,7 @@ export class InterpreterStage implements Stage {
   }
 
   #identification(name: string): I64 {
-    const { model } = this.#core;
+    const { model } = this.core;
     if (name === 'MPIDR_EL1') return this.#unlessVirtual(field64('MPIDR'), 'VMPIDR_EL2');
     if (name === 'MIDR_EL1') return this.#unlessVirtual(i64(model.identification[name] ?? 0n), 'VPIDR_EL2');
     if (name === 'CCSIDR_EL1') {
@@ -1310,7 +1317,7 @@ export class InterpreterStage implements Stage {
   }
 
   #write(register: SystemRegister, source: RegField): void {
-    const { exceptions, mmu, model } = this.#core;
+    const { exceptions, mmu, model } = this.core;
     const { behind, name } = register;
     switch (behind.kind) {
       case 'storage': {
@@ -1320,17 +1327,17 @@ export class InterpreterStage implements Stage {
         }
         const writable = writableBits(behind, model);
         const value = or(and(this.x(source), i64(writable)), i64(behind.reset & ~writable));
-        setSysreg(this.#fb, name, value);
+        setSysreg(this.fb, name, value);
         if (behind.isShown) {
-          this.#fb.store('i64', i32(0), STATE.EXCHANGE.at, value);
+          this.fb.store('i64', i32(0), STATE.EXCHANGE.at, value);
           // Nobody there to see it: just as well.
-          this.let(call(this.#core.externalWrite, i32(SYSTEM_REGISTERS.indexOf(register))));
+          this.let(call(this.core.externalWrite, i32(SYSTEM_REGISTERS.indexOf(register))));
           this.#refetchAtNext();
         }
-        if (behind.isDerivedFrom) this.#fb.call(exceptions.stateChanged);
+        if (behind.isDerivedFrom) this.fb.call(exceptions.stateChanged);
         if (behind.invalidates === undefined) return;
-        if (behind.invalidates === 'translations') this.#fb.call(mmu.flushAll);
-        this.#fb.call(mmu.selectAddressSpace);
+        if (behind.invalidates === 'translations') this.fb.call(mmu.flushAll);
+        this.fb.call(mmu.selectAddressSpace);
         this.#refetchAtNext();
         return;
       }
@@ -1344,8 +1351,8 @@ export class InterpreterStage implements Stage {
         this.#writeDebug(name, source);
         return;
       case 'external':
-        this.#fb.store('i64', i32(0), STATE.EXCHANGE.at, this.x(source));
-        this.if(call(this.#core.externalWrite, i32(SYSTEM_REGISTERS.indexOf(register))), () => {
+        this.fb.store('i64', i32(0), STATE.EXCHANGE.at, this.x(source));
+        this.if(call(this.core.externalWrite, i32(SYSTEM_REGISTERS.indexOf(register))), () => {
           this.undefined();
         });
         // The write may have raised or taken away an interrupt.
@@ -1373,7 +1380,7 @@ export class InterpreterStage implements Stage {
   }
 
   #writeDebug(name: string, source: RegField): void {
-    const fb = this.#fb;
+    const fb = this.fb;
     const tags = and(this.w(source), i32(CLAIM_TAGS));
     switch (name) {
       case 'OSLAR_EL1':
@@ -1393,8 +1400,8 @@ export class InterpreterStage implements Stage {
   }
 
   #writeDebugStorage(name: string, behind: Storage, source: RegField): void {
-    const fb = this.#fb;
-    const { debug, mmu, clearBreakpoints, model } = this.#core;
+    const fb = this.fb;
+    const { debug, mmu, clearBreakpoints, model } = this.core;
     const { debug: part, writableUnderLock = 0n, reset } = behind;
     const isUnit = typeof part === 'object';
     const wasEnabled = isUnit ? this.let(sysreg(`DBG${part.kind}CR${part.n}_EL1`)) : i64(0);
@@ -1423,11 +1430,11 @@ export class InterpreterStage implements Stage {
         this.setNZCV(and(shrU(this.w(source), i32(28)), i32(15)));
         return;
       case 'DAIF':
-        setField32(this.#fb, 'DAIF', and(shrU(this.w(source), i32(6)), i32(15)));
+        setField32(this.fb, 'DAIF', and(shrU(this.w(source), i32(6)), i32(15)));
         this.#refetchAtNext();
         return;
       case 'SPSel':
-        this.#fb.call(this.#core.exceptions.selectStackPointer, and(this.w(source), i32(1)));
+        this.fb.call(this.core.exceptions.selectStackPointer, and(this.w(source), i32(1)));
         return;
       case 'PAN':
         this.#setAccessState('PAN', and(shrU(this.w(source), i32(22)), i32(1)));
@@ -1445,10 +1452,10 @@ export class InterpreterStage implements Stage {
         this.if(eqz(field32('SPSEL')), () => {
           this.undefined();
         });
-        setField64(this.#fb, 'SP_BANK', this.x(source), 0);
+        setField64(this.fb, 'SP_BANK', this.x(source), 0);
         return;
       case 'SP_EL1':
-        setField64(this.#fb, 'SP_BANK', this.x(source), 1);
+        setField64(this.fb, 'SP_BANK', this.x(source), 1);
         return;
       default:
         invariant(false, `no such part of PSTATE: ${name}`);
@@ -1456,29 +1463,29 @@ export class InterpreterStage implements Stage {
   }
 
   #setAccessState(name: 'PAN' | 'UAO', value: I32): void {
-    setField32(this.#fb, name, value);
-    this.#fb.call(this.#core.exceptions.stateChanged);
+    setField32(this.fb, name, value);
+    this.fb.call(this.core.exceptions.stateChanged);
     this.#refetchAtNext();
   }
 
   #setDitSsbs(bit: number, value: I32): void {
-    setField32(this.#fb, 'DIT_SSBS', or(and(field32('DIT_SSBS'), i32(~bit)), and(value, i32(bit))));
+    setField32(this.fb, 'DIT_SSBS', or(and(field32('DIT_SSBS'), i32(~bit)), and(value, i32(bit))));
   }
 
   systemOperation(operation: SystemOperation | undefined, source: RegField): void {
     this.#requireCold();
     if (!this.#exists(operation, false)) return;
     this.#checkSystemAccess(operation, source, false);
-    const { mmu } = this.#core;
+    const { mmu } = this.core;
     const va = (): I64 => this.x(source);
     const { effect } = operation;
     if (typeof effect === 'object') {
       if ('maintain' in effect) {
-        this.#fb.call(mmu.checkMaintenance, va(), i32(CHECK[effect.maintain]), this.pc());
+        this.fb.call(mmu.checkMaintenance, va(), i32(CHECK[effect.maintain]), this.pc());
       } else {
-        this.#fb.call(mmu.translate, va(), i32(CHECK[effect.translate]), this.#modeOf(effect), this.pc());
+        this.fb.call(mmu.translate, va(), i32(CHECK[effect.translate]), this.#modeOf(effect), this.pc());
       }
-      this.#afterSlowPath();
+      this.afterSlowPath();
       return;
     }
     switch (effect) {
@@ -1487,21 +1494,21 @@ export class InterpreterStage implements Stage {
         // Stores drop the decoded instructions they overwrite, so there is nothing stale to invalidate.
         return;
       case 'zero block': {
-        this.#fb.call(mmu.zeroBlock, va(), this.pc());
-        this.#afterSlowPath();
+        this.fb.call(mmu.zeroBlock, va(), this.pc());
+        this.afterSlowPath();
         return;
       }
       case 'invalidate translations':
-        this.#fb.call(mmu.flushEveryCpu);
+        this.fb.call(mmu.flushEveryCpu);
         this.#refetchAtNext();
         return;
       case 'invalidate translations by ASID':
-        this.#fb.call(mmu.flushAsid, wrap(shrU(va(), i64(48))));
+        this.fb.call(mmu.flushAsid, wrap(shrU(va(), i64(48))));
         this.#refetchAtNext();
         return;
       case 'invalidate translations by address':
         // Bits 43:0 of the operand are the address's bits 55:12.
-        this.#fb.call(mmu.flushAddress, shrS(shl(va(), i64(20)), i64(8)));
+        this.fb.call(mmu.flushAddress, shrS(shl(va(), i64(20)), i64(8)));
         this.#refetchAtNext();
         return;
     }
@@ -1509,7 +1516,7 @@ export class InterpreterStage implements Stage {
 
   /** The mode that an AT operation translates for. */
   #modeOf({ el, ofGuest, checksPan }: Translate): I32 {
-    const hasVhe = hasFeature(this.#core.model, 'VHE');
+    const hasVhe = hasFeature(this.core.model, 'VHE');
     if (el === 2) return hasVhe ? select(field32('E2H'), i32(MODE.hostEl2), i32(MODE.el2)) : i32(MODE.el2);
     const privileged = (plain: number, withPan: number): I32 =>
       checksPan ? select(field32('PAN'), i32(withPan), i32(plain)) : i32(plain);
@@ -1520,34 +1527,34 @@ export class InterpreterStage implements Stage {
   }
 
   writePstate(op1: number, op2: number, imm4: number): void {
-    const fb = this.#fb;
+    const fb = this.fb;
     switch ((op1 << 3) | op2) {
       case 0b000_011: // UAO
       case 0b000_100: {
         // PAN
         const name = op2 === 3 ? 'UAO' : 'PAN';
-        if (!hasFeature(this.#core.model, name)) break;
+        if (!hasFeature(this.core.model, name)) break;
         this.#undefinedAtEl0();
         this.#setAccessState(name, i32(imm4 & 1));
         return;
       }
       case 0b011_001: // SSBS
-        if (!hasFeature(this.#core.model, 'SSBS2')) break;
+        if (!hasFeature(this.core.model, 'SSBS2')) break;
         this.#setDitSsbs(SPSR_SSBS, i32((imm4 & 1) * SPSR_SSBS));
         return;
       case 0b011_010: // DIT
-        if (!hasFeature(this.#core.model, 'DIT')) break;
+        if (!hasFeature(this.core.model, 'DIT')) break;
         this.#setDitSsbs(SPSR_DIT, i32((imm4 & 1) * SPSR_DIT));
         return;
       case 0b000_101: // SPSel
         this.#undefinedAtEl0();
-        fb.call(this.#core.exceptions.selectStackPointer, i32(imm4 & 1));
+        fb.call(this.core.exceptions.selectStackPointer, i32(imm4 & 1));
         return;
       case 0b011_110: // DAIFSet
       case 0b011_111: {
         // DAIFClr
         // SCTLR_EL1.UMA, bit 9, lets EL0 in; a host's SCTLR_EL2 has no such bit.
-        this.if(and(eqz(field32('EL')), eqz(and(sctlr(this.#core.model), i32(1 << 9)))), () => {
+        this.if(and(eqz(field32('EL')), eqz(and(sctlr(this.core.model), i32(1 << 9)))), () => {
           // As a trapped system register access with Rt 31.
           const fixed = (op2 << 17) | (op1 << 14) | (4 << 10) | (31 << 5) | (imm4 << 1);
           this.#raise(EC.systemRegister, i32(fixed));

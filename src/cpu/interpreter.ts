@@ -9,7 +9,7 @@ import type { Decoder } from '../isa/decoder.js';
 import { helperFunctions } from '../isa/helper.js';
 import type { Row } from '../isa/row.js';
 import { fieldValue } from '../isa/row.js';
-import type { I32 } from '../wasm/expr.js';
+import type { I32, ValType } from '../wasm/expr.js';
 import {
   add,
   and,
@@ -33,6 +33,7 @@ import {
 import { FunctionBuilder } from '../wasm/function-builder.js';
 import type { FunctionRef } from '../wasm/function-ref.js';
 import { call } from '../wasm/function-ref.js';
+import type { WasmTable } from '../wasm/host.js';
 import { ModuleBuilder } from '../wasm/module-builder.js';
 import { defineDebug, defineDebugEnable, defineStepping } from './debug.js';
 import { EC, defineExceptions, syndrome, virtualPending } from './exceptions.js';
@@ -67,6 +68,8 @@ export interface HostImports {
   deviceRead(address: number, bytes: number): number;
   deviceWrite(address: number, bytes: number): number;
   makeCodePage(hostPage: number): number;
+  /** Translated code that covers these bytes is outdated. */
+  dropTranslations(hostAddress: number, bytes: number): void;
   /** Index of a handler of the word at host address `p` that is a function, or that of undefined words. */
   coldHandler(p: number): number;
   /** From now on the word at host address `p` has the handler of breakpoints. */
@@ -110,6 +113,8 @@ interface HandlerGroup {
   readonly handlers: readonly number[];
   /** A handler that is a function and does for all variants. */
   readonly cold: number;
+  /** Translated code calls it too. */
+  readonly mustBeCold: boolean;
 }
 
 /** What decoding needs to know of the core module. Plain data. */
@@ -118,6 +123,21 @@ export interface HandlerIndex {
   readonly groups: Readonly<Record<string, HandlerGroup>>;
   /** The handler of words that a breakpoint is on. */
   readonly breakpoint: number;
+  /** Handlers from this one on are the functions of the module's table, in its order. */
+  readonly firstCold: number;
+  /** Types of the exported functions that translated code calls. */
+  readonly functions: Readonly<Record<string, Signature>>;
+}
+
+/** The type of a function of the core module. */
+export interface Signature {
+  readonly params: readonly ValType[];
+  readonly result: ValType | 'none';
+}
+
+/** Name under which the core module exports a helper. */
+export function helperExport(name: string): string {
+  return `helper ${name}`;
 }
 
 function groupKey(row: Row, statics: readonly number[], splits: readonly number[]): string {
@@ -134,6 +154,14 @@ export class HandlerFinder {
     this.#decoder = decoder;
     this.#model = model;
     this.#groups = new Map(Object.entries(index.groups));
+  }
+
+  /** Row of `word`, and what handler it has; undefined where the CPU doesn't have the instruction. */
+  instruction(
+    word: number,
+  ): { readonly row: Row; readonly cold: number; readonly mustBeCold: boolean } | undefined {
+    const { row, group } = this.#find(word);
+    return row && group && { row, cold: group.cold, mustBeCold: group.mustBeCold };
   }
 
   /** Row and group of `word`; undefined where the CPU doesn't have the instruction. */
@@ -271,8 +299,10 @@ export interface CoreImage {
   readonly handlers: HandlerIndex;
 }
 
-/** Functions that the module exports. */
+/** What the module exports, besides the functions for translated code. */
 export interface CoreExports {
+  /** The cold handlers, in the order of their indices, and behind them translated code. */
+  readonly handlers: WasmTable;
   /** Executes about `budget` instructions; the EXIT cell says why it came back. */
   run(budget: number): void;
   selectAddressSpace(): void;
@@ -326,6 +356,7 @@ function generate(
   const deviceRead = imported('deviceRead', ['f64', 'i32'], 'i32');
   const deviceWrite = imported('deviceWrite', ['f64', 'i32'], 'i32');
   const makeCodePage = imported('makeCodePage', ['i32'], 'i32');
+  const dropTranslations = imported('dropTranslations', ['i32', 'i32'], 'none');
   const coldHandler = imported('coldHandler', ['i32'], 'i32');
   const markBreakpoint = imported('markBreakpoint', ['i32'], 'none');
   const clearBreakpoints = imported('clearBreakpoints', [], 'none');
@@ -338,7 +369,16 @@ function generate(
   const isDebugEnabledFrom = defineDebugEnable(mb, model);
   const exceptions = defineExceptions(mb, model, isDebugEnabledFrom, traceException);
   const debug = defineDebug(mb, model, isDebugEnabledFrom, exceptions, markBreakpoint);
-  const mmu = defineMmu(mb, model, exceptions, debug, { deviceRead, deviceWrite, makeCodePage });
+  const mmu = defineMmu(mb, model, exceptions, debug, { deviceRead, deviceWrite, makeCodePage, dropTranslations });
+  const helperOf = helperFunctions(mb, (fb) => ({
+    fpcr: () => wrap(sysreg('FPCR')),
+    fpsr: () => wrap(sysreg('FPSR')),
+    orFpsr: (bits) => {
+      orSysreg(fb, 'FPSR', bits);
+    },
+  }));
+  /** What translated code calls. */
+  const shared = new Map<string, FunctionRef>();
   const core: CoreFunctions = {
     exceptions,
     mmu,
@@ -348,13 +388,11 @@ function generate(
     externalWrite,
     firmwareCall,
     model,
-    helper: helperFunctions(mb, (fb) => ({
-      fpcr: () => wrap(sysreg('FPCR')),
-      fpsr: () => wrap(sysreg('FPSR')),
-      orFpsr: (bits) => {
-        orSysreg(fb, 'FPSR', bits);
-      },
-    })),
+    helper: (helper) => {
+      const f = helperOf(helper);
+      shared.set(helperExport(helper.name), f);
+      return f;
+    },
   };
   const lookups = new LookupTables();
   const groups = enumerateGroups(decoder.rows, core, lookups, options);
@@ -376,6 +414,16 @@ function generate(
         fb.unreachable();
       }),
     );
+
+  const callCold = mb.function('callCold', ['i32', 'i32'], 'i32', (fb) => {
+    const handler = sub(fb.get(fb.param(0, 'i32')), i32(firstCold));
+    fb.return(callIndirect('i32', coldType, handler, [fb.get(fb.param(1, 'i32'))]));
+    fb.unreachable();
+  });
+  const { raise, raiseDebug, trapSimdAccess, packFlags } = exceptions;
+  const { slowLoad, slowStore, checkAtomic, checkStore } = mmu;
+  for (const f of [raise, raiseDebug, trapSimdAccess, packFlags, slowLoad, slowStore, checkAtomic, checkStore, callCold])
+    shared.set(f.name, f);
 
   const { breakpoint, beforeInstruction } = defineStepping(mb, model, isDebugEnabledFrom, exceptions, debug, {
     next: NEXT,
@@ -533,7 +581,10 @@ function generate(
                 fb.set(n, field32('BUDGET'));
                 fb.if(fb.get(index), () => {
                   fb.brIf(refetch, eq(fb.get(index), i32(NEXT.refetch)));
-                  fb.br(exit);
+                  fb.brIf(exit, eq(fb.get(index), i32(NEXT.exit)));
+                  reloadFlags();
+                  fb.set(target, field64('PC'));
+                  fb.br(jump);
                 });
                 reloadFlags();
                 fb.set(p, add(fb.get(p), i32(4)));
@@ -564,16 +615,21 @@ function generate(
   mb.export('flushEveryCpu', mmu.flushEveryCpu);
   mb.export('dropWriteTags', mmu.dropWriteTags);
   mb.export('stateChanged', exceptions.stateChanged);
+  mb.exportTable('handlers');
+  for (const [name, f] of shared) mb.export(name, f);
   for (const { at, values } of lookups.tables) mb.addData(at, new Uint8Array(values.buffer));
   invariant(breakpointHandler < HANDLER_COUNTS.capacity, 'handler indices have 16 bits');
   const indexOf = (handler: Handler): number => indices.get(handler) ?? HANDLER.undefined;
   const byKey = Object.fromEntries(
-    groups.map(({ key, registers, label, handlers, cold }) => [
+    groups.map(({ key, registers, label, handlers, cold, mustBeCold }) => [
       key,
-      { registers, label, handlers: handlers.map(indexOf), cold: indexOf(cold) },
+      { registers, label, handlers: handlers.map(indexOf), cold: indexOf(cold), mustBeCold },
     ]),
   );
-  const handlers: HandlerIndex = { groups: byKey, breakpoint: breakpointHandler };
+  const functions = Object.fromEntries(
+    [...shared].map(([name, { params, result }]) => [name, { params, result }]),
+  );
+  const handlers: HandlerIndex = { groups: byKey, breakpoint: breakpointHandler, firstCold, functions };
   return { image: { bytes: mb.build(), handlers }, groups };
 }
 

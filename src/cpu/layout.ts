@@ -93,6 +93,8 @@ export const STATE = {
   BUDGET: cell(4),
   /** Non-zero after a slow path raised an exception: PC is the handler's address. */
   FAULT: cell(4),
+  /** Non-zero after translated code was dropped: what is executing may be outdated. */
+  STALE: cell(4),
   /** Instructions that used up budget and were not executed: undefined, trapped, ended by an abort. */
   UNRETIRED: cell(8),
   /** Where changes of the exception level are to be told: one more than the level told last. Else 0. */
@@ -260,6 +262,8 @@ export const HANDLER_COUNTS = { at: LOOKUP_BASE + LOOKUP_SIZE, capacity: 0x1_000
  * first executed.
  */
 export const SIDE_TABLE = { words: PAGE_SIZE / 4, stride: PAGE_SIZE / 2 + 8, capacity: 8192 } as const;
+/** Behind a handler table's words: 16 bits that are not zero where code of the page is translated. */
+export const SIDE_TRANSLATED = (SIDE_TABLE.words + 1) * 2;
 export const SIDE_BASE = HANDLER_COUNTS.at + HANDLER_COUNTS.capacity * 4;
 const SIDE_END = SIDE_BASE + SIDE_TABLE.capacity * SIDE_TABLE.stride;
 

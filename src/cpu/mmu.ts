@@ -32,7 +32,7 @@ import type { ExceptionFunctions } from './exceptions.js';
 import { EC, HCR, hcrBit, sctlr as sctlrInForce, syndrome } from './exceptions.js';
 import {
   ADDRESS_SPACES, BANK_ASID, CODE_TLB, CODE_TLB_OFFSET, CPU_COUNT, CPU_TLBS_SIZE, ERASED, ERASED_PAGE, LARGE, MODE, MODE_STRIDE, NO_ASID, PAGE_MAP_BASE,
-  PAGE_SHIFT, PAGE_SIZE, REGIME, REGIONS, REGION_COUNT, REGION_READ_ONLY, STATE, TLB, TLB_BANK_SIZE, TLB_FLAGS, tlbOfMode, tlbsOf,
+  PAGE_SHIFT, PAGE_SIZE, REGIME, REGIONS, REGION_COUNT, REGION_READ_ONLY, SIDE_TRANSLATED, STATE, TLB, TLB_BANK_SIZE, TLB_FLAGS, tlbOfMode, tlbsOf,
 } from './layout.js'; // prettier-ignore
 import type { CpuModel } from './models.js';
 import { hasFeature } from './models.js';
@@ -95,6 +95,8 @@ export interface HostFunctions {
   readonly deviceWrite: FunctionRef<'i32'>;
   /** `(host page)`: makes the page a code page and returns its handler table. */
   readonly makeCodePage: FunctionRef<'i32'>;
+  /** `(host address, bytes)`: drops translated code that covers them. */
+  readonly dropTranslations: FunctionRef<'none'>;
 }
 
 export interface MmuFunctions {
@@ -191,6 +193,9 @@ export function defineMmu(
   /** Drops the decoded form of the words that a store of `bytes` at host address `at` touches. */
   const dropCode = (fb: FunctionBuilder, at: I32, bytes: I32): void => {
     const table = fb.let(codeTable(at));
+    fb.if(load('i32_16u', table, SIDE_TRANSLATED), () => {
+      fb.call(host.dropTranslations, at, bytes);
+    });
     const word = fb.local('i32');
     fb.set(word, shrU(and(at, i32(PAGE_SIZE - 1)), i32(2)));
     const last = fb.let(shrU(sub(add(and(at, i32(PAGE_SIZE - 1)), bytes), i32(1)), i32(2)));

@@ -20,12 +20,14 @@ import { NEXT } from './interpreter-stage.js';
 import type { CoreExports, CoreImage, HostImports } from './interpreter.js';
 import { HANDLER, HandlerFinder } from './interpreter.js';
 import {
-  BANK_ASID, CPU_COUNT, ERASED, ERASED_PAGE, EXIT, HANDLER_COUNTS, MAX_CPUS, NO_ASID, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY,
-  SIDE_BASE, SIDE_TABLE, STATE, STATE_USED, parkedStateOf, tlbsOf,
+  BANK_ASID, CODE_TLB, CODE_TLB_OFFSET, CPU_COUNT, ERASED, ERASED_PAGE, EXIT, HANDLER_COUNTS, MAX_CPUS, NO_ASID, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY,
+  SIDE_BASE, SIDE_TABLE, SIDE_TRANSLATED, STATE, STATE_USED, parkedStateOf, tlbsOf,
 } from './layout.js'; // prettier-ignore
 import type { CpuModel } from './models.js';
 import { exists, highestEl } from './models.js';
 import { sysregAddress } from './state.js';
+import type { TranslationPolicy } from './translation-policy.js';
+import { Translator } from './translator.js';
 
 /** What a firmware call did. */
 export type FirmwareResult = 'continue' | 'wait' | 'off' | 'stop' | 'undefined';
@@ -55,6 +57,23 @@ export interface DirectRegion {
 }
 
 const MAX_SLICE = 1_000_000;
+/**
+ * Instructions between two looks at where code is executing, while hot code is translated. Where one finds untranslated
+ * code, that code is a little hotter; translating follows from instructions alone, so runs repeat.
+ */
+const SAMPLE = 20_000;
+/** Looks that find code at the same address before it is translated. */
+const HOT = 6;
+/** Entries by which the table of functions grows, and addresses that are counted at once at most. */
+const TABLE_STEP = 256;
+const MAX_SAMPLES = 0x1_0000;
+
+/** Translated code in use. */
+interface Installed {
+  readonly entries: readonly number[];
+  readonly words: ReadonlySet<number>;
+  readonly handler: number;
+}
 /**
  * Instructions until the next CPU has its turn. Taking turns costs about a microsecond; who spins on a lock, or sends
  * an interrupt to another CPU, waits for some such turns at most.
@@ -102,6 +121,8 @@ export class WasmEngine implements Engine {
   /** Instructions executed before the current slice. */
   #executed = 0;
   #sliceBudget = 0;
+  /** Instructions executed when the engine looked last where. */
+  #sampledAt = 0;
   /** Part of the slice's budget set aside by `kick`. */
   #surplus = 0;
   #isRunning = false;
@@ -110,6 +131,17 @@ export class WasmEngine implements Engine {
   /** The CPU whose state is at the start of memory. */
   #current = 0;
   readonly #reported = new Set<string>();
+  readonly #policy: TranslationPolicy;
+  readonly #translator: Translator;
+  readonly #firstCold: number;
+  /** Handlers from this one on are translated code. */
+  readonly #firstRegion: number;
+  /** Free entries of the module's table. */
+  readonly #freeFunctions: number[] = [];
+  /** Translated code by host page. */
+  readonly #translations = new Map<number, Installed[]>();
+  /** How often code was found at a host address. */
+  readonly #samples = new Map<number, number>();
   readonly #externalPorts: { readonly name: string; readonly port: SystemRegisterPort }[] = [];
 
   /** `core` was generated for `model`. `affinities`: of each CPU, in the places of MPIDR_EL1. */
@@ -119,6 +151,7 @@ export class WasmEngine implements Engine {
     core: CoreImage,
     ports: EnginePorts,
     affinities: readonly bigint[] = [0n],
+    policy: TranslationPolicy = 'off',
   ) {
     invariant(affinities.length >= 1 && affinities.length <= MAX_CPUS, `1 to ${MAX_CPUS} CPUs`);
     this.#cpus = affinities.map((affinity) => ({
@@ -136,6 +169,9 @@ export class WasmEngine implements Engine {
     this.#model = model;
     this.#handlers = new HandlerFinder(A64, model, core.handlers);
     this.#breakpointHandler = core.handlers.breakpoint;
+    this.#policy = policy;
+    this.#translator = new Translator(this.#handlers, model, core.handlers.functions);
+    this.#firstCold = core.handlers.firstCold;
     const imports: HostImports = {
       decode: (p) => {
         this.#decode(p);
@@ -149,6 +185,9 @@ export class WasmEngine implements Engine {
           ? 0
           : this.#external('write', address),
       makeCodePage: (hostPage) => this.#makeCodePage(hostPage),
+      dropTranslations: (hostAddress, bytes) => {
+        this.#dropTranslations(hostAddress >>> 0, bytes);
+      },
       coldHandler: (p) => this.#handlers.findCold(this.#view.getUint32(p >>> 0, true)),
       markBreakpoint: (p) => {
         this.#markBreakpoint(p >>> 0);
@@ -170,6 +209,7 @@ export class WasmEngine implements Engine {
       env: { memory: memory.memory, ...imports },
     });
     this.#exports = instance.exports as unknown as CoreExports;
+    this.#firstRegion = this.#firstCold + this.#exports.handlers.length;
     memory.bytes.fill(0xff, ERASED_PAGE, ERASED_PAGE + PAGE_SIZE);
     this.#view.setInt32(CPU_COUNT, affinities.length, true);
     this.reset(0, 0);
@@ -198,7 +238,7 @@ export class WasmEngine implements Engine {
       cpu.isWaiting = false;
       cpu.power = 'on';
       // TurboFan's code is entered only when the function is called anew: come back often.
-      const turn = Math.min(left, this.#cpus.length === 1 ? MAX_SLICE : TURN);
+      const turn = Math.min(left, this.#cpus.length === 1 ? this.#maxSlice : TURN);
       const slice = Math.max(1, Math.min(turn, cpu.alarm - cpu.executed));
       const before = this.#executed;
       this.#sliceBudget = slice;
@@ -213,6 +253,7 @@ export class WasmEngine implements Engine {
         cpu.executed += this.#executed - before;
       }
       left -= this.#executed - before;
+      if (this.#policy === 'sync' && this.#executed - this.#sampledAt >= SAMPLE) this.#sample();
       if (cpu.executed >= cpu.alarm) {
         cpu.alarm = Infinity;
         cpu.observer?.onAlarm();
@@ -229,6 +270,118 @@ export class WasmEngine implements Engine {
       if (isKicked || eventWaits >= this.#cpus.length) return 'budget';
     }
     return 'budget';
+  }
+
+  // ---- translation
+
+  get #maxSlice(): number {
+    return this.#policy === 'sync' ? SAMPLE : MAX_SLICE;
+  }
+
+  /** Looks at where the current CPU is. */
+  #sample(): void {
+    this.#sampledAt = this.#executed;
+    const p = this.#codeAt(this.#view.getBigUint64(STATE.PC.at, true));
+    if (p === undefined) return;
+    const count = (this.#samples.get(p) ?? 0) + 1;
+    if (count < HOT) {
+      if (this.#samples.size >= MAX_SAMPLES) this.#samples.clear();
+      this.#samples.set(p, count);
+      return;
+    }
+    this.#samples.delete(p);
+    this.#translate(p);
+  }
+
+  /** Host address of the code at a virtual address, where that was executed lately and isn't translated. */
+  #codeAt(va: bigint): number | undefined {
+    const tlb = this.#view.getUint32(STATE.TLB.at, true) + CODE_TLB_OFFSET;
+    const index = Number((va >> BigInt(PAGE_SHIFT)) & BigInt(CODE_TLB.entries - 1));
+    const entry = tlb + index * CODE_TLB.stride;
+    if (this.#view.getBigUint64(entry + CODE_TLB.tag, true) !== (va & ~0xfffn)) return undefined;
+    const page = this.#view.getUint32(entry + CODE_TLB.host, true);
+    const table = this.#tableOf(page);
+    if (table === 0 || table === ERASED) return undefined;
+    const offset = Number(va & 0xffcn);
+    const handler = this.#view.getUint16(table + offset / 2, true);
+    return this.#isRegion(handler) ? undefined : page + offset;
+  }
+
+  #isRegion(handler: number): boolean {
+    return handler >= this.#firstRegion;
+  }
+
+  /** Translates the code at host address `p`, on a code page. */
+  #translate(p: number): void {
+    const page = pageOf(p);
+    // Breakpoints are handlers of their own.
+    if ([...this.#breakpoints].some((at) => pageOf(at) === page)) return;
+    const words = new Uint32Array(this.#memory.memory.buffer, page, PAGE_SIZE / 4);
+    const region = this.#translator.translate(page, words, (p - page) / 4);
+    if (!region) return;
+    const index = this.#freeFunctions.pop() ?? this.#growTable();
+    if (index === undefined) return;
+    const env: Record<string, unknown> = { memory: this.#memory.memory };
+    for (const name of region.imports) env[name] = (this.#exports as unknown as Record<string, unknown>)[name];
+    const instance = new webAssembly.Instance(new webAssembly.Module(region.bytes), { env });
+    this.#exports.handlers.set(index, instance.exports['region']);
+    const handler = this.#firstCold + index;
+    const table = this.#tableOf(page);
+    const entries = region.entries.filter((word) => !this.#isRegion(this.#view.getUint16(table + word * 2, true)));
+    for (const word of entries) this.#view.setUint16(table + word * 2, handler, true);
+    this.#view.setUint16(table + SIDE_TRANSLATED, 1, true);
+    const installed = this.#translations.get(page) ?? [];
+    installed.push({ entries, words: new Set(region.words), handler });
+    this.#translations.set(page, installed);
+  }
+
+  /** The first of new entries of the module's table; undefined where there are as many as handlers can name. */
+  #growTable(): number | undefined {
+    const { handlers } = this.#exports;
+    if (this.#firstCold + handlers.length + TABLE_STEP > 0x1_0000) return undefined;
+    const first = handlers.grow(TABLE_STEP);
+    for (let index = first + TABLE_STEP - 1; index > first; index--) this.#freeFunctions.push(index);
+    return first;
+  }
+
+  #dropTranslations(hostAddress: number, bytes: number): void {
+    const page = pageOf(hostAddress);
+    const installed = this.#translations.get(page);
+    if (!installed) return;
+    const first = (hostAddress - page) >> 2;
+    const last = (hostAddress - page + bytes - 1) >> 2;
+    const covers = ({ words }: Installed): boolean => {
+      for (let word = first; word <= last; word++) if (words.has(word)) return true;
+      return false;
+    };
+    this.#drop(page, installed, covers);
+  }
+
+  /** Drops what `isOutdated` of a page's translations. */
+  #drop(page: number, installed: readonly Installed[], isOutdated: (region: Installed) => boolean): void {
+    const kept = installed.filter((region) => !isOutdated(region));
+    if (kept.length === installed.length) return;
+    const table = this.#tableOf(page);
+    for (const region of installed) {
+      if (!isOutdated(region)) continue;
+      for (const word of region.entries)
+        if (this.#view.getUint16(table + word * 2, true) === region.handler)
+          this.#view.setUint16(table + word * 2, HANDLER.decode, true);
+      this.#freeFunctions.push(region.handler - this.#firstCold);
+    }
+    if (kept.length > 0) {
+      this.#translations.set(page, kept);
+    } else {
+      this.#translations.delete(page);
+      this.#view.setUint16(table + SIDE_TRANSLATED, 0, true);
+    }
+    // It may be executing.
+    this.#view.setInt32(STATE.STALE.at, 1, true);
+  }
+
+  #dropAllOf(page: number): void {
+    const installed = this.#translations.get(page);
+    if (installed) this.#drop(page, installed, () => true);
   }
 
   // ---- taking turns
@@ -560,13 +713,14 @@ export class WasmEngine implements Engine {
   #makeCodePage(hostPage: number): number {
     hostPage >>>= 0;
     if (this.#codePages.length === SIDE_TABLE.capacity) {
+      for (const page of [...this.#translations.keys()]) this.#dropAllOf(page);
       for (const page of this.#codePages) this.#setTableOf(page, 0);
       this.#codePages = [];
       this.#exports.flushEveryCpu();
     }
     const table = SIDE_BASE + this.#codePages.length * SIDE_TABLE.stride;
     this.#codePages.push(hostPage);
-    this.#memory.bytes.fill(0, table, table + SIDE_TABLE.words * 2);
+    this.#memory.bytes.fill(0, table, table + SIDE_TABLE.stride);
     this.#view.setUint16(table + SIDE_TABLE.words * 2, HANDLER.pageEnd, true);
     this.#setTableOf(hostPage, table);
     this.#exports.dropWriteTags(hostPage);
@@ -580,6 +734,7 @@ export class WasmEngine implements Engine {
       if (table === 0 || table === ERASED) continue;
       const first = Math.max(hostAddress - page, 0) >> 2;
       const last = (Math.min(end - page, PAGE_SIZE) - 1) >> 2;
+      this.#dropTranslations(page + first * 4, (last - first + 1) * 4);
       this.#memory.bytes.fill(0, table + first * 2, table + (last + 1) * 2);
     }
   }
@@ -594,6 +749,7 @@ export class WasmEngine implements Engine {
       if (what !== undefined) this.#reportOnce(what);
     }
     this.#setHandler(p, this.#breakpoints.has(p) ? this.#breakpointHandler : handler);
+    if (this.#policy === 'always' && !this.#breakpoints.has(p)) this.#translate(p);
   }
 
   /** Of the word at `p`, on a code page. */
@@ -606,6 +762,7 @@ export class WasmEngine implements Engine {
   #markBreakpoint(p: number): void {
     if (this.#breakpoints.has(p)) return;
     this.#breakpoints.add(p);
+    this.#dropAllOf(pageOf(p));
     this.#setHandler(p, HANDLER.decode);
   }
 

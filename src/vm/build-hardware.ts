@@ -4,6 +4,7 @@ import type { Board, BoardConfig, BoardKernel, BoardPorts, FlashBank } from '../
 import { affinityOf } from '../boards/layout.js';
 import type { CoreImage } from '../cpu/interpreter.js';
 import type { CpuModel } from '../cpu/models.js';
+import type { TranslationPolicy } from '../cpu/translation-policy.js';
 import type { WasmEngine } from '../cpu/wasm-engine.js';
 import type { ConsoleSize, VirtioConsole } from '../devices/virtio/virtio-console.js';
 import type { CfiFlashCounters } from '../devices/cfi-flash/cfi-flash.js';
@@ -56,6 +57,7 @@ export interface HardwareOptions {
   /** Where its bytes come from; left out: from the host. */
   readonly seed?: number;
   readonly core: CoreImage;
+  readonly jit: TranslationPolicy;
   readonly clock: Clock;
   /** Guest time passes by itself: what the host does in the background need not be waited for. */
   readonly isRealTime: boolean;
@@ -103,6 +105,7 @@ export function buildHardware(
       cpuAffinities: Array.from({ length: cpuCount }, (_, cpu) => affinityOf(cpu)),
       cpu: options.cpu,
       core: options.core,
+      jit: options.jit,
       directBytes: banks.map(({ bankBytes }) => bankBytes),
       memoryBytes,
       trace,

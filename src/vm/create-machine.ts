@@ -2,6 +2,8 @@ import { MIB, NO_TRACE, UserError } from '../base/index.js';
 import type { ConsoleSize } from '../devices/virtio/virtio-console.js';
 import type { CoreImage } from '../cpu/interpreter.js';
 import type { CpuModel, CpuModelName } from '../cpu/models.js';
+import type { TranslationPolicy } from '../cpu/translation-policy.js';
+import { DEFAULT_JIT, TRANSLATION_POLICIES } from '../cpu/translation-policy.js';
 import { CPU_MODEL_NAMES, cpuModel, DEFAULT_CPU_MODEL, withEl2 } from '../cpu/models.js';
 import { nodeLoop } from '../host/node/event-loop.js';
 import type { MachineHardware } from './build-hardware.js';
@@ -96,6 +98,11 @@ export interface MachineOptions {
    * booted at EL2. False when left out. There is no stage 2 translation, so a hypervisor's guests won't run.
    */
   readonly el2?: boolean;
+  /**
+   * Whether code that is executed often is translated to WebAssembly: `sync`, as soon as it is found, or `off`. The guest
+   * executes the same instructions either way. `always` translates all code before it is executed, which is slow, and for tests.
+   */
+  readonly jit?: TranslationPolicy;
   /** Disks, up to 8, as virtio block devices. */
   readonly disks?: readonly DiskOptions[];
   /** Folders of the host, up to 8, as virtio 9P devices. */
@@ -203,6 +210,7 @@ export function assembleMachine(
   checkWord('machine', options.machine, MACHINES);
   checkWord('flashCommit', options.flashCommit, ['quiet', 'immediate']);
   checkWord('cpu', options.cpu, CPU_MODEL_NAMES);
+  checkWord('jit', options.jit, TRANSLATION_POLICIES);
   checkWord('irqchip', options.irqchip, IRQCHIPS);
   checkWord('console', options.console, CONSOLE_KINDS);
   if (options.consoleSize) checkConsoleSize(options.consoleSize);
@@ -274,6 +282,7 @@ export function assembleMachine(
       cpuCount,
       cpu: model,
       core: coreOf(model),
+      jit: options.jit ?? DEFAULT_JIT,
       hasAcpi: options.acpi ?? machineName === 'virt',
       irqchip: options.irqchip ?? DEFAULT_IRQCHIP[machineName],
       epochSeconds: Math.floor(startTime.getTime() / 1000),

@@ -1,5 +1,7 @@
 import { GIB, MIB } from '../base/index.js';
 export { MAX_CPUS } from '../cpu/layout.js';
+export { DEFAULT_JIT, TRANSLATION_POLICIES } from '../cpu/translation-policy.js';
+export type { TranslationPolicy } from '../cpu/translation-policy.js';
 export { CPU_MODEL_NAMES, DEFAULT_CPU_MODEL } from '../cpu/models.js';
 export type { CpuModelName } from '../cpu/models.js';
 

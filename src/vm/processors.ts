@@ -6,6 +6,7 @@ import type { Board, BoardPorts } from '../boards/ports.js';
 import { GuestMemory } from '../cpu/guest-memory.js';
 import type { CoreImage } from '../cpu/interpreter.js';
 import type { CpuModel } from '../cpu/models.js';
+import type { TranslationPolicy } from '../cpu/translation-policy.js';
 import type { DirectRegion, FirmwareResult } from '../cpu/wasm-engine.js';
 import { WasmEngine } from '../cpu/wasm-engine.js';
 import type { DeviceStatistics, PowerLatch } from './machine.js';
@@ -27,6 +28,7 @@ interface ProcessorOptions {
   readonly cpu: CpuModel;
   /** The core module for that CPU. */
   readonly core: CoreImage;
+  readonly jit: TranslationPolicy;
   /** Sizes of the direct memory that devices will ask for, in the order in which they do, in bytes. */
   readonly directBytes: readonly number[];
   readonly memoryBytes: number;
@@ -35,7 +37,7 @@ interface ProcessorOptions {
 }
 
 export function buildProcessors(options: ProcessorOptions): Processors {
-  const { cpuAffinities, cpu: model, core, directBytes, memoryBytes, trace, power } = options;
+  const { cpuAffinities, cpu: model, core, jit, directBytes, memoryBytes, trace, power } = options;
   const memory = new GuestMemory([memoryBytes, ...directBytes]);
   const addressSpace = new AddressSpace(trace);
   let board: Board | undefined;
@@ -60,7 +62,7 @@ export function buildProcessors(options: ProcessorOptions): Processors {
     firmwareCall,
     trace,
   };
-  const engine = new WasmEngine(memory, model, core, ports, cpuAffinities);
+  const engine = new WasmEngine(memory, model, core, ports, cpuAffinities, jit);
 
   let directCount = 0;
   return {

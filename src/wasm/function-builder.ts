@@ -185,6 +185,14 @@ export class FunctionBuilder {
     pushU32(this.code, this.#distance(label));
   }
 
+  /** Branches to `labels[index]`, to `otherwise` where the index is past their end. */
+  brTable(index: I32, labels: readonly Label[], otherwise: Label): void {
+    this.emit(index);
+    this.code.push(0x0e);
+    pushU32(this.code, labels.length);
+    for (const label of [...labels, otherwise]) pushU32(this.code, this.#distance(label));
+  }
+
   /**
    * Jumps to `cases[index]`'s code; an index past the end takes the last. Each case is generated in order and must
    * not fall off its end.

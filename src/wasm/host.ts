@@ -7,6 +7,14 @@ export interface WasmMemory {
   readonly buffer: ArrayBuffer;
 }
 
+/** A table of functions. */
+export interface WasmTable {
+  readonly length: number;
+  /** Adds empty entries at its end; the length it had. */
+  grow(entries: number): number;
+  set(index: number, value: unknown): void;
+}
+
 interface WasmModule {
   readonly __module: never;
 }

@@ -74,6 +74,13 @@ export class ModuleBuilder {
     return f;
   }
 
+  /** A function whose body is complete. */
+  add<R extends ValType | 'none'>(name: string, builder: FunctionBuilder, result: R): FunctionRef<R> {
+    const f = this.declare(name, builder.params, result);
+    this.#bodies[f.index - this.#importedFunctions] = builder;
+    return f;
+  }
+
   /** Appends `f` to the module's function table and returns its index there, for `FunctionBuilder.callIndirect`. */
   addToTable(f: FunctionRef): number {
     return this.#table.push(f) - 1;
@@ -94,6 +101,14 @@ export class ModuleBuilder {
     pushName(bytes, name);
     bytes.push(0);
     pushU32(bytes, f.index);
+    this.#exports.push(bytes);
+  }
+
+  /** The function table, for others to put functions into. */
+  exportTable(name: string): void {
+    const bytes: number[] = [];
+    pushName(bytes, name);
+    bytes.push(1, 0);
     this.#exports.push(bytes);
   }
 
@@ -138,8 +153,8 @@ export class ModuleBuilder {
       }),
     );
     if (this.#table.length > 0) {
-      const table = [0x70, 1];
-      pushU32(table, this.#table.length);
+      // It may grow.
+      const table = [0x70, 0];
       pushU32(table, this.#table.length);
       section(4, [table]);
     }

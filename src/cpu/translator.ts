@@ -1,0 +1,509 @@
+/**
+ * Translates hot code to WebAssembly: a _region_ is code of one page, found by following its branches from one address, and
+ * becomes a function. It is called as a handler of the words where it may be entered, and comes back with the address
+ * where to go on. It knows host addresses only, so that one translation serves every virtual address of its page.
+ *
+ * Control flow is structured where it can be: forward branches leave blocks, loops that are entered at their head alone are
+ * loops. Whatever else there is (entries in the middle, returns, backward branches into other loops' bodies) goes through
+ * a `br_table` at the start of the function.
+ */
+import { invariant } from '../base/index.js';
+import type { Row } from '../isa/row.js';
+import type { I64 } from '../wasm/expr.js';
+import { add, and, eqz, i32, i64, leS, ltU, shrU, sub, wrap } from '../wasm/expr.js';
+import type { Label } from '../wasm/function-builder.js';
+import { FunctionBuilder } from '../wasm/function-builder.js';
+import type { FunctionRef } from '../wasm/function-ref.js';
+import { call } from '../wasm/function-ref.js';
+import type { Helper } from '../isa/helper.js';
+import type { ValType } from '../wasm/expr.js';
+import { ModuleBuilder } from '../wasm/module-builder.js';
+import type { CoreFunctions } from './interpreter-stage.js';
+import { LookupTables, NEXT } from './interpreter-stage.js';
+import type { HandlerFinder, Signature } from './interpreter.js';
+import { helperExport } from './interpreter.js';
+import { PAGE_SIZE } from './layout.js';
+import type { CpuModel } from './models.js';
+import { field32, field64, setField32, setField64 } from './state.js';
+import type { RegionFrame } from './translator-stage.js';
+import { RegionLocals, TranslatorStage } from './translator-stage.js';
+
+/** Instructions of a region at the most. */
+const MAX_INSTRUCTIONS = 400;
+
+/** After these comes nothing that isn't reached from elsewhere. */
+const ENDS: ReadonlySet<string> = new Set(['B', 'BL', 'BR', 'BLR', 'RET', 'ERET', 'SVC', 'HVC', 'SMC', 'BRK', 'HLT', 'UDF']); // prettier-ignore
+/** Calls: what is behind them is entered when they return. */
+const CALLS: ReadonlySet<string> = new Set(['BL', 'BLR']);
+
+interface Instruction {
+  readonly word: number;
+  readonly row: Row;
+  readonly statics: Readonly<Record<string, number>>;
+  readonly splits: Readonly<Record<string, number>>;
+  readonly cold: number;
+  readonly mustBeCold: boolean;
+}
+
+/** Instructions one after the other; only the first is a target, only the last branches. */
+interface Block {
+  /** Index of the first word in the page. */
+  readonly first: number;
+  readonly instructions: readonly Instruction[];
+  /** In the page, by direct branches. */
+  readonly targets: readonly number[];
+  readonly fallsThrough: boolean;
+}
+
+/** Blocks `from` to `to`, with a head that is the only way in. */
+interface Loop {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A translated piece of code. */
+export interface Region {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Functions of the core module that it imports, in order. */
+  readonly imports: readonly string[];
+  /** Words of the page where it may be entered. */
+  readonly entries: readonly number[];
+  /** The words of the page that it is made of. */
+  readonly words: readonly number[];
+}
+
+/** References to functions of the core module, imported when they are first asked for. */
+class Imports {
+  readonly names: string[] = [];
+  readonly refs = new Map<string, FunctionRef>();
+  readonly #signatures: Readonly<Record<string, Signature>>;
+
+  constructor(signatures: Readonly<Record<string, Signature>>) {
+    this.#signatures = signatures;
+  }
+
+  ref<R extends ValType | 'none'>(name: string): FunctionRef<R> {
+    let f = this.refs.get(name);
+    if (!f) {
+      const signature = this.#signatures[name];
+      invariant(signature !== undefined, `the core module exports ${name}`);
+      f = { name, index: this.names.length, ...signature };
+      this.refs.set(name, f);
+      this.names.push(name);
+    }
+    return f as FunctionRef<R>;
+  }
+
+  /** Functions by name, as the core's own code has them. */
+  functions<T extends object>(): T {
+    return new Proxy({}, { get: (_, name) => this.ref(String(name)) }) as T;
+  }
+}
+
+export class Translator {
+  readonly #finder: HandlerFinder;
+  readonly #model: CpuModel;
+  readonly #signatures: Readonly<Record<string, Signature>>;
+  readonly #lookups = new LookupTables();
+
+  constructor(finder: HandlerFinder, model: CpuModel, signatures: Readonly<Record<string, Signature>>) {
+    this.#finder = finder;
+    this.#model = model;
+    this.#signatures = signatures;
+  }
+
+  /**
+   * Translates the code of a page that is reached from the word `start`. `page` is its host address, `words` its contents.
+   * Undefined where there is no instruction to begin with.
+   */
+  translate(page: number, words: Uint32Array, start: number): Region | undefined {
+    const { blocks, entries } = this.#explore(words, start);
+    if (blocks.length === 0) return undefined;
+    const imports = new Imports(this.#signatures);
+    const core: CoreFunctions = {
+      exceptions: imports.functions(),
+      mmu: imports.functions(),
+      debug: imports.functions(),
+      clearBreakpoints: imports.ref.bind(imports) as never,
+      externalRead: imports.ref.bind(imports) as never,
+      externalWrite: imports.ref.bind(imports) as never,
+      firmwareCall: imports.ref.bind(imports) as never,
+      model: this.#model,
+      helper: <R extends ValType>(helper: Helper<R>) => imports.ref<R>(helperExport(helper.name)),
+    };
+    const fb = new FunctionBuilder(['i32'], ['i32']);
+    new RegionFunction(fb, core, this.#lookups, imports, page, blocks, entries).generate();
+    const mb = new ModuleBuilder();
+    mb.importMemory('env', 'memory', 1);
+    for (const name of imports.names) {
+      const f = imports.ref(name);
+      mb.importFunction('env', name, f.params, f.result);
+    }
+    mb.export('region', mb.add('region', fb, 'i32'));
+    return {
+      bytes: mb.build(),
+      imports: imports.names,
+      entries: [...entries].sort((a, b) => a - b),
+      words: blocks.flatMap(({ first, instructions }) => instructions.map((_, i) => first + i)),
+    };
+  }
+
+  #instruction(word: number): Instruction | undefined {
+    const found = this.#finder.instruction(word);
+    if (!found) return undefined;
+    const { row, cold, mustBeCold } = found;
+    const bits = (low: number, width: number): number => (word >>> low) & (2 ** width - 1);
+    const values = row.splitValues(word);
+    return {
+      word,
+      row,
+      statics: Object.fromEntries(row.staticFields.map(({ name, low, width }) => [name, bits(low, width)])),
+      splits: Object.fromEntries(row.splits.map(({ name }, i) => [name, values[i] ?? 0])),
+      cold,
+      mustBeCold,
+    };
+  }
+
+  #explore(words: Uint32Array, start: number): { blocks: Block[]; entries: Set<number> } {
+    const instructions = new Map<number, Instruction>();
+    const leaders = new Set<number>([start]);
+    const entries = new Set<number>([start]);
+    const labelOf = new Map<number, number>();
+    const queue = [start];
+    while (queue.length > 0) {
+      let at = queue.shift() ?? start;
+      while (at < words.length && !instructions.has(at) && instructions.size < MAX_INSTRUCTIONS) {
+        const instruction = this.#instruction(words[at] ?? 0);
+        if (!instruction) break;
+        instructions.set(at, instruction);
+        const { row, word } = instruction;
+        const label = row.fields.find(({ kind }) => kind === 'label');
+        if (label) {
+          const target = at + ((word << (32 - label.low - label.width)) >> (32 - label.width));
+          // ADR's distance is no branch target.
+          if (target >= 0 && target < words.length) {
+            labelOf.set(at, target);
+            leaders.add(target);
+            queue.push(target);
+          }
+          leaders.add(at + 1);
+        }
+        if (ENDS.has(row.name)) {
+          if (CALLS.has(row.name) && at + 1 < words.length) {
+            leaders.add(at + 1);
+            entries.add(at + 1);
+            queue.push(at + 1);
+          }
+          break;
+        }
+        at++;
+      }
+    }
+    const blocks: Block[] = [];
+    const sorted = [...instructions.keys()].sort((a, b) => a - b);
+    for (let i = 0; i < sorted.length;) {
+      const first = sorted[i] ?? 0;
+      const own: Instruction[] = [];
+      let at = first;
+      let isEnd = false;
+      let target: number | undefined;
+      for (;;) {
+        const instruction = instructions.get(at);
+        if (!instruction || (at !== first && leaders.has(at))) break;
+        own.push(instruction);
+        isEnd = ENDS.has(instruction.row.name);
+        target = labelOf.get(at);
+        at++;
+        i++;
+        if (isEnd || target !== undefined) break;
+      }
+      blocks.push({
+        first,
+        instructions: own,
+        targets: target !== undefined && instructions.has(target) ? [target] : [],
+        fallsThrough: !isEnd,
+      });
+    }
+    return { blocks, entries: new Set([...entries].filter((at) => instructions.has(at))) };
+  }
+}
+
+/** What code of blocks is generated with. */
+interface Code {
+  readonly frame: RegionFrame;
+  readonly locals: RegionLocals;
+  /** Leaves the region for a virtual address; the budget has been brought up to date. */
+  readonly leaveTo: (target: I64) => void;
+}
+
+/** Generates the function of a region. */
+class RegionFunction {
+  readonly #fb: FunctionBuilder;
+  readonly #core: CoreFunctions;
+  readonly #lookups: LookupTables;
+  readonly #imports: Imports;
+  readonly #page: number;
+  readonly #blocks: readonly Block[];
+  readonly #entries: ReadonlySet<number>;
+  /** Block by its first word. */
+  readonly #blockAt: ReadonlyMap<number, number>;
+  readonly #loops: readonly Loop[];
+  /** Labels in front of blocks, open ones: where branches to the block's first word go. */
+  readonly #labels = new Map<number, Label>();
+  /** Heads of loops that are open. */
+  readonly #heads = new Map<number, Label>();
+  /** Words that the table at the start leads to. */
+  readonly #dispatched = new Set<number>();
+
+  constructor(
+    fb: FunctionBuilder,
+    core: CoreFunctions,
+    lookups: LookupTables,
+    imports: Imports,
+    page: number,
+    blocks: readonly Block[],
+    entries: ReadonlySet<number>,
+  ) {
+    this.#fb = fb;
+    this.#core = core;
+    this.#lookups = lookups;
+    this.#imports = imports;
+    this.#page = page;
+    this.#blocks = blocks;
+    this.#entries = entries;
+    this.#blockAt = new Map(blocks.map(({ first }, index) => [first, index]));
+    this.#loops = this.#findLoops();
+    for (const entry of entries) this.#dispatched.add(entry);
+    blocks.forEach(({ targets }, from) => {
+      for (const target of targets) {
+        const to = this.#blockAt.get(target);
+        if (to !== undefined && to <= from && !this.#loops.some((loop) => loop.from === to && from <= loop.to))
+          this.#dispatched.add(target);
+      }
+    });
+  }
+
+  /** Edges between blocks, by index, but for falling through. */
+  *#edges(): Generator<readonly [from: number, to: number]> {
+    for (const [from, { targets }] of this.#blocks.entries())
+      for (const target of targets) {
+        const to = this.#blockAt.get(target);
+        if (to !== undefined) yield [from, to];
+      }
+  }
+
+  /** Loops that can be structured, outer ones first. */
+  #findLoops(): Loop[] {
+    const ends = new Map<number, number>();
+    for (const [from, to] of this.#edges()) if (to <= from) ends.set(to, Math.max(ends.get(to) ?? 0, from));
+    let loops = [...ends].map(([from, to]) => ({ from, to })).sort((a, b) => a.from - b.from || b.to - a.to);
+    const isEnteredInside = ({ from, to }: Loop): boolean => {
+      for (let i = from + 1; i <= to; i++) if (this.#entries.has(this.#blocks[i]?.first ?? -1)) return true;
+      for (const [source, target] of this.#edges())
+        if (target > from && target <= to && (source < from || source > to)) return true;
+      return false;
+    };
+    loops = loops.filter((loop) => !isEnteredInside(loop));
+    // A backward branch within a loop to a head that isn't structured would need the table, which is outside.
+    for (;;) {
+      const isHead = (block: number, from: number): boolean =>
+        loops.some((loop) => loop.from === block && from <= loop.to);
+      const kept = loops.filter(
+        (loop) =>
+          ![...this.#edges()].some(
+            ([from, to]) => to <= from && to > loop.from && to <= loop.to && !isHead(to, from),
+          ) && !loops.some((other) => other.from < loop.from && loop.from <= other.to && other.to < loop.to),
+      );
+      if (kept.length === loops.length) return loops;
+      loops = kept;
+    }
+  }
+
+  generate(): void {
+    const fb = this.#fb;
+    const p = fb.param(0, 'i32');
+    const n = fb.local('i32');
+    const tlb = fb.local('i32');
+    const stale = fb.local('i32');
+    /** Word of the page that the table leads to. */
+    const next = fb.local('i32');
+    const pc = fb.local('i64');
+    const locals = new RegionLocals(fb);
+    const first = Math.min(...this.#dispatched);
+    const span = Math.max(...this.#dispatched) - first + 1;
+    // The first instruction has been counted.
+    fb.set(n, add(field32('BUDGET'), i32(1)));
+    fb.set(tlb, field32('TLB'));
+    fb.set(stale, i32(0));
+    setField32(fb, 'STALE', i32(0));
+    fb.set(next, sub(and(shrU(fb.get(p), i32(2)), i32(PAGE_SIZE / 4 - 1)), i32(first)));
+    fb.block('leave', (leave) => {
+      fb.loop('table', (table) => {
+        const leaveTo = (target: I64): void => {
+          fb.set(pc, target);
+          fb.br(leave);
+        };
+        const addressOf = (at: number): I64 => add(field64('DELTA'), i64(at));
+        const goTo = (at: number): void => {
+          const word = (at - this.#page) / 4;
+          const label = this.#labelOf(word);
+          const isDispatched = this.#dispatched.has(word);
+          if (!label && !isDispatched) {
+            leaveTo(addressOf(at));
+            return;
+          }
+          fb.if(leS(fb.get(n), i32(0)), () => {
+            leaveTo(addressOf(at));
+          });
+          if (label) {
+            fb.br(label);
+          } else {
+            fb.set(next, i32(word - first));
+            fb.br(table);
+          }
+        };
+        const goToAddress = (target: I64): void => {
+          fb.set(pc, target);
+          fb.brIf(leave, leS(fb.get(n), i32(0)));
+          const distance = fb.let(sub(fb.get(pc), addressOf(this.#page + first * 4)));
+          fb.if(and(ltU(distance, i64(span * 4)), eqz(and(wrap(distance), i32(3)))), () => {
+            fb.set(next, shrU(wrap(distance), i32(2)));
+            fb.br(table);
+          });
+          fb.br(leave);
+        };
+        const frame: RegionFrame = { n, tlb, stale, goTo, goToAddress };
+
+        const code: Code = { frame, locals, leaveTo };
+        this.#level(0, this.#blocks.length - 1, code, () => {
+          const cases: (Label | undefined)[] = Array.from({ length: span }, () => undefined);
+          for (const word of this.#dispatched) {
+            const block = this.#blockAt.get(word);
+            if (block !== undefined) cases[word - first] = this.#labels.get(block);
+          }
+          fb.block('nowhere', (nowhere) => {
+            fb.brTable(
+              fb.get(next),
+              cases.map((label) => label ?? nowhere),
+              nowhere,
+            );
+          });
+          // A return to where there is no entry; PC is known.
+          fb.br(leave);
+        });
+      });
+    });
+    setField32(fb, 'BUDGET', fb.get(n));
+    setField64(fb, 'PC', fb.get(pc));
+    fb.return(i32(NEXT.jump));
+    fb.unreachable();
+  }
+
+  /** Where a branch to a word of the page can go directly. */
+  #labelOf(word: number): Label | undefined {
+    const block = this.#blockAt.get(word);
+    return block === undefined ? undefined : (this.#heads.get(block) ?? this.#labels.get(block));
+  }
+
+  #isTarget(block: number): boolean {
+    const word = this.#blocks[block]?.first ?? -1;
+    return this.#dispatched.has(word) || this.#blocks.some(({ targets }) => targets.includes(word));
+  }
+
+  /** Blocks `from` to `to`, of which loops within are one item each. `begin` comes before them. */
+  #level(from: number, to: number, code: Code, begin: () => void): void {
+    const fb = this.#fb;
+    const items: { readonly block: number; readonly loop: Loop | undefined }[] = [];
+    for (let block = from; block <= to;) {
+      const loop = this.#loops.find((l) => l.from === block && !this.#heads.has(block));
+      items.push({ block, loop });
+      block = (loop?.to ?? block) + 1;
+    }
+    const generate = (index: number): void => {
+      const item = items[index];
+      if (item?.loop) this.#loop(item.loop, code);
+      else if (item) this.#block(item.block, code);
+    };
+    // What stands before an item is inside of the block that its label ends.
+    const before = (index: number): void => {
+      const inside = (): void => {
+        if (index === 0) {
+          begin();
+        } else {
+          before(index - 1);
+          generate(index - 1);
+        }
+      };
+      const block = items[index]?.block ?? from;
+      if (!this.#isTarget(block) || this.#heads.has(block)) {
+        inside();
+        return;
+      }
+      fb.block('target', (label) => {
+        this.#labels.set(block, label);
+        inside();
+        this.#labels.delete(block);
+      });
+    };
+    before(items.length - 1);
+    generate(items.length - 1);
+  }
+
+  #loop(loop: Loop, code: Code): void {
+    this.#fb.loop('loop', (head) => {
+      this.#heads.set(loop.from, head);
+      this.#level(loop.from, loop.to, code, () => undefined);
+      this.#heads.delete(loop.from);
+    });
+  }
+
+  #block(index: number, { frame, locals, leaveTo }: Code): void {
+    const fb = this.#fb;
+    const block = this.#blocks[index];
+    invariant(block !== undefined, 'the block exists');
+    // Nothing else leads to a block that follows on a branch which wasn't taken.
+    if (this.#isTarget(index) || !this.#followsOn(index)) locals.forget();
+    block.instructions.forEach((instruction, i) => {
+      const at = this.#page + (block.first + i) * 4;
+      locals.uncounted++;
+      fb.scope(() => {
+        if (instruction.mustBeCold) {
+          this.#callHandler(instruction, at, { frame, locals, leaveTo });
+          return;
+        }
+        const { row, word, statics, splits } = instruction;
+        new TranslatorStage(fb, this.#core, this.#lookups, row, word, at, frame, locals).generate(statics, splits);
+      });
+    });
+    if (locals.uncounted > 0) fb.set(frame.n, sub(fb.get(frame.n), i32(locals.uncounted)));
+    locals.uncounted = 0;
+    const end = block.first + block.instructions.length;
+    if (block.fallsThrough && this.#blocks[index + 1]?.first !== end)
+      leaveTo(add(field64('DELTA'), i64(this.#page + end * 4)));
+  }
+
+  #followsOn(index: number): boolean {
+    const before = this.#blocks[index - 1];
+    const first = this.#blocks[index]?.first;
+    return before?.fallsThrough === true && before.first + before.instructions.length === first;
+  }
+
+  /** An instruction whose handler is called, as it may change any state. */
+  #callHandler({ cold }: Instruction, at: number, { frame, locals, leaveTo }: Code): void {
+    const fb = this.#fb;
+    const { n, tlb, stale } = frame;
+    setField32(fb, 'BUDGET', sub(fb.get(n), i32(locals.uncounted)));
+    const what = fb.let(call(this.#imports.ref<'i32'>('callCold'), i32(cold), i32(at)));
+    fb.if(what, () => {
+      fb.return(what);
+    });
+    fb.set(n, field32('BUDGET'));
+    locals.uncounted = 0;
+    fb.set(tlb, field32('TLB'));
+    fb.set(stale, field32('STALE'));
+    fb.if(fb.get(stale), () => {
+      leaveTo(add(field64('DELTA'), i64(at + 4)));
+    });
+    locals.forget();
+  }
+}
