@@ -1547,6 +1547,7 @@ export class InterpreterStage implements Stage {
         this.#setDitSsbs(SPSR_DIT, i32((imm4 & 1) * SPSR_DIT));
         return;
       case 0b000_101: // SPSel
+        this.#requireCold();
         this.#undefinedAtEl0();
         fb.call(this.core.exceptions.selectStackPointer, i32(imm4 & 1));
         return;

@@ -422,8 +422,8 @@ function generate(
   });
   const { raise, raiseDebug, trapSimdAccess, packFlags } = exceptions;
   const { slowLoad, slowStore, checkAtomic, checkStore } = mmu;
-  for (const f of [raise, raiseDebug, trapSimdAccess, packFlags, slowLoad, slowStore, checkAtomic, checkStore, callCold])
-    shared.set(f.name, f);
+  const ofCore = { raise, raiseDebug, trapSimdAccess, packFlags, slowLoad, slowStore, checkAtomic, checkStore, callCold };
+  for (const [name, f] of Object.entries(ofCore)) shared.set(name, f);
 
   const { breakpoint, beforeInstruction } = defineStepping(mb, model, isDebugEnabledFrom, exceptions, debug, {
     next: NEXT,

@@ -1,4 +1,5 @@
 /** Compares a part of a subject's cases. */
+import type { TranslationPolicy } from '#v8a/cpu/translation-policy.js';
 import type { CpuModel } from '#v8a/cpu/models.js';
 import { CPU_MODELS } from '#v8a/cpu/models.js';
 import { compareResults } from './compare.js';
@@ -35,8 +36,8 @@ const NOT_ALONE = 'different only after the runs before it: something was left b
 /** Differences that are told in full. */
 const EXAMPLES = 3;
 
-export function openPair(model: CpuModel): Pair {
-  return { model, v8a: new V8a(model), qemu: new QemuUser(model) };
+export function openPair(model: CpuModel, jit: TranslationPolicy = 'off'): Pair {
+  return { model, v8a: new V8a(model, jit), qemu: new QemuUser(model) };
 }
 
 /** `runs` cases; `chunk` numbers the parts of a subject. */

@@ -6,6 +6,7 @@
  *     --rows TEXT     only definitions whose name contains it, upper or lower case
  *     --cpu MODEL     only this CPU model
  *     --seed N        other cases
+ *     --jit always    translated code instead of the interpreter
  *     --jobs N        worker processes
  *     --state FOLDER  where to keep what has been done (v8a-oracle in the folder for temporary files)
  *     --resume        go on where a run with the same options was interrupted
@@ -21,6 +22,8 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import type { TranslationPolicy } from '#v8a/cpu/translation-policy.js';
+import { TRANSLATION_POLICIES } from '#v8a/cpu/translation-policy.js';
 import { coreImage } from '#v8a/vm/core-image.js';
 import type { Outcome } from './check.js';
 import { MODELS } from './check.js';
@@ -36,6 +39,7 @@ const OPTIONS = {
   rows: { type: 'string', default: '' },
   cpu: { type: 'string' },
   seed: { type: 'string', default: '1' },
+  jit: { type: 'string', default: 'off' },
   jobs: { type: 'string', default: `${availableParallelism()}` },
   state: { type: 'string', default: join(tmpdir(), 'v8a-oracle') },
   resume: { type: 'boolean', default: false },
@@ -143,6 +147,7 @@ function show(progress: Progress): void {
 async function runAll(
   units: readonly Unit[],
   seed: number,
+  jit: TranslationPolicy,
   jobs: number,
   onDone: (done: Done) => void,
 ): Promise<boolean> {
@@ -158,7 +163,7 @@ async function runAll(
       let unit: Unit | undefined;
       const assign = (): void => {
         unit = isInterrupted ? undefined : units[next++];
-        if (unit) worker.send({ seed, unit } satisfies Assignment);
+        if (unit) worker.send({ seed, jit, unit } satisfies Assignment);
         else worker.disconnect();
       };
       worker.on('message', (message) => {
@@ -191,6 +196,8 @@ async function main(): Promise<number> {
   if (missing !== undefined) throw new Mistake(`${missing} is not installed`);
   const cases = count('cases', options.cases, 1);
   const seed = count('seed', options.seed, 0);
+  const jit = TRANSLATION_POLICIES.find((policy) => policy === options.jit);
+  if (jit === undefined) throw new Mistake(`--jit ${options.jit}: ${TRANSLATION_POLICIES.join(', ')}`);
   const jobs = count('jobs', options.jobs, 1);
   const filter = options.rows ?? '';
   const folder = options.state ?? '';
@@ -198,7 +205,7 @@ async function main(): Promise<number> {
   const core = fingerprint();
   const journal = new Journal(
     folder,
-    { cases, seed, rows: filter, cpu: options.cpu, core },
+    { cases, seed, jit, rows: filter, cpu: options.cpu, core },
     options.resume === true,
   );
   const finished = new Set(journal.done.map(({ unit }) => unitKey(unit)));
@@ -214,7 +221,7 @@ async function main(): Promise<number> {
     startMs: Date.now(),
   };
   const rest = units.filter((unit) => !finished.has(unitKey(unit)));
-  const isComplete = await runAll(rest, seed, jobs, (done) => {
+  const isComplete = await runAll(rest, seed, jit, jobs, (done) => {
     journal.add(done);
     const { unit, outcome } = done;
     progress.done += outcome.cases;

@@ -8,6 +8,8 @@ import { GuestMemory } from '#v8a/cpu/guest-memory.js';
 import { STATE } from '#v8a/cpu/layout.js';
 import type { CpuModel } from '#v8a/cpu/models.js';
 import { sysregAddress } from '#v8a/cpu/state.js';
+import type { TranslationPolicy } from '#v8a/cpu/translation-policy.js';
+import type { EnginePorts } from '#v8a/cpu/wasm-engine.js';
 import { WasmEngine } from '#v8a/cpu/wasm-engine.js';
 import { coreImage } from '#v8a/vm/core-image.js';
 import type { Batch, Program, Run } from './format.js';
@@ -172,7 +174,7 @@ class Output {
   }
 }
 
-/** v8a's interpreter as a CPU model. */
+/** v8a as a CPU model; interpreted unless `jit` says that code is translated. */
 export class V8a {
   readonly #memory = new GuestMemory([PAGE_COUNT * PAGE_BYTES]);
   readonly #engine: WasmEngine;
@@ -190,13 +192,14 @@ export class V8a {
   readonly #pageHalves: Int32Array;
   readonly #pageBytes: Buffer;
 
-  constructor(model: CpuModel) {
-    this.#engine = new WasmEngine(this.#memory, model, coreImage(model), {
+  constructor(model: CpuModel, jit: TranslationPolicy = 'off') {
+    const ports: EnginePorts = {
       addressSpace: new AddressSpace(NO_TRACE),
       systemRegisterPort: () => undefined,
       firmwareCall: () => 'stop',
       trace: NO_TRACE,
-    });
+    };
+    this.#engine = new WasmEngine(this.#memory, model, coreImage(model), ports, [0n], jit);
     const { buffer } = this.#memory.memory;
     this.#state = new Int32Array(buffer, 0, PAGE_BYTES / 4);
     this.#x = new BigUint64Array(buffer, STATE.X.at, AT.sp);

@@ -1,4 +1,5 @@
 /** A worker process of `npm run test:oracle`: gets a part of the work at a time, answers with its outcome. */
+import type { TranslationPolicy } from '#v8a/cpu/translation-policy.js';
 import type { Outcome } from './check.js';
 import { MODELS, check, openPair } from './check.js';
 import type { Subject } from './random-cases.js';
@@ -15,6 +16,7 @@ export interface Unit {
 
 export interface Assignment {
   readonly seed: number;
+  readonly jit: TranslationPolicy;
   readonly unit: Unit;
 }
 
@@ -25,16 +27,16 @@ interface Bench {
   readonly subjects: ReadonlyMap<string, Subject>;
 }
 
-function openBench(cpu: string): Bench {
+function openBench(cpu: string, jit: TranslationPolicy): Bench {
   const model = MODELS.find(({ name }) => name === cpu);
   if (!model) throw new Error(`no CPU model ${cpu}`);
-  return { pair: openPair(model), subjects: new Map(subjectsOf(model).map((s) => [s.name, s])) };
+  return { pair: openPair(model, jit), subjects: new Map(subjectsOf(model).map((s) => [s.name, s])) };
 }
 
 function work(): void {
   const benches = new Map<string, Bench>();
-  const run = async ({ seed, unit }: Assignment): Promise<Answer> => {
-    const bench = benches.get(unit.cpu) ?? openBench(unit.cpu);
+  const run = async ({ seed, jit, unit }: Assignment): Promise<Answer> => {
+    const bench = benches.get(unit.cpu) ?? openBench(unit.cpu, jit);
     benches.set(unit.cpu, bench);
     const subject = bench.subjects.get(unit.subject);
     if (!subject) return { error: `nothing is called ${unit.subject}` };
