@@ -12,6 +12,24 @@ const CASES = 400;
 const missing = missingTool();
 const needsQemu = missing === undefined ? {} : { skip: `${missing} is not installed` };
 
+/** Fewer cases where code is translated, which takes longer than executing it. */
+const TRANSLATED_CASES = 40;
+
+for (const model of MODELS)
+  suite(`translated code leaves the state that QEMU leaves, as ${model.name}`, needsQemu, () => {
+    let pair: Pair;
+    before(() => {
+      pair = openPair(model, 'always');
+    });
+    after(() => pair.qemu.close());
+    test(`${TRANSLATED_CASES} cases of every definition`, async () => {
+      for (const subject of subjectsOf(model)) {
+        const { mismatches, examples } = await check(pair, subject, SEED, 0, TRANSLATED_CASES);
+        assert.equal(mismatches, 0, `${subject.name}:\n${examples.map(({ line }) => line).join('\n')}`);
+      }
+    });
+  });
+
 for (const model of MODELS)
   suite(`every instruction leaves the state that QEMU leaves, as ${model.name}`, needsQemu, () => {
     let pair: Pair;

@@ -248,14 +248,20 @@ suite('system level', { skip: !hasCompiler && `${COMPILER} is missing` }, () => 
     test(`${guest.name}: ${guest.requirement}`, async (t) => {
       const image = path(`${guest.name}.bin`);
       buildGuest(guest, image);
-      const result = await v8a([
-        ...['run', '--firmware', image, '-m', '512M', '--clock', 'virtual', '--timeout', '20s'],
-        ...['--irqchip', guest.irqchip, '--cpu', guest.model, '--cpus', `${guest.cpus ?? 1}`],
-        ...(guest.el2 ? ['--nested'] : []),
-        ...(guest.v8aArguments ?? []),
-      ]);
-      const ours = result.stdout.replaceAll('\r', '');
-      assert.equal(result.status, 0, `${result.stderr}\n${ours.slice(-500)}`);
+      const run = async (jit: string): Promise<string> => {
+        const result = await v8a([
+          ...['run', '--firmware', image, '-m', '512M', '--clock', 'virtual', '--timeout', '60s'],
+          ...['--irqchip', guest.irqchip, '--cpu', guest.model, '--cpus', `${guest.cpus ?? 1}`],
+          ...['--jit', jit],
+          ...(guest.el2 ? ['--nested'] : []),
+          ...(guest.v8aArguments ?? []),
+        ]);
+        const output = result.stdout.replaceAll('\r', '');
+        assert.equal(result.status, 0, `--jit ${jit}: ${result.stderr}\n${output.slice(-500)}`);
+        return output;
+      };
+      const ours = await run('off');
+      assert.equal(await run('always'), ours, '--jit always');
 
       if (hasQemu) {
         const theirs = await runGuestOnQemu(guest, image);

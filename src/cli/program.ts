@@ -214,8 +214,9 @@ export function buildProgram(
     .addOption(option('-c, --cpus <count>', `number of CPUs, 1 to ${MAX_CPUS}`, parseCpus).default(1, '1'))
     .addOption(
       option(
-        '--jit <sync|off>',
-        'translate code that is executed often to WebAssembly; the guest executes the same instructions either way',
+        '--jit <off|sync|always>',
+        'translate guest code to WebAssembly: code that is executed often (sync), or for tests all of it (always); the' +
+          ' guest executes the same instructions either way',
         oneOf(...TRANSLATION_POLICIES),
       ).default(DEFAULT_JIT, DEFAULT_JIT),
     )

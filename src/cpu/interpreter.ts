@@ -369,7 +369,12 @@ function generate(
   const isDebugEnabledFrom = defineDebugEnable(mb, model);
   const exceptions = defineExceptions(mb, model, isDebugEnabledFrom, traceException);
   const debug = defineDebug(mb, model, isDebugEnabledFrom, exceptions, markBreakpoint);
-  const mmu = defineMmu(mb, model, exceptions, debug, { deviceRead, deviceWrite, makeCodePage, dropTranslations });
+  const mmu = defineMmu(mb, model, exceptions, debug, {
+    deviceRead,
+    deviceWrite,
+    makeCodePage,
+    dropTranslations,
+  });
   const helperOf = helperFunctions(mb, (fb) => ({
     fpcr: () => wrap(sysreg('FPCR')),
     fpsr: () => wrap(sysreg('FPSR')),
@@ -422,7 +427,17 @@ function generate(
   });
   const { raise, raiseDebug, trapSimdAccess, packFlags } = exceptions;
   const { slowLoad, slowStore, checkAtomic, checkStore } = mmu;
-  const ofCore = { raise, raiseDebug, trapSimdAccess, packFlags, slowLoad, slowStore, checkAtomic, checkStore, callCold };
+  const ofCore = {
+    raise,
+    raiseDebug,
+    trapSimdAccess,
+    packFlags,
+    slowLoad,
+    slowStore,
+    checkAtomic,
+    checkStore,
+    callCold,
+  };
   for (const [name, f] of Object.entries(ofCore)) shared.set(name, f);
 
   const { breakpoint, beforeInstruction } = defineStepping(mb, model, isDebugEnabledFrom, exceptions, debug, {

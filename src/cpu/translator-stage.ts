@@ -208,11 +208,7 @@ export class TranslatorStage extends InterpreterStage {
     return (this.#word << (32 - layout.low - layout.width)) >> (32 - layout.width);
   }
 
-  override lookup(
-    _name: string,
-    fields: readonly DynamicField[],
-    table: (index: number) => bigint,
-  ): I64 {
+  override lookup(_name: string, fields: readonly DynamicField[], table: (index: number) => bigint): I64 {
     let index = 0;
     for (const field of fields) {
       const layout = this.layoutOf(field);
@@ -235,10 +231,7 @@ export class TranslatorStage extends InterpreterStage {
     const { known } = this.#locals;
     const local = this.#locals.x(register);
     if (!known.x.has(register)) {
-      this.fb.set(
-        local,
-        register === SP ? field64('SP') : load('i64', i32(0), STATE.X.at + 8 * register),
-      );
+      this.fb.set(local, register === SP ? field64('SP') : load('i64', i32(0), STATE.X.at + 8 * register));
       this.#locals.learn({ x: new Set(known.x).add(register) });
     }
     return this.fb.get(local);
@@ -458,7 +451,9 @@ export class TranslatorStage extends InterpreterStage {
     }
     if (!isLogical) return undefined;
     // V is clear; C is clear.
-    return [i32(0), i32(1), i32(0), i32(1), geS(a, zero), ltS(a, zero), gtS(a, zero), leS(a, zero)][condition - 6];
+    return [i32(0), i32(1), i32(0), i32(1), geS(a, zero), ltS(a, zero), gtS(a, zero), leS(a, zero)][
+      condition - 6
+    ];
   }
 
   // ---- program counter and branches

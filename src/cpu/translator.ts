@@ -9,14 +9,13 @@
  */
 import { invariant } from '../base/index.js';
 import type { Row } from '../isa/row.js';
-import type { I64 } from '../wasm/expr.js';
+import type { I64, ValType } from '../wasm/expr.js';
 import { add, and, eqz, i32, i64, leS, ltU, shrU, sub, wrap } from '../wasm/expr.js';
 import type { Label } from '../wasm/function-builder.js';
 import { FunctionBuilder } from '../wasm/function-builder.js';
 import type { FunctionRef } from '../wasm/function-ref.js';
 import { call } from '../wasm/function-ref.js';
 import type { Helper } from '../isa/helper.js';
-import type { ValType } from '../wasm/expr.js';
 import { ModuleBuilder } from '../wasm/module-builder.js';
 import type { CoreFunctions } from './interpreter-stage.js';
 import { LookupTables, NEXT } from './interpreter-stage.js';
@@ -30,6 +29,8 @@ import { RegionLocals, TranslatorStage } from './translator-stage.js';
 
 /** Instructions of a region at the most. */
 const MAX_INSTRUCTIONS = 400;
+/** Instruction words that are kept decoded at the most. */
+const MAX_KNOWN = 0x1_0000;
 
 /** After these comes nothing that isn't reached from elsewhere. */
 const ENDS: ReadonlySet<string> = new Set(['B', 'BL', 'BR', 'BLR', 'RET', 'ERET', 'SVC', 'HVC', 'SMC', 'BRK', 'HLT', 'UDF']); // prettier-ignore
@@ -39,6 +40,10 @@ const CALLS: ReadonlySet<string> = new Set(['BL', 'BLR']);
 interface Instruction {
   readonly word: number;
   readonly row: Row;
+  /** Words to the target of a direct branch. */
+  readonly distance: number | undefined;
+  /** Nothing that follows is reached from here. */
+  readonly isEnd: boolean;
   readonly statics: Readonly<Record<string, number>>;
   readonly splits: Readonly<Record<string, number>>;
   readonly cold: number;
@@ -100,11 +105,18 @@ class Imports {
   }
 }
 
+/** Instructions that call out of the core module aren't translated: their handlers are called. */
+function onlyHandlersCall(name: string): never {
+  invariant(false, `translated code has no ${name}`);
+}
+
 export class Translator {
   readonly #finder: HandlerFinder;
   readonly #model: CpuModel;
   readonly #signatures: Readonly<Record<string, Signature>>;
   readonly #lookups = new LookupTables();
+  /** By their words: code repeats itself. */
+  readonly #instructions = new Map<number, Instruction>();
 
   constructor(finder: HandlerFinder, model: CpuModel, signatures: Readonly<Record<string, Signature>>) {
     this.#finder = finder;
@@ -124,10 +136,18 @@ export class Translator {
       exceptions: imports.functions(),
       mmu: imports.functions(),
       debug: imports.functions(),
-      clearBreakpoints: imports.ref.bind(imports) as never,
-      externalRead: imports.ref.bind(imports) as never,
-      externalWrite: imports.ref.bind(imports) as never,
-      firmwareCall: imports.ref.bind(imports) as never,
+      get clearBreakpoints() {
+        return onlyHandlersCall('clearBreakpoints');
+      },
+      get externalRead() {
+        return onlyHandlersCall('externalRead');
+      },
+      get externalWrite() {
+        return onlyHandlersCall('externalWrite');
+      },
+      get firmwareCall() {
+        return onlyHandlersCall('firmwareCall');
+      },
       model: this.#model,
       helper: <R extends ValType>(helper: Helper<R>) => imports.ref<R>(helperExport(helper.name)),
     };
@@ -149,19 +169,27 @@ export class Translator {
   }
 
   #instruction(word: number): Instruction | undefined {
+    const known = this.#instructions.get(word);
+    if (known) return known;
     const found = this.#finder.instruction(word);
     if (!found) return undefined;
     const { row, cold, mustBeCold } = found;
     const bits = (low: number, width: number): number => (word >>> low) & (2 ** width - 1);
     const values = row.splitValues(word);
-    return {
+    const label = row.fields.find(({ kind }) => kind === 'label');
+    const instruction: Instruction = {
       word,
       row,
+      distance: label && (word << (32 - label.low - label.width)) >> (32 - label.width),
+      isEnd: ENDS.has(row.name),
       statics: Object.fromEntries(row.staticFields.map(({ name, low, width }) => [name, bits(low, width)])),
       splits: Object.fromEntries(row.splits.map(({ name }, i) => [name, values[i] ?? 0])),
       cold,
       mustBeCold,
     };
+    if (this.#instructions.size >= MAX_KNOWN) this.#instructions.clear();
+    this.#instructions.set(word, instruction);
+    return instruction;
   }
 
   #explore(words: Uint32Array, start: number): { blocks: Block[]; entries: Set<number> } {
@@ -176,11 +204,9 @@ export class Translator {
         const instruction = this.#instruction(words[at] ?? 0);
         if (!instruction) break;
         instructions.set(at, instruction);
-        const { row, word } = instruction;
-        const label = row.fields.find(({ kind }) => kind === 'label');
-        if (label) {
-          const target = at + ((word << (32 - label.low - label.width)) >> (32 - label.width));
-          // ADR's distance is no branch target.
+        const { row, distance, isEnd } = instruction;
+        if (distance !== undefined) {
+          const target = at + distance;
           if (target >= 0 && target < words.length) {
             labelOf.set(at, target);
             leaders.add(target);
@@ -188,7 +214,7 @@ export class Translator {
           }
           leaders.add(at + 1);
         }
-        if (ENDS.has(row.name)) {
+        if (isEnd) {
           if (CALLS.has(row.name) && at + 1 < words.length) {
             leaders.add(at + 1);
             entries.add(at + 1);
@@ -211,7 +237,7 @@ export class Translator {
         const instruction = instructions.get(at);
         if (!instruction || (at !== first && leaders.has(at))) break;
         own.push(instruction);
-        isEnd = ENDS.has(instruction.row.name);
+        isEnd = instruction.isEnd;
         target = labelOf.get(at);
         at++;
         i++;
@@ -277,7 +303,11 @@ class RegionFunction {
     blocks.forEach(({ targets }, from) => {
       for (const target of targets) {
         const to = this.#blockAt.get(target);
-        if (to !== undefined && to <= from && !this.#loops.some((loop) => loop.from === to && from <= loop.to))
+        if (
+          to !== undefined &&
+          to <= from &&
+          !this.#loops.some((loop) => loop.from === to && from <= loop.to)
+        )
           this.#dispatched.add(target);
       }
     });
@@ -295,8 +325,11 @@ class RegionFunction {
   /** Loops that can be structured, outer ones first. */
   #findLoops(): Loop[] {
     const ends = new Map<number, number>();
-    for (const [from, to] of this.#edges()) if (to <= from) ends.set(to, Math.max(ends.get(to) ?? 0, from));
-    let loops = [...ends].map(([from, to]) => ({ from, to })).sort((a, b) => a.from - b.from || b.to - a.to);
+    for (const [from, to] of this.#edges())
+      if (to <= from) ends.set(to, Math.max(ends.get(to) ?? from, from));
+    let loops = [...ends]
+      .map(([from, to]) => ({ from, to }))
+      .sort((a, b) => (a.from === b.from ? b.to - a.to : a.from - b.from));
     const isEnteredInside = ({ from, to }: Loop): boolean => {
       for (let i = from + 1; i <= to; i++) if (this.#entries.has(this.#blocks[i]?.first ?? -1)) return true;
       for (const [source, target] of this.#edges())
@@ -472,7 +505,10 @@ class RegionFunction {
           return;
         }
         const { row, word, statics, splits } = instruction;
-        new TranslatorStage(fb, this.#core, this.#lookups, row, word, at, frame, locals).generate(statics, splits);
+        new TranslatorStage(fb, this.#core, this.#lookups, row, word, at, frame, locals).generate(
+          statics,
+          splits,
+        );
       });
     });
     if (locals.uncounted > 0) fb.set(frame.n, sub(fb.get(frame.n), i32(locals.uncounted)));

@@ -63,7 +63,7 @@ const MAX_SLICE = 1_000_000;
  */
 const SAMPLE = 20_000;
 /** Looks that find code at the same address before it is translated. */
-const HOT = 6;
+const HOT = 24;
 /** Entries by which the table of functions grows, and addresses that are counted at once at most. */
 const TABLE_STEP = 256;
 const MAX_SAMPLES = 0x1_0000;
@@ -322,12 +322,15 @@ export class WasmEngine implements Engine {
     const index = this.#freeFunctions.pop() ?? this.#growTable();
     if (index === undefined) return;
     const env: Record<string, unknown> = { memory: this.#memory.memory };
-    for (const name of region.imports) env[name] = (this.#exports as unknown as Record<string, unknown>)[name];
+    for (const name of region.imports)
+      env[name] = (this.#exports as unknown as Record<string, unknown>)[name];
     const instance = new webAssembly.Instance(new webAssembly.Module(region.bytes), { env });
     this.#exports.handlers.set(index, instance.exports['region']);
     const handler = this.#firstCold + index;
     const table = this.#tableOf(page);
-    const entries = region.entries.filter((word) => !this.#isRegion(this.#view.getUint16(table + word * 2, true)));
+    const entries = region.entries.filter(
+      (word) => !this.#isRegion(this.#view.getUint16(table + word * 2, true)),
+    );
     for (const word of entries) this.#view.setUint16(table + word * 2, handler, true);
     this.#view.setUint16(table + SIDE_TRANSLATED, 1, true);
     const installed = this.#translations.get(page) ?? [];

@@ -129,15 +129,18 @@ export class ModuleBuilder {
   }
 
   build(): Uint8Array<ArrayBuffer> {
-    const out: number[] = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+    /** Pieces of the module, in order. */
+    const pieces: (readonly number[])[] = [[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]];
     const section = (id: number, entries: readonly (readonly number[])[]): void => {
       if (entries.length === 0) return;
-      const body: number[] = [];
-      pushU32(body, entries.length);
-      for (const entry of entries) for (const byte of entry) body.push(byte);
-      out.push(id);
-      pushU32(out, body.length);
-      for (const byte of body) out.push(byte);
+      const count: number[] = [];
+      pushU32(count, entries.length);
+      const head = [id];
+      pushU32(
+        head,
+        entries.reduce((sum, { length }) => sum + length, count.length),
+      );
+      pieces.push(head, count, ...entries);
     };
     section(1, this.#types);
     section(
@@ -191,12 +194,18 @@ export class ModuleBuilder {
         return segment;
       }),
     );
-    this.#nameSection(out);
-    return new Uint8Array(out);
+    pieces.push(this.#nameSection());
+    const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const piece of pieces) {
+      bytes.set(piece, at);
+      at += piece.length;
+    }
+    return bytes;
   }
 
   /** Function names, for profilers and stack traces. Core Specification, appendix A.4. */
-  #nameSection(out: number[]): void {
+  #nameSection(): number[] {
     const names: number[] = [];
     pushU32(names, this.#names.length);
     this.#names.forEach((name, i) => {
@@ -208,8 +217,9 @@ export class ModuleBuilder {
     body.push(1);
     pushU32(body, names.length);
     for (const byte of names) body.push(byte);
-    out.push(0);
-    pushU32(out, body.length);
-    for (const byte of body) out.push(byte);
+    const section = [0];
+    pushU32(section, body.length);
+    for (const byte of body) section.push(byte);
+    return section;
   }
 }
