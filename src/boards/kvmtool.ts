@@ -7,7 +7,8 @@
  * Without EL2 PSCI is by HVC; CPUs that have it start there, and PSCI is by SMC (kvmtool's `--nested`).
  *
  * @deviation Nodes of the device tree have unit addresses where kvmtool leaves them out (`memory`, `intc`, `rtc`, `flash`,
- * `pci`), so that `dtc` has nothing to say; guests go by `compatible`.
+ * `pci`), so that `dtc` has nothing to say, and MSI controllers are called `v2m` and `its` instead of `msic`; guests go by
+ * `compatible`.
  * @deviation The device tree has no seed for KASLR unless one is given, where kvmtool's is 0 then, nor PSCI's MIGRATE,
  * which nobody implements.
  * @deviation The pins of PCI functions share four interrupts, where each of kvmtool's functions has its own, and slot 0
