@@ -155,7 +155,7 @@ async function main(args: readonly string[]): Promise<void> {
   // Imports this module: not before it has been evaluated.
   const { fetchModules, tinyInitramfs } = await import('./make-initramfs.js');
   const { debianDisk, makeDebianDisk } = await import('./make-debian-disk.js');
-  const { kvmtoolFirmware, makeKvmtoolFirmware } = await import('./make-kvmtool-firmware.js');
+  const { allKvmtoolFirmware, makeKvmtoolFirmware } = await import('./make-kvmtool-firmware.js');
   const problems = fetchGuests({
     download: args.includes('--download'),
     kernels: withKernels,
@@ -176,8 +176,7 @@ async function main(args: readonly string[]): Promise<void> {
   if (initramfs !== undefined) console.log(`tiny.cpio.gz\t${initramfs}`);
   const disk = debianDisk();
   if (disk !== undefined) console.log(`debian.img\t${disk}`);
-  const kvmtool = kvmtoolFirmware();
-  if (kvmtool !== undefined) console.log(`KVMTOOL_EFI.fd\t${kvmtool}`);
+  for (const [name, path] of allKvmtoolFirmware()) console.log(`${name}\t${path}`);
 }
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {

@@ -68,10 +68,11 @@ const RECIPE = {
     ...['e2scrub_reap.service', 'fstrim.timer', 'systemd-networkd-wait-online.service'],
     ...['kexec.service', 'kexec-load.service', 'getty@tty1.service'],
   ],
+  /** Without a console: firmware's tables name that of the board. */
   grub: `search.fs_uuid ${ROOT_UUID} root
 set timeout=0
 menuentry Debian {
-  linux /vmlinuz root=UUID=${ROOT_UUID} ro console=ttyAMA0
+  linux /vmlinuz root=UUID=${ROOT_UUID} ro
   initrd /initrd.img
 }
 `,

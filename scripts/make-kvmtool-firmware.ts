@@ -2,19 +2,15 @@
  * Builds EDK2's firmware for kvmtool, `KVMTOOL_EFI.fd` of ArmVirtPkg/ArmVirtKvmTool.dsc, out of the sources of Debian's
  * package edk2, which builds other platforms only. Installs nothing.
  *
- * `npm run guests -- --kvmtool` makes it in the cache and prints its path: 17 MiB to download, some minutes of a
- * compiler; `kvmtoolFirmware` tells where it is.
+ * There are two of it: one hands ACPI tables to what it boots, the other the device tree. That is decided when it is
+ * built, and its ACPI tables name no virtio-mmio devices, so systems on a disk of that kind take the other one.
+ *
+ * `npm run guests -- --kvmtool` makes both in the cache and prints their paths: 17 MiB to download, some minutes of a
+ * compiler; `kvmtoolFirmware` tells where they are.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  appendFileSync,
-  copyFileSync,
-  createWriteStream,
-  existsSync,
-  readFileSync,
-  renameSync,
-} from 'node:fs';
+import { appendFileSync, createWriteStream, existsSync, readFileSync, renameSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 
@@ -22,7 +18,16 @@ import { unpackSource } from './apt.js';
 import { guestCache } from './fetch-guests.js';
 import { makeInCache, missingTools, type Progress } from './make-in-cache.js';
 
-const NAME = 'KVMTOOL_EFI.fd';
+/** By what the firmware hands to what it boots: the file's name, and options of EDK2's `build`. */
+const FIRMWARE = {
+  acpi: { name: 'KVMTOOL_EFI.fd', options: '' },
+  'device-tree': {
+    name: 'KVMTOOL_EFI-DT.fd',
+    options: '--pcd gArmVirtTokenSpaceGuid.PcdForceNoAcpi=TRUE',
+  },
+} as const;
+const KINDS = ['acpi', 'device-tree'] as const;
+const BUILT = 'Build/ArmVirtKvmTool-AARCH64/RELEASE_GCC5/FV/KVMTOOL_EFI.fd';
 const WHAT = 'the firmware for kvmtool';
 const PLATFORM = 'ArmVirtPkg/ArmVirtKvmTool.dsc';
 
@@ -51,16 +56,26 @@ const LIBRARIES = `
   SecureBootVariableProvisionLib|SecurityPkg/Library/SecureBootVariableProvisionLib/SecureBootVariableProvisionLib.inf
 `;
 
-const firmwarePath = (): string => join(guestCache(), NAME);
+type FirmwareKind = (typeof KINDS)[number];
+
+const firmwarePath = (kind: FirmwareKind): string => join(guestCache(), FIRMWARE[kind].name);
 
 /** The firmware's path, undefined where it has not been made. */
-export function kvmtoolFirmware(): string | undefined {
-  return existsSync(firmwarePath()) ? firmwarePath() : undefined;
+export function kvmtoolFirmware(kind: FirmwareKind = 'acpi'): string | undefined {
+  return existsSync(firmwarePath(kind)) ? firmwarePath(kind) : undefined;
 }
 
-/** Makes the firmware if it isn't there. Returns why it can't, one line each. */
+/** What there is of it: names and paths. */
+export function allKvmtoolFirmware(): (readonly [name: string, path: string])[] {
+  return KINDS.filter((kind) => existsSync(firmwarePath(kind))).map((kind) => [
+    FIRMWARE[kind].name,
+    firmwarePath(kind),
+  ]);
+}
+
+/** Makes the firmware that isn't there. Returns why it can't, one line each. */
 export async function makeKvmtoolFirmware(): Promise<string[]> {
-  if (existsSync(firmwarePath())) return [];
+  if (allKvmtoolFirmware().length === KINDS.length) return [];
   const problems = missingTools(WHAT, TOOLS);
   if (problems.length > 0) return problems;
   for (const { command, package: name } of NEEDS) {
@@ -83,18 +98,19 @@ async function build(work: string, progress: Progress): Promise<void> {
   progress.step(`${WHAT}: building EDK2’s tools`);
   await shell(`make -C BaseTools -j${jobs}`);
 
-  progress.step(`${WHAT}: building it`);
-  await shell(
-    // Debian's sources are without the object file that links what the compiler calls when it optimises all at once.
-    'lto=ArmPkg/Library/GccLto/liblto-aarch64',
-    'aarch64-linux-gnu-gcc -c -fpic $lto.s -o $lto.a',
-    // Its commands may fail.
-    'set +e; . ./edksetup.sh; set -e',
-    `build -a AARCH64 -t GCC5 -b RELEASE -n ${jobs} -p ${PLATFORM}`,
-  );
-  const built = join(work, NAME);
-  copyFileSync(join(sources, `Build/ArmVirtKvmTool-AARCH64/RELEASE_GCC5/FV/${NAME}`), built);
-  renameSync(built, firmwarePath());
+  for (const kind of KINDS) {
+    const { name, options } = FIRMWARE[kind];
+    progress.step(`${WHAT}: building ${name}`);
+    await shell(
+      // Debian's sources are without the object file that links what the compiler calls when it optimises all at once.
+      'lto=ArmPkg/Library/GccLto/liblto-aarch64',
+      'aarch64-linux-gnu-gcc -c -fpic $lto.s -o $lto.a',
+      // Its commands may fail.
+      'set +e; . ./edksetup.sh; set -e',
+      `build -a AARCH64 -t GCC5 -b RELEASE -n ${jobs} -p ${PLATFORM} ${options}`,
+    );
+    renameSync(join(sources, BUILT), firmwarePath(kind));
+  }
 }
 
 /** Runs a script of bash, which EDK2's set-up needs, at low priority. What it says goes to `log`. */

@@ -5,7 +5,7 @@
  * contains one of them: `npm test -- pl011`.
  *
  * `npm run test:debian`: `--debian` runs the tests of `tests/debian` instead, which are part of nothing else, and makes
- * the disk that they need. `--all`: on every combination of parts that a board may have.
+ * the disk and the firmware that they need. `--all`: on every combination of parts that a board may have.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url';
 
 import { fetchGuests } from './fetch-guests.js';
 import { makeDebianDisk } from './make-debian-disk.js';
+import { makeKvmtoolFirmware } from './make-kvmtool-firmware.js';
 
 /** The longest that one test file may take, a machine shared with others included. */
 const TEST_TIMEOUT_MS = 15 * 60_000;
@@ -72,6 +73,9 @@ if (isDebian) {
   const problems = [...fetchGuests({ debian: true }), ...(await makeDebianDisk())];
   for (const problem of problems) console.error(`run-tests: ${problem}`);
   if (problems.length > 0) process.exit(1);
+  for (const problem of await makeKvmtoolFirmware()) {
+    console.error(`run-tests: some tests will be skipped: ${problem}`);
+  }
 }
 
 const runner = spawnSync(

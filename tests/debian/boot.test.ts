@@ -5,7 +5,7 @@ import { after, suite, test } from 'node:test';
 import type { MachineOptions } from '#v8a/vm/index.js';
 
 import { newVariableStore, scratch } from '../support/guests.js';
-import { skipWithoutDebian, withDebian } from './guest.js';
+import { skipWithoutDebian, USUAL, withDebian } from './guest.js';
 
 const FACTORS = {
   cpus: [1, 4],
@@ -43,10 +43,6 @@ function pairwise(boards: readonly Board[]): Board[] {
 
 const describe = ({ cpus, irqchip, acpi, virtioTransport }: Board): string =>
   `${cpus} CPU${cpus === 1 ? '' : 's'}, ${irqchip}, ${acpi ? 'ACPI' : 'device tree'}, ${virtioTransport}`;
-
-/** What Linux warns of under QEMU's `virt` as well. */
-const USUAL =
-  /Early cacheinfo failed|CONFIG_IMA_DISABLE_HTABLE|regulatory\.(0|db)|firmware_class: See|Memory resource size exceeds max for 32 bits/;
 
 const boards = process.env['V8A_DEBIAN_ALL'] === '1' ? allBoards() : pairwise(allBoards());
 const table: string[] = [];
