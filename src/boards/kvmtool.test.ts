@@ -148,6 +148,19 @@ describe('devices and interrupts', () => {
     assert.deepEqual(ids.slice(3), ['51b36', 'ffffffff']);
   });
 
+  test('virtio-pci: functions have MSI-X where the interrupt controller takes messages', () => {
+    for (const irqchip of IRQCHIPS) {
+      const { byte } = rig({ irqchip, virtioTransport: 'pci' }, { virtio: EQUIPMENT });
+      const slot1 = 0x4000_8000;
+      const ids: number[] = [];
+      for (let at = byte.read(slot1 + 0x34); at !== 0; at = byte.read(slot1 + at + 1)) {
+        ids.push(byte.read(slot1 + at));
+      }
+      assert.ok(ids.includes(0x09), 'vendor-specific capabilities, by which virtio is found');
+      assert.equal(ids.includes(0x11), irqchip === 'gicv2m' || irqchip === 'gicv3-its', irqchip);
+    }
+  });
+
   test('the flash is mapped, as large as its image, and two chips of their own', () => {
     const { mapped, read, write, halfword } = rig();
     assert.deepEqual(mapped, [[0x200_0000, 2 * MIB, true]]);

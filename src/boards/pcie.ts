@@ -44,7 +44,7 @@ export function buildPcie(
     messages: messagePort(intc.msi, ports),
     trace,
   });
-  plugVirtioDevices(host, virtioDevices, FIRST_SLOT, { trace });
+  plugVirtioDevices(host, virtioDevices, FIRST_SLOT, intc.msi !== undefined, { trace });
   const firstTestdev = FIRST_SLOT + virtioDevices.length;
   for (let index = 0; index < testdevCount; index++) {
     const slot = host.slot(firstTestdev + index, 0);

@@ -110,10 +110,12 @@ export function plugVirtioDevices(
   pcie: PcieHost,
   devices: readonly VirtioDevice[],
   firstSlot: number,
+  hasMsix: boolean,
   { trace }: Pick<BoardPorts, 'trace'>,
 ): void {
   for (const [index, device] of devices.entries()) {
     const number = firstSlot + index;
-    pcie.plug(number, 0, new VirtioPci(`virtio-pci${number}`, device, { slot: pcie.slot(number, 0), trace }));
+    const ports = { slot: pcie.slot(number, 0), trace };
+    pcie.plug(number, 0, new VirtioPci(`virtio-pci${number}`, device, ports, hasMsix));
   }
 }

@@ -109,8 +109,11 @@ export class VirtioPci extends PciEndpoint<VirtioPciOwnState> {
   readonly #common: Readonly<Record<CommonName, CommonField>>;
   #registers: TransportRegisters;
 
-  /** `name` is that of the slot, `virtio-pci1`; `device` has no transport yet. */
-  constructor(name: string, device: VirtioDevice, ports: PciEndpointPorts) {
+  /**
+   * `name` is that of the slot, `virtio-pci1`; `device` has no transport yet. Where nothing takes messages, the function
+   * has no MSI-X: drivers would try it first, and Linux warns of a controller that is missing.
+   */
+  constructor(name: string, device: VirtioDevice, ports: PciEndpointPorts, hasMsix = true) {
     super(
       {
         name,
@@ -137,7 +140,7 @@ export class VirtioPci extends PciEndpoint<VirtioPciOwnState> {
       },
       trace,
     });
-    this.addBar({ index: MSIX_BAR, kind: 'memory32', region: this.#msix.region });
+    if (hasMsix) this.addBar({ index: MSIX_BAR, kind: 'memory32', region: this.#msix.region });
     this.addBar({
       index: VIRTIO_BAR,
       kind: 'memory64',
@@ -157,7 +160,7 @@ export class VirtioPci extends PciEndpoint<VirtioPciOwnState> {
         },
         trace,
       }),
-      this.#msix,
+      ...(hasMsix ? [this.#msix] : []),
       new PartCapability(CFG_TYPE.COMMON, PART.COMMON),
       new PartCapability(CFG_TYPE.ISR, PART.ISR),
       new PartCapability(CFG_TYPE.DEVICE, PART.DEVICE),
