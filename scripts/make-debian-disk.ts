@@ -91,6 +91,34 @@ export function debianDisk(): string | undefined {
   return existsSync(diskPath()) ? diskPath() : undefined;
 }
 
+/** Where the root file system begins, in bytes. */
+const ROOT_OFFSET_AT = { entry: 2 * 512 + 128, firstSector: 32 };
+
+/**
+ * Copies the disk's kernel and its initial RAM disk into `folder`, to start them without firmware, with debugfs of
+ * e2fsprogs. Returns the kernel's version: `6.1.0-56-arm64`.
+ */
+export function copyDebianKernel(folder: string): { version: string; kernel: string; initrd: string } {
+  const disk = readFileSync(diskPath()).subarray(0, MIB);
+  const { entry, firstSector } = ROOT_OFFSET_AT;
+  const offset = disk.readBigUInt64LE(entry + firstSector) * 512n;
+  const debugfs = (command: string): string => {
+    const { error, stdout } = spawnSync('debugfs', ['-R', command, `${diskPath()}?offset=${offset}`], {
+      encoding: 'utf8',
+    });
+    if (error) throw error;
+    return stdout;
+  };
+  const [, version] = /vmlinuz-(\S+)/.exec(debugfs('ls /boot')) ?? [];
+  if (version === undefined) throw new Error('no kernel on the Debian disk');
+  const [kernel, initrd] = ['vmlinuz', 'initrd.img'].map((name) => {
+    const path = join(folder, name);
+    debugfs(`dump /boot/${name}-${version} ${path}`);
+    return path;
+  }) as [string, string];
+  return { version, kernel, initrd };
+}
+
 /** Makes the disk if it isn't there. Returns why it can't, one line each; `fetchGuests` has brought what it needs. */
 export async function makeDebianDisk(): Promise<string[]> {
   if (existsSync(diskPath())) return [];
