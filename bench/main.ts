@@ -9,6 +9,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
+import { DEFAULT_JIT } from '#v8a/cpu/translation-policy.js';
+
 import { fetchGuests } from '../scripts/fetch-guests.js';
 import { V8A_MAIN } from '../tests/support/cli.js';
 import { QEMU, qemuArguments } from '../tests/support/qemu.js';
@@ -29,6 +31,7 @@ const { values } = parseArgs({
     node: { type: 'string', default: process.execPath },
     runs: { type: 'string', default: '5' },
     only: { type: 'string' },
+    jit: { type: 'string', default: DEFAULT_JIT },
     json: { type: 'string', default: join(ROOT, 'dist', 'bench', 'result.json') },
   },
 });
@@ -45,13 +48,17 @@ const version = (program: string): string => {
 };
 const bench: Bench = {
   runs,
-  names: [`v8a, node ${version(values.node)}`, 'QEMU TCG'],
-  v8a: (...args) => [values.node, V8A_MAIN, 'run', ...args, '--stats'],
+  names: [
+    `v8a, node ${version(values.node)}${values.jit === DEFAULT_JIT ? '' : `, --jit ${values.jit}`}`,
+    'QEMU TCG',
+  ],
+  v8a: (...args) => [values.node, V8A_MAIN, 'run', '--jit', values.jit, ...args, '--stats'],
 };
 const result: Record<string, unknown> = {
   host: cpus()[0]?.model,
   cpus: cpus().length,
   node: version(values.node),
+  jit: values.jit,
   qemu: version(QEMU),
   runs,
 };
