@@ -2,7 +2,7 @@
  * The processors of a machine: instantiates the core module, serves its imports, keeps the handler tables and the map of
  * direct memory. Guest code runs inside `run`; devices are called from there.
  */
-import { hex, invariant } from '../base/index.js';
+import { MIB, hex, invariant } from '../base/index.js';
 import type { Trace } from '../base/index.js';
 import type {
   AddressSpace, AccessSize, CpuActivity, CpuObserver, DirectMap, LendingDmaPort, SystemRegisterPort,
@@ -67,12 +67,16 @@ const HOT = 24;
 /** Entries by which the table of functions grows, and addresses that are counted at once at most. */
 const TABLE_STEP = 256;
 const MAX_SAMPLES = 0x1_0000;
+/** WebAssembly that is kept at the most; compiled, it takes several times as much. When more is made, all is dropped. */
+const MAX_TRANSLATED_BYTES = 24 * MIB;
 
 /** Translated code in use. */
 interface Installed {
   readonly entries: readonly number[];
   readonly words: ReadonlySet<number>;
   readonly handler: number;
+  /** Of WebAssembly. */
+  readonly sizeBytes: number;
 }
 /**
  * Instructions until the next CPU has its turn. Taking turns costs about a microsecond; who spins on a lock, or sends
@@ -140,6 +144,7 @@ export class WasmEngine implements Engine {
   readonly #freeFunctions: number[] = [];
   /** Translated code by host page. */
   readonly #translations = new Map<number, Installed[]>();
+  #translatedBytes = 0;
   /** How often code was found at a host address. */
   readonly #samples = new Map<number, number>();
   readonly #externalPorts: { readonly name: string; readonly port: SystemRegisterPort }[] = [];
@@ -319,8 +324,11 @@ export class WasmEngine implements Engine {
     const words = new Uint32Array(this.#memory.memory.buffer, page, PAGE_SIZE / 4);
     const region = this.#translator.translate(page, words, (p - page) / 4);
     if (!region) return;
+    const sizeBytes = region.bytes.length;
+    if (this.#translatedBytes + sizeBytes > MAX_TRANSLATED_BYTES) this.#dropTranslationsOfAll();
     const index = this.#freeFunctions.pop() ?? this.#growTable();
     if (index === undefined) return;
+    this.#translatedBytes += sizeBytes;
     const env: Record<string, unknown> = { memory: this.#memory.memory };
     for (const name of region.imports)
       env[name] = (this.#exports as unknown as Record<string, unknown>)[name];
@@ -334,7 +342,7 @@ export class WasmEngine implements Engine {
     for (const word of entries) this.#view.setUint16(table + word * 2, handler, true);
     this.#view.setUint16(table + SIDE_TRANSLATED, 1, true);
     const installed = this.#translations.get(page) ?? [];
-    installed.push({ entries, words: new Set(region.words), handler });
+    installed.push({ entries, words: new Set(region.words), handler, sizeBytes });
     this.#translations.set(page, installed);
   }
 
@@ -370,7 +378,9 @@ export class WasmEngine implements Engine {
       for (const word of region.entries)
         if (this.#view.getUint16(table + word * 2, true) === region.handler)
           this.#view.setUint16(table + word * 2, HANDLER.decode, true);
+      this.#exports.handlers.set(region.handler - this.#firstCold, null);
       this.#freeFunctions.push(region.handler - this.#firstCold);
+      this.#translatedBytes -= region.sizeBytes;
     }
     if (kept.length > 0) {
       this.#translations.set(page, kept);
@@ -380,6 +390,10 @@ export class WasmEngine implements Engine {
     }
     // It may be executing.
     this.#view.setInt32(STATE.STALE.at, 1, true);
+  }
+
+  #dropTranslationsOfAll(): void {
+    for (const page of [...this.#translations.keys()]) this.#dropAllOf(page);
   }
 
   #dropAllOf(page: number): void {
@@ -716,7 +730,7 @@ export class WasmEngine implements Engine {
   #makeCodePage(hostPage: number): number {
     hostPage >>>= 0;
     if (this.#codePages.length === SIDE_TABLE.capacity) {
-      for (const page of [...this.#translations.keys()]) this.#dropAllOf(page);
+      this.#dropTranslationsOfAll();
       for (const page of this.#codePages) this.#setTableOf(page, 0);
       this.#codePages = [];
       this.#exports.flushEveryCpu();
