@@ -56,6 +56,14 @@ suite('Linux, started directly', { skip: skipWithout(KERNEL, INITRD) }, () => {
     assertPrinted(output, /CPU features: detected: LSE atomic instructions/);
   });
 
+  test('translated code executes the same instructions', async () => {
+    const count = async (jit: string): Promise<string | undefined> =>
+      /^instructions: (\d+)$/m.exec(await boot(['--jit', jit, '--stats'], OFF))?.[1];
+    const interpreted = await count('off');
+    assert.ok(interpreted !== undefined);
+    assert.equal(await count('sync'), interpreted);
+  });
+
   test('a reset starts the kernel again, as it was', async () => {
     const output = await boot([], { expect: PROMPT, send: 'reboot -f\r' }, OFF);
     assert.equal(output.match(/tiny guest on/g)?.length, 2);

@@ -1,10 +1,9 @@
 import { strict as assert } from 'node:assert';
 import { suite, test } from 'node:test';
-import { NO_TRACE } from '../base/index.js';
-import { AddressSpace } from '../bus/index.js';
 import { A64 } from '../isa/a64.js';
 import { randomSource, randomWord } from '../isa/random-encoder.js';
 import type { Row } from '../isa/row.js';
+import { bareEnginePorts } from './engine-suite.js';
 import { GuestMemory } from './guest-memory.js';
 import { HOT_HANDLERS } from './hot-handlers.js';
 import { generateCore } from './interpreter.js';
@@ -58,12 +57,7 @@ function machine(cpus = 1) {
     memory,
     CORTEX_A57,
     CORE,
-    {
-      addressSpace: new AddressSpace(NO_TRACE),
-      systemRegisterPort: () => undefined,
-      firmwareCall: () => 'undefined',
-      trace: NO_TRACE,
-    },
+    bareEnginePorts(),
     Array.from({ length: cpus }, (_, n) => BigInt(n)),
   );
   engine.setMapped({ base: RAM, sizeBytes: RAM_BYTES, block: 0, isReadOnly: false }, true);

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { NO_TRACE } from '../base/index.js';
-import { AddressSpace } from '../bus/index.js';
 import { A64 } from '../isa/a64.js';
+import { bareEnginePorts } from './engine-suite.js';
 import { GuestMemory } from './guest-memory.js';
 import { generateCore } from './interpreter.js';
 import { CORTEX_A57 } from './models.js';
@@ -19,12 +18,7 @@ const LOADS = Uint32Array.of(0xf940_0020, 0x17ff_ffff);
 const core = generateCore(A64, CORTEX_A57, { hot: [] });
 
 function make() {
-  const engine = new WasmEngine(new GuestMemory([PAGE, FLASH_BYTES]), CORTEX_A57, core, {
-    addressSpace: new AddressSpace(NO_TRACE),
-    systemRegisterPort: () => undefined,
-    firmwareCall: () => 'undefined',
-    trace: NO_TRACE,
-  });
+  const engine = new WasmEngine(new GuestMemory([PAGE, FLASH_BYTES]), CORTEX_A57, core, bareEnginePorts());
   engine.setMapped({ base: RAM, sizeBytes: PAGE, block: 0, isReadOnly: false }, true);
   engine.dma.write(RAM, new Uint8Array(LOADS.buffer));
   engine.reset(RAM, 0);

@@ -8,7 +8,7 @@ import { invariant } from '../base/index.js';
 import type { Decoder } from '../isa/decoder.js';
 import { helperFunctions } from '../isa/helper.js';
 import type { Row } from '../isa/row.js';
-import { fieldValue } from '../isa/row.js';
+import { fieldValue, signedFieldValue } from '../isa/row.js';
 import type { I32, ValType } from '../wasm/expr.js';
 import {
   add,
@@ -144,6 +144,16 @@ function groupKey(row: Row, statics: readonly number[], splits: readonly number[
   return `${row.name}/${statics.join()}/${splits.join()}`;
 }
 
+/** An instruction that the CPU has. */
+export interface DecodedInstruction {
+  readonly row: Row;
+  readonly statics: Readonly<Record<string, number>>;
+  readonly splits: Readonly<Record<string, number>>;
+  /** Its handler that is a function; the only one, or the one to call, where it `mustBeCold`. */
+  readonly cold: number;
+  readonly mustBeCold: boolean;
+}
+
 /** Finds the handler of a word. */
 export class HandlerFinder {
   readonly #decoder: Decoder;
@@ -156,12 +166,17 @@ export class HandlerFinder {
     this.#groups = new Map(Object.entries(index.groups));
   }
 
-  /** Row of `word`, and what handler it has; undefined where the CPU doesn't have the instruction. */
-  instruction(
-    word: number,
-  ): { readonly row: Row; readonly cold: number; readonly mustBeCold: boolean } | undefined {
+  /** What translating `word` needs; undefined where the CPU doesn't have the instruction. */
+  instruction(word: number): DecodedInstruction | undefined {
     const { row, group } = this.#find(word);
-    return row && group && { row, cold: group.cold, mustBeCold: group.mustBeCold };
+    if (!row || !group) return undefined;
+    const { cold, mustBeCold } = group;
+    const staticValues = row.staticFields.map((field) => fieldValue(word, field));
+    return {
+      ...{ row, cold, mustBeCold },
+      statics: named(row.staticFields, staticValues),
+      splits: named(row.splits, row.splitValues(word)),
+    };
   }
 
   /** Row and group of `word`; undefined where the CPU doesn't have the instruction. */
@@ -195,8 +210,7 @@ export class HandlerFinder {
     });
     const label = row.fields.find((f) => f.name === group.label);
     if (label) {
-      const shift = 32 - label.width;
-      const destination = offset + ((fieldValue(word, label) << shift) >> shift) * 4;
+      const destination = offset + signedFieldValue(word, label) * 4;
       if (destination < 0 || destination >= PAGE_SIZE) variant |= 1 << group.registers.length;
     }
     const handler = group.handlers[variant];

@@ -6,6 +6,7 @@
  */
 import { invariant } from '../base/index.js';
 import type { DynamicField, FieldLayout, LabelField, RegField, Row, VecField } from '../isa/row.js';
+import { fieldValue, signedFieldValue } from '../isa/row.js';
 import type { AccessOptions, AtomicOperation, SizeLog2 } from '../isa/stage.js';
 import type { Expr, I32, I64, Int, V128, ValType } from '../wasm/expr.js';
 import { add, eqz, geS, gtS, i32, i64, intLike, leS, load, ltS, ltU, ne, sub, wrap } from '../wasm/expr.js'; // prettier-ignore
@@ -197,7 +198,7 @@ export class TranslatorStage extends InterpreterStage {
   }
 
   #number(layout: FieldLayout): number {
-    return (this.#word >>> layout.low) & (2 ** layout.width - 1);
+    return fieldValue(this.#word, layout);
   }
 
   protected override signedField(layout: FieldLayout, shift: number): I32 {
@@ -205,7 +206,7 @@ export class TranslatorStage extends InterpreterStage {
   }
 
   #signedNumber(layout: FieldLayout): number {
-    return (this.#word << (32 - layout.low - layout.width)) >> (32 - layout.width);
+    return signedFieldValue(this.#word, layout);
   }
 
   override lookup(_name: string, fields: readonly DynamicField[], table: (index: number) => bigint): I64 {

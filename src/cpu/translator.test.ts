@@ -1,8 +1,7 @@
 import { strict as assert } from 'node:assert';
 import { suite, test } from 'node:test';
-import { NO_TRACE } from '../base/index.js';
-import { AddressSpace } from '../bus/index.js';
 import { A64 } from '../isa/a64.js';
+import { bareEnginePorts } from './engine-suite.js';
 import { GuestMemory } from './guest-memory.js';
 import { generateCore } from './interpreter.js';
 import { CORTEX_A57 } from './models.js';
@@ -33,19 +32,7 @@ const branchIf = (condition: number, distance: number): number =>
 const [NE, LT] = [1, 11];
 
 function machine(words: readonly number[], jit: TranslationPolicy) {
-  const engine = new WasmEngine(
-    new GuestMemory([RAM_BYTES]),
-    CORTEX_A57,
-    CORE,
-    {
-      addressSpace: new AddressSpace(NO_TRACE),
-      systemRegisterPort: () => undefined,
-      firmwareCall: () => 'undefined',
-      trace: NO_TRACE,
-    },
-    [0n],
-    jit,
-  );
+  const engine = new WasmEngine(new GuestMemory([RAM_BYTES]), CORTEX_A57, CORE, bareEnginePorts(), [0n], jit);
   engine.setMapped({ base: RAM, sizeBytes: RAM_BYTES, block: 0, isReadOnly: false }, true);
   assert.ok(engine.dma.write(RAM, new Uint8Array(Uint32Array.from(words).buffer)));
   engine.reset(RAM, 0);

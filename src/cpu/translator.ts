@@ -8,7 +8,7 @@
  * a `br_table` at the start of the function.
  */
 import { invariant } from '../base/index.js';
-import type { Row } from '../isa/row.js';
+import { signedFieldValue } from '../isa/row.js';
 import type { I64, ValType } from '../wasm/expr.js';
 import { add, and, eqz, i32, i64, leS, ltU, shrU, sub, wrap } from '../wasm/expr.js';
 import type { Label } from '../wasm/function-builder.js';
@@ -19,7 +19,7 @@ import type { Helper } from '../isa/helper.js';
 import { ModuleBuilder } from '../wasm/module-builder.js';
 import type { CoreFunctions } from './interpreter-stage.js';
 import { LookupTables, NEXT } from './interpreter-stage.js';
-import type { HandlerFinder, Signature } from './interpreter.js';
+import type { DecodedInstruction, HandlerFinder, Signature } from './interpreter.js';
 import { helperExport } from './interpreter.js';
 import { PAGE_SIZE } from './layout.js';
 import type { CpuModel } from './models.js';
@@ -37,17 +37,12 @@ const ENDS: ReadonlySet<string> = new Set(['B', 'BL', 'BR', 'BLR', 'RET', 'ERET'
 /** Calls: what is behind them is entered when they return. */
 const CALLS: ReadonlySet<string> = new Set(['BL', 'BLR']);
 
-interface Instruction {
+interface Instruction extends DecodedInstruction {
   readonly word: number;
-  readonly row: Row;
   /** Words to the target of a direct branch. */
   readonly distance: number | undefined;
   /** Nothing that follows is reached from here. */
   readonly isEnd: boolean;
-  readonly statics: Readonly<Record<string, number>>;
-  readonly splits: Readonly<Record<string, number>>;
-  readonly cold: number;
-  readonly mustBeCold: boolean;
 }
 
 /** Instructions one after the other; only the first is a target, only the last branches. */
@@ -55,8 +50,8 @@ interface Block {
   /** Index of the first word in the page. */
   readonly first: number;
   readonly instructions: readonly Instruction[];
-  /** In the page, by direct branches. */
-  readonly targets: readonly number[];
+  /** The word that it branches to directly, where that is in the region. */
+  readonly target: number | undefined;
   readonly fallsThrough: boolean;
 }
 
@@ -80,7 +75,7 @@ export interface Region {
 /** References to functions of the core module, imported when they are first asked for. */
 class Imports {
   readonly names: string[] = [];
-  readonly refs = new Map<string, FunctionRef>();
+  readonly #refs = new Map<string, FunctionRef>();
   readonly #signatures: Readonly<Record<string, Signature>>;
 
   constructor(signatures: Readonly<Record<string, Signature>>) {
@@ -88,12 +83,12 @@ class Imports {
   }
 
   ref<R extends ValType | 'none'>(name: string): FunctionRef<R> {
-    let f = this.refs.get(name);
+    let f = this.#refs.get(name);
     if (!f) {
       const signature = this.#signatures[name];
       invariant(signature !== undefined, `the core module exports ${name}`);
       f = { name, index: this.names.length, ...signature };
-      this.refs.set(name, f);
+      this.#refs.set(name, f);
       this.names.push(name);
     }
     return f as FunctionRef<R>;
@@ -163,7 +158,7 @@ export class Translator {
     return {
       bytes: mb.build(),
       imports: imports.names,
-      entries: [...entries].sort((a, b) => a - b),
+      entries: [...entries],
       words: blocks.flatMap(({ first, instructions }) => instructions.map((_, i) => first + i)),
     };
   }
@@ -171,21 +166,14 @@ export class Translator {
   #instruction(word: number): Instruction | undefined {
     const known = this.#instructions.get(word);
     if (known) return known;
-    const found = this.#finder.instruction(word);
-    if (!found) return undefined;
-    const { row, cold, mustBeCold } = found;
-    const bits = (low: number, width: number): number => (word >>> low) & (2 ** width - 1);
-    const values = row.splitValues(word);
-    const label = row.fields.find(({ kind }) => kind === 'label');
+    const decoded = this.#finder.instruction(word);
+    if (!decoded) return undefined;
+    const label = decoded.row.fields.find(({ kind }) => kind === 'label');
     const instruction: Instruction = {
+      ...decoded,
       word,
-      row,
-      distance: label && (word << (32 - label.low - label.width)) >> (32 - label.width),
-      isEnd: ENDS.has(row.name),
-      statics: Object.fromEntries(row.staticFields.map(({ name, low, width }) => [name, bits(low, width)])),
-      splits: Object.fromEntries(row.splits.map(({ name }, i) => [name, values[i] ?? 0])),
-      cold,
-      mustBeCold,
+      distance: label && signedFieldValue(word, label),
+      isEnd: ENDS.has(decoded.row.name),
     };
     if (this.#instructions.size >= MAX_KNOWN) this.#instructions.clear();
     this.#instructions.set(word, instruction);
@@ -246,7 +234,7 @@ export class Translator {
       blocks.push({
         first,
         instructions: own,
-        targets: target !== undefined && instructions.has(target) ? [target] : [],
+        target: target !== undefined && instructions.has(target) ? target : undefined,
         fallsThrough: !isEnd,
       });
     }
@@ -273,13 +261,17 @@ class RegionFunction {
   readonly #entries: ReadonlySet<number>;
   /** Block by its first word. */
   readonly #blockAt: ReadonlyMap<number, number>;
+  /** Direct branches from block to block, by index. */
+  readonly #edges: readonly (readonly [from: number, to: number])[];
   readonly #loops: readonly Loop[];
   /** Labels in front of blocks, open ones: where branches to the block's first word go. */
   readonly #labels = new Map<number, Label>();
   /** Heads of loops that are open. */
   readonly #heads = new Map<number, Label>();
   /** Words that the table at the start leads to. */
-  readonly #dispatched = new Set<number>();
+  readonly #dispatched: Set<number>;
+  /** Blocks that something other than the block before leads to. */
+  readonly #targets: Set<number>;
 
   constructor(
     fb: FunctionBuilder,
@@ -298,41 +290,29 @@ class RegionFunction {
     this.#blocks = blocks;
     this.#entries = entries;
     this.#blockAt = new Map(blocks.map(({ first }, index) => [first, index]));
-    this.#loops = this.#findLoops();
-    for (const entry of entries) this.#dispatched.add(entry);
-    blocks.forEach(({ targets }, from) => {
-      for (const target of targets) {
-        const to = this.#blockAt.get(target);
-        if (
-          to !== undefined &&
-          to <= from &&
-          !this.#loops.some((loop) => loop.from === to && from <= loop.to)
-        )
-          this.#dispatched.add(target);
-      }
+    this.#edges = blocks.flatMap(({ target }, from) => {
+      const to = target === undefined ? undefined : this.#blockAt.get(target);
+      return to === undefined ? [] : [[from, to] as const];
     });
-  }
-
-  /** Edges between blocks, by index, but for falling through. */
-  *#edges(): Generator<readonly [from: number, to: number]> {
-    for (const [from, { targets }] of this.#blocks.entries())
-      for (const target of targets) {
-        const to = this.#blockAt.get(target);
-        if (to !== undefined) yield [from, to];
-      }
+    this.#loops = this.#findLoops();
+    this.#dispatched = new Set(entries);
+    for (const [from, to] of this.#edges)
+      if (to <= from && !this.#loops.some((loop) => loop.from === to && from <= loop.to))
+        this.#dispatched.add(blocks[to]?.first ?? -1);
+    this.#targets = new Set(this.#edges.map(([, to]) => to));
+    for (const word of this.#dispatched) this.#targets.add(this.#blockAt.get(word) ?? -1);
   }
 
   /** Loops that can be structured, outer ones first. */
   #findLoops(): Loop[] {
     const ends = new Map<number, number>();
-    for (const [from, to] of this.#edges())
-      if (to <= from) ends.set(to, Math.max(ends.get(to) ?? from, from));
+    for (const [from, to] of this.#edges) if (to <= from) ends.set(to, Math.max(ends.get(to) ?? from, from));
     let loops = [...ends]
       .map(([from, to]) => ({ from, to }))
       .sort((a, b) => (a.from === b.from ? b.to - a.to : a.from - b.from));
     const isEnteredInside = ({ from, to }: Loop): boolean => {
       for (let i = from + 1; i <= to; i++) if (this.#entries.has(this.#blocks[i]?.first ?? -1)) return true;
-      for (const [source, target] of this.#edges())
+      for (const [source, target] of this.#edges)
         if (target > from && target <= to && (source < from || source > to)) return true;
       return false;
     };
@@ -343,7 +323,7 @@ class RegionFunction {
         loops.some((loop) => loop.from === block && from <= loop.to);
       const kept = loops.filter(
         (loop) =>
-          ![...this.#edges()].some(
+          !this.#edges.some(
             ([from, to]) => to <= from && to > loop.from && to <= loop.to && !isHead(to, from),
           ) && !loops.some((other) => other.from < loop.from && loop.from <= other.to && other.to < loop.to),
       );
@@ -409,17 +389,11 @@ class RegionFunction {
 
         const code: Code = { frame, locals, leaveTo };
         this.#level(0, this.#blocks.length - 1, code, () => {
-          const cases: (Label | undefined)[] = Array.from({ length: span }, () => undefined);
-          for (const word of this.#dispatched) {
-            const block = this.#blockAt.get(word);
-            if (block !== undefined) cases[word - first] = this.#labels.get(block);
-          }
           fb.block('nowhere', (nowhere) => {
-            fb.brTable(
-              fb.get(next),
-              cases.map((label) => label ?? nowhere),
-              nowhere,
-            );
+            const labelOf = (word: number): Label | undefined =>
+              this.#dispatched.has(word) ? this.#labelOf(word) : undefined;
+            const labels = Array.from({ length: span }, (_, i) => labelOf(first + i) ?? nowhere);
+            fb.brTable(fb.get(next), labels, nowhere);
           });
           // A return to where there is no entry; PC is known.
           fb.br(leave);
@@ -436,11 +410,6 @@ class RegionFunction {
   #labelOf(word: number): Label | undefined {
     const block = this.#blockAt.get(word);
     return block === undefined ? undefined : (this.#heads.get(block) ?? this.#labels.get(block));
-  }
-
-  #isTarget(block: number): boolean {
-    const word = this.#blocks[block]?.first ?? -1;
-    return this.#dispatched.has(word) || this.#blocks.some(({ targets }) => targets.includes(word));
   }
 
   /** Blocks `from` to `to`, of which loops within are one item each. `begin` comes before them. */
@@ -468,7 +437,7 @@ class RegionFunction {
         }
       };
       const block = items[index]?.block ?? from;
-      if (!this.#isTarget(block) || this.#heads.has(block)) {
+      if (!this.#targets.has(block) || this.#heads.has(block)) {
         inside();
         return;
       }
@@ -490,18 +459,19 @@ class RegionFunction {
     });
   }
 
-  #block(index: number, { frame, locals, leaveTo }: Code): void {
+  #block(index: number, code: Code): void {
+    const { frame, locals, leaveTo } = code;
     const fb = this.#fb;
     const block = this.#blocks[index];
     invariant(block !== undefined, 'the block exists');
     // Nothing else leads to a block that follows on a branch which wasn't taken.
-    if (this.#isTarget(index) || !this.#followsOn(index)) locals.forget();
+    if (this.#targets.has(index) || !this.#followsOn(index)) locals.forget();
     block.instructions.forEach((instruction, i) => {
       const at = this.#page + (block.first + i) * 4;
       locals.uncounted++;
       fb.scope(() => {
         if (instruction.mustBeCold) {
-          this.#callHandler(instruction, at, { frame, locals, leaveTo });
+          this.#callHandler(instruction, at, code);
           return;
         }
         const { row, word, statics, splits } = instruction;

@@ -3,10 +3,10 @@ import { suite, test } from 'node:test';
 import { NO_TRACE } from '../base/index.js';
 import { AddressSpace } from '../bus/index.js';
 import { A64 } from '../isa/a64.js';
+import { bareEnginePorts } from './engine-suite.js';
 import { GuestMemory } from './guest-memory.js';
 import { generateCore } from './interpreter.js';
 import { CORTEX_A57 } from './models.js';
-import type { EnginePorts } from './wasm-engine.js';
 import { WasmEngine } from './wasm-engine.js';
 
 const RAM = 0x4000_0000;
@@ -49,12 +49,7 @@ function machine(onRead: () => void = () => undefined, affinities?: readonly big
     write: () => undefined,
     reset: () => undefined,
   });
-  const ports: EnginePorts = {
-    addressSpace,
-    systemRegisterPort: () => undefined,
-    firmwareCall: () => 'undefined',
-    trace: NO_TRACE,
-  };
+  const ports = bareEnginePorts(addressSpace);
   const engine = new WasmEngine(memory, CORTEX_A57, CORE, ports, affinities);
   engine.setMapped({ base: RAM, sizeBytes: RAM_BYTES, block: 0, isReadOnly: false }, true);
   const program = (words: readonly number[], at = RAM): void => {

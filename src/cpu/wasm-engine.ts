@@ -70,6 +70,12 @@ const MAX_SAMPLES = 0x1_0000;
 /** WebAssembly that is kept at the most; compiled, it takes several times as much. When more is made, all is dropped. */
 const MAX_TRANSLATED_BYTES = 24 * MIB;
 
+/**
+ * Instructions until the next CPU has its turn. Taking turns costs about a microsecond; who spins on a lock, or sends
+ * an interrupt to another CPU, waits for some such turns at most.
+ */
+const TURN = 10_000;
+
 /** Translated code in use. */
 interface Installed {
   readonly entries: readonly number[];
@@ -78,11 +84,6 @@ interface Installed {
   /** Of WebAssembly. */
   readonly sizeBytes: number;
 }
-/**
- * Instructions until the next CPU has its turn. Taking turns costs about a microsecond; who spins on a lock, or sends
- * an interrupt to another CPU, waits for some such turns at most.
- */
-const TURN = 10_000;
 
 /** A CPU as the engine takes turns among them. */
 interface Cpu {

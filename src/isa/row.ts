@@ -184,6 +184,11 @@ export function fieldValue(word: number, field: FieldLayout): number {
   return (word >>> field.low) & (2 ** field.width - 1);
 }
 
+/** The field's bits in `word` as a two's complement number. */
+export function signedFieldValue(word: number, field: FieldLayout): number {
+  return (word << (32 - field.low - field.width)) >> (32 - field.width);
+}
+
 function numbers(word: number, fields: readonly FieldLayout[]): Record<string, number> {
   const values: Record<string, number> = {};
   for (const field of fields) values[field.name] = fieldValue(word, field);
