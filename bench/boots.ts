@@ -1,4 +1,5 @@
 /** Boots, from the start of the process to a prompt: firmware, a kernel with a RAM disk, Debian from its disk. */
+import type { KernelSelection } from '../scripts/build-kernels.js';
 import { guestFile } from '../scripts/fetch-guests.js';
 import { debianDisk } from '../scripts/make-debian-disk.js';
 import { tinyInitramfs } from '../scripts/make-initramfs.js';
@@ -9,6 +10,7 @@ import { type Pairs, type MarkedStep, alternate, summary, timed } from './measur
 
 export interface Bench {
   readonly runs: number;
+  readonly kernels: KernelSelection;
   /** Of ours and QEMU's lines. */
   readonly names: readonly [ours: string, theirs: string];
   /** The command line that runs v8a with these options and ends with statistics. */

@@ -13,11 +13,11 @@ import { DEFAULT_JIT } from '#v8a/cpu/translation-policy.js';
 
 import { fetchGuests } from '../scripts/fetch-guests.js';
 import { V8A_MAIN } from '../tests/support/cli.js';
-import { QEMU, qemuArguments } from '../tests/support/qemu.js';
+import { QEMU } from '../tests/support/qemu.js';
 import { type Bench, aavmf, debian, linux } from './boots.js';
 import { inputOutput } from './input-output.js';
-import { buildGuest, kernelTable, kernelTimes } from './kernels.js';
-import { alternate, fail, summary, timed } from './measure.js';
+import { kernels } from './kernels.js';
+import { fail } from './measure.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -31,13 +31,17 @@ const { values } = parseArgs({
     node: { type: 'string', default: process.execPath },
     runs: { type: 'string', default: '5' },
     only: { type: 'string' },
+    kernel: { type: 'string' },
+    scale: { type: 'string', default: '1' },
     jit: { type: 'string', default: DEFAULT_JIT },
     json: { type: 'string', default: join(ROOT, 'dist', 'bench', 'result.json') },
   },
 });
 const runs = Number(values.runs);
 if (!Number.isInteger(runs) || runs < 1) fail(`--runs takes a count from 1, not ${values.runs}`);
-const chosen = values.only?.split(',') ?? NAMES;
+const percent = Math.round(100 * Number(values.scale));
+if (!(percent >= 1)) fail(`--scale takes a factor from 0.01, not ${values.scale}`);
+const chosen = values.only?.split(',') ?? (values.kernel === undefined ? NAMES : ['kernels']);
 const unknown = chosen.find((name) => !(name in SECTIONS));
 if (unknown !== undefined) fail(`--only takes some of ${NAMES.join(',')}, not ${unknown}`);
 
@@ -48,6 +52,7 @@ const version = (program: string): string => {
 };
 const bench: Bench = {
   runs,
+  kernels: { percent, ...(values.kernel === undefined ? {} : { names: values.kernel.split(',') }) },
   names: [
     `v8a, node ${version(values.node)}${values.jit === DEFAULT_JIT ? '' : `, --jit ${values.jit}`}`,
     'QEMU TCG',
@@ -65,18 +70,6 @@ const result: Record<string, unknown> = {
 console.log(
   `${cpus().length} × ${cpus()[0]?.model ?? '?'}; ${version(QEMU)}; median (range) of ${runs} runs each`,
 );
-
-async function kernels({ v8a, names }: Bench): Promise<unknown> {
-  const image = buildGuest();
-  const pairs = await alternate(
-    runs,
-    () => timed(v8a('--firmware', image, '-m', '512M', '--clock', 'real')),
-    () => timed([QEMU, ...qemuArguments({ firmware: image, isPflash: false })]),
-  );
-  const medianMilliseconds = kernelTimes(pairs);
-  console.log(['\nkernels', ...summary(pairs, names), ...kernelTable(medianMilliseconds)].join('\n'));
-  return { ...pairs, medianMilliseconds };
-}
 
 if (chosen.some((name) => name !== 'kernels'))
   for (const problem of fetchGuests()) console.error(`bench: ${problem}`);

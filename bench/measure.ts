@@ -105,6 +105,9 @@ export async function alternate(
   return pairs;
 }
 
+/** Room for `v8a, node v20.20.2, --jit sync`. */
+const NAME_WIDTH = 32;
+
 /** The lines that every pair of runs has. */
 export function summary(pairs: Pairs, names: readonly [ours: string, theirs: string]): string[] {
   const { ours, theirs } = pairs;
@@ -115,7 +118,7 @@ export function summary(pairs: Pairs, names: readonly [ours: string, theirs: str
     const wall = runs.map((run) => run.wallSeconds);
     const cpu = runs.map((run) => run.cpuSeconds);
     return [
-      name.padEnd(20),
+      name.padEnd(NAME_WIDTH),
       spread(wall).padEnd(22),
       spread(cpu).padEnd(22),
       `${mips(wall)} by wall ${mips(cpu)} by cpu`,
@@ -125,13 +128,13 @@ export function summary(pairs: Pairs, names: readonly [ours: string, theirs: str
     spread(ours.map((run, index) => pick(theirs[index] ?? run) / pick(run)));
   return [
     `${instructions.toLocaleString('en')} guest instructions (counted by v8a)`,
-    `${''.padEnd(20)}${'wall s'.padEnd(22)}${'cpu s'.padEnd(22)}  MIPS`,
+    `${''.padEnd(NAME_WIDTH)}${'wall s'.padEnd(22)}${'cpu s'.padEnd(22)}  MIPS`,
     line(names[0], ours),
     line(names[1], theirs),
     `speed, QEMU = 1: ${ratio((run) => run.wallSeconds)} by wall, ${ratio((run) => run.cpuSeconds)} by cpu`,
     ...Object.keys(ours[0]?.marks ?? {}).map((mark) => {
       const [our = [], their = []] = [ours, theirs].map((runs) => runs.map((run) => run.marks[mark] ?? NaN));
-      return `  ${mark.padEnd(18)}${spread(our).padEnd(22)}${spread(their).padEnd(22)}  wall s, v8a and QEMU`;
+      return `  ${mark.padEnd(NAME_WIDTH - 2)}${spread(our).padEnd(22)}${spread(their).padEnd(22)}  wall s, v8a and QEMU`;
     }),
   ];
 }

@@ -20,18 +20,30 @@ const SOURCES = [
   { name: 'float-kernels.c', flags: [] },
 ] as const;
 
-/** The path of an image that starts at the address it is loaded at. Throws an Error that says what is missing. */
-export function buildKernels(): string {
-  const out = join(ROOT, 'dist', 'bench', 'guest');
+/** Which kernels, all of them unless some are named, and how much of each one's work. */
+export interface KernelSelection {
+  readonly names?: readonly string[];
+  readonly percent?: number;
+}
+
+/**
+ * The path of an image that starts at the address it is loaded at: each selection has its own. Throws an Error that says
+ * what is missing.
+ */
+export function buildKernels({ names = [], percent = 100 }: KernelSelection = {}): string {
+  const selection = names.join(',');
+  const out = join(ROOT, 'dist', 'bench', 'guest', [selection, percent].filter(Boolean).join('-'));
   const source = (name: string): string => join(ROOT, 'bench', 'guest', name);
   const elf = join(out, 'kernels.elf');
   const image = join(out, 'kernels.bin');
   mkdirSync(out, { recursive: true });
   const object = (name: string): string => join(out, `${name}.o`);
+  const selecting = [`-DSELECTION="${selection}"`, `-DPERCENT=${percent}ul`];
   const linking = `-Wl,-T,${source('image.ld')},--build-id=none,--no-warn-rwx-segments`;
   for (const [tool, ...args] of [
     ...SOURCES.map(
-      ({ name, flags }) => [COMPILER, ...FLAGS, ...flags, '-c', source(name), '-o', object(name)] as const,
+      ({ name, flags }) =>
+        [COMPILER, ...FLAGS, ...flags, ...selecting, '-c', source(name), '-o', object(name)] as const,
     ),
     [COMPILER, ...FLAGS, linking, ...SOURCES.map(({ name }) => object(name)), '-o', elf],
     ['aarch64-linux-gnu-objcopy', '-O', 'binary', elf, image],

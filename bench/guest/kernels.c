@@ -426,13 +426,29 @@ static u64 queens(u64 rounds) {
   return checksum;
 }
 
+#define INTEGER "integer"
+#define FP_SIMD "fp-simd"
+#define SYSTEM  "system"
+
 const struct kernel kernels[] = {
   /* Time for a just-in-time compiler to come up to speed; not part of the comparison. */
-  {"warmup", crc32, 800},
-  {"sha256", sha256, 90},       {"crc32", crc32, 220},       {"sort", sort, 35},
-  {"matrix", matrix, 80},       {"list", list, 700},         {"copying", copying, 4000},
-  {"strings", strings, 120},    {"sieve", sieve, 12},        {"bignum", bignum, 2400},
-  {"tokenizer", tokenizer, 80}, {"bytecode", bytecode, 160}, {"hashing", hashing, 12},
-  {"queens", queens, 130},      {"fp_nbody", fp_nbody, 90},  {"fp_matrix", fp_matrix, 60},
-  {"simd_filter", simd_filter, 700}, {"simd_blend", simd_blend, 1500}, {0, 0, 0},
+  {"warmup", "none", crc32, 800},
+  {"sha256", INTEGER, sha256, 90},
+  {"crc32", INTEGER, crc32, 220},
+  {"sort", INTEGER, sort, 35},
+  {"matrix", INTEGER, matrix, 80},
+  {"list", INTEGER, list, 700},
+  {"copying", INTEGER, copying, 4000},
+  {"strings", INTEGER, strings, 120},
+  {"sieve", INTEGER, sieve, 12},
+  {"bignum", INTEGER, bignum, 2400},
+  {"tokenizer", INTEGER, tokenizer, 80},
+  {"bytecode", INTEGER, bytecode, 160},
+  {"queens", INTEGER, queens, 130},
+  {"fp_nbody", FP_SIMD, fp_nbody, 90},
+  {"fp_matrix", FP_SIMD, fp_matrix, 60},
+  {"simd_filter", FP_SIMD, simd_filter, 700},
+  {"simd_blend", FP_SIMD, simd_blend, 1500},
+  {"hashing", SYSTEM, hashing, 12},
+  {0, 0, 0, 0},
 };

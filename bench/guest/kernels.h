@@ -7,6 +7,8 @@ typedef long s64;
 /* One piece of work. Its checksum depends on `rounds` and on nothing else: not on time, not on the machine. */
 struct kernel {
   const char *name;
+  /* Kernels of a group have a mean of their own. */
+  const char *group;
   u64 (*run)(u64 rounds);
   u64 rounds;
 };

@@ -1,4 +1,4 @@
-/* Runs every kernel and prints `name checksum milliseconds`, one line each, then powers off. */
+/* Runs the kernels and prints `name group checksum microseconds`, one line each, then powers off. */
 #include "kernels.h"
 
 #define PL011_DR (*(volatile u32 *)0x09000000)
@@ -65,16 +65,34 @@ void unexpected_exception(u64 esr, u64 elr, u64 far) {
   power_off();
 }
 
+/* Whether `name` is one of the words of SELECTION, which the build states; with no words all are. */
+static int is_selected(const char *name) {
+  static const char selection[] = SELECTION;
+  const char *at = selection;
+  if (!*at) return 1;
+  while (*at) {
+    const char *rest = name;
+    while (*rest && *at == *rest) at++, rest++;
+    if (!*rest && (*at == ',' || !*at)) return 1;
+    while (*at && *at++ != ',');
+  }
+  return 0;
+}
+
 void benchmark_main(void) {
   for (const struct kernel *kernel = kernels; kernel->name; kernel++) {
+    if (!is_selected(kernel->name)) continue;
+    const u64 rounds = kernel->rounds * PERCENT / 100;
     const u64 start = ticks();
-    const u64 checksum = kernel->run(kernel->rounds);
+    const u64 checksum = kernel->run(rounds ? rounds : 1);
     const u64 elapsed = ticks() - start;
     print(kernel->name);
     print(" ");
+    print(kernel->group);
+    print(" ");
     print_hex(checksum);
     print(" ");
-    print_decimal(elapsed * 1000 / ticks_per_second());
+    print_decimal(elapsed * 1000000 / ticks_per_second());
     print("\n");
   }
   print("done\n");
