@@ -102,7 +102,7 @@ function kernelTable(
   means: readonly { readonly title: string; readonly speed: number }[],
 ): string[] {
   const line = (...columns: readonly string[]): string =>
-    `  ${columns.map((text, column) => (column < 2 ? text.padEnd(13) : text.padStart(9))).join('')}`;
+    `  ${columns.map((text, column) => (column < 2 ? text.padEnd(16 - 6 * column) : text.padStart(9))).join('')}`;
   const compared = figures.filter(({ group }) => (MEANS.all as readonly string[]).includes(group));
   const worst = compared.reduce<KernelFigure | undefined>(
     (slowest, figure) => (slowest === undefined || figure.speed < slowest.speed ? figure : slowest),

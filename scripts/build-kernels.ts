@@ -16,8 +16,12 @@ const FLAGS = [
 const SOURCES = [
   { name: 'start.S', flags: [] },
   { name: 'main.c', flags: ['-mgeneral-regs-only'] },
-  { name: 'kernels.c', flags: ['-mgeneral-regs-only'] },
-  { name: 'float-kernels.c', flags: [] },
+  { name: 'paging.c', flags: ['-mgeneral-regs-only'] },
+  { name: 'table.c', flags: ['-mgeneral-regs-only'] },
+  { name: 'loops.c', flags: ['-mgeneral-regs-only'] },
+  { name: 'programs.c', flags: ['-mgeneral-regs-only'] },
+  { name: 'system.c', flags: ['-mgeneral-regs-only'] },
+  { name: 'float.c', flags: [] },
 ] as const;
 
 /** Which kernels, all of them unless some are named, and how much of each one's work. */

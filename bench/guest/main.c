@@ -80,6 +80,7 @@ static int is_selected(const char *name) {
 }
 
 void benchmark_main(void) {
+  map_pages();
   for (const struct kernel *kernel = kernels; kernel->name; kernel++) {
     if (!is_selected(kernel->name)) continue;
     const u64 rounds = kernel->rounds * PERCENT / 100;

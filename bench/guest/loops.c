@@ -1,25 +1,8 @@
 /*
- * Small programs of the kinds that guests are made of. Integer only, but for those of float-kernels.c. Each takes on the order of a hundred million
- * instructions and folds all that it computes into its checksum.
+ * Integer loops of the kinds that guests are made of, in little memory. Each folds all that it computes into its
+ * checksum.
  */
 #include "kernels.h"
-
-#define NOINLINE __attribute__((noinline))
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-static u64 random_state;
-
-/* xorshift64 (Marsaglia 2003): the same sequence for every kernel. */
-static u64 next_random(void) {
-  random_state ^= random_state << 13;
-  random_state ^= random_state >> 7;
-  random_state ^= random_state << 17;
-  return random_state;
-}
-
-static void restart_random(void) { random_state = 0x9e3779b97f4a7c15; }
-
-static u64 mix(u64 checksum, u64 value) { return (checksum ^ value) * 0x100000001b3; }
 
 static u8 bytes[1 << 16] __attribute__((aligned(16)));
 static u8 copies[1 << 16] __attribute__((aligned(16)));
@@ -67,7 +50,7 @@ static void sha_block(u32 *state, const u8 *block) {
   state[4] += e, state[5] += f, state[6] += g, state[7] += h;
 }
 
-static u64 sha256(u64 rounds) {
+u64 sha256(u64 rounds) {
   u32 state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
   fill_bytes();
   while (rounds--)
@@ -79,7 +62,7 @@ static u64 sha256(u64 rounds) {
 
 /* --- CRC-32, a table look-up per byte: byte loads and one long dependency --- */
 
-static u64 crc32(u64 rounds) {
+u64 crc32(u64 rounds) {
   static u32 table[256];
   for (u32 i = 0; i < 256; i++) {
     u32 value = i;
@@ -119,7 +102,7 @@ static NOINLINE void quicksort(u32 *from, s64 count) {
   }
 }
 
-static u64 sort(u64 rounds) {
+u64 sort(u64 rounds) {
   u64 checksum = 0;
   restart_random();
   while (rounds--) {
@@ -135,7 +118,7 @@ static u64 sort(u64 rounds) {
 #define N 64
 static u32 left[N][N], right[N][N], product[N][N];
 
-static u64 matrix(u64 rounds) {
+u64 matrix(u64 rounds) {
   restart_random();
   for (int i = 0; i < N; i++)
     for (int j = 0; j < N; j++) left[i][j] = (u32)next_random(), right[i][j] = (u32)next_random();
@@ -161,7 +144,7 @@ struct node {
 };
 static struct node nodes[1 << 14];
 
-static u64 list(u64 rounds) {
+u64 list(u64 rounds) {
   restart_random();
   for (u64 i = 0; i < COUNT(nodes); i++) words[i] = (u32)i;
   for (u64 i = COUNT(nodes) - 1; i > 0; i--) {
@@ -203,7 +186,7 @@ static NOINLINE void copy(u8 *to, const u8 *from, u64 count) {
   while (count--) *to++ = *from++;
 }
 
-static u64 copying(u64 rounds) {
+u64 copying(u64 rounds) {
   u64 checksum = 0;
   fill_bytes();
   for (u64 round = 0; round < rounds; round++) {
@@ -237,7 +220,7 @@ static NOINLINE const u8 *find(const u8 *text, const u8 *part) {
   return 0;
 }
 
-static u64 strings(u64 rounds) {
+u64 strings(u64 rounds) {
   restart_random();
   for (u64 i = 0; i < sizeof bytes; i++) bytes[i] = copies[i] = (u8)('a' + next_random() % 4);
   for (u64 i = 255; i < sizeof bytes; i += 256) bytes[i] = copies[i] = 0;
@@ -256,7 +239,7 @@ static u64 strings(u64 rounds) {
 
 static u8 composite[1 << 20];
 
-static u64 sieve(u64 rounds) {
+u64 sieve(u64 rounds) {
   u64 checksum = 0;
   while (rounds--) {
     for (u64 i = 0; i < sizeof composite; i++) composite[i] = 0;
@@ -276,7 +259,7 @@ static u64 sieve(u64 rounds) {
 #define LIMBS 64
 static u64 number[LIMBS], factor[LIMBS], result[2 * LIMBS];
 
-static u64 bignum(u64 rounds) {
+u64 bignum(u64 rounds) {
   restart_random();
   for (int i = 0; i < LIMBS; i++) number[i] = next_random(), factor[i] = next_random();
   u64 checksum = 0;
@@ -306,7 +289,7 @@ static u64 bignum(u64 rounds) {
 
 /* --- A tokenizer: a switch over states, compiled to a jump table --- */
 
-static u64 tokenizer(u64 rounds) {
+u64 tokenizer(u64 rounds) {
   static const char alphabet[] = "ab7 9\"\\+/*\n_.x0(){};=";
   enum state { SPACE, NAME, NUMBER, STRING, ESCAPE, SLASH, COMMENT, STAR, PUNCTUATION };
   u64 counts[9] = {0};
@@ -378,33 +361,13 @@ static void op_count(struct machine *m, u64 operand) {
 static void (*const operations[])(struct machine *, u64) = {op_add,      op_xor,    op_rotate, op_swap,
                                                             op_multiply, op_divide, op_sum,    op_count};
 
-static u64 bytecode(u64 rounds) {
+u64 bytecode(u64 rounds) {
   struct machine machine = {1, 2, 0};
   fill_bytes();
   while (rounds--)
     for (u64 i = 0; i + 1 < sizeof bytes; i += 2)
       operations[bytes[i] % COUNT(operations)](&machine, bytes[i + 1]);
   return mix(machine.sum, machine.accumulator);
-}
-
-/* --- A hash table with open addressing, 4 MiB: scattered loads and stores, many pages --- */
-
-static u64 slots[1 << 19];
-
-static u64 hashing(u64 rounds) {
-  u64 checksum = 0;
-  restart_random();
-  while (rounds--) {
-    for (u64 i = 0; i < COUNT(slots); i++) slots[i] = 0;
-    for (u64 n = 0; n < COUNT(slots) / 2; n++) {
-      const u64 key = next_random() & 0xfffff | 1;
-      u64 at = key * 0x9e3779b97f4a7c15 >> 45;
-      while (slots[at] && slots[at] != key) at = (at + 1) % COUNT(slots);
-      if (slots[at]) checksum = mix(checksum, at);
-      slots[at] = key;
-    }
-  }
-  return checksum;
 }
 
 /* --- Queens on a board of 10: recursion over bit masks --- */
@@ -420,35 +383,8 @@ static NOINLINE u64 place(u32 all, u32 columns, u32 rising, u32 falling) {
   return solutions;
 }
 
-static u64 queens(u64 rounds) {
+u64 queens(u64 rounds) {
   u64 checksum = 0;
   while (rounds--) checksum = mix(checksum, place((1 << 10) - 1, 0, 0, 0));
   return checksum;
 }
-
-#define INTEGER "integer"
-#define FP_SIMD "fp-simd"
-#define SYSTEM  "system"
-
-const struct kernel kernels[] = {
-  /* Time for a just-in-time compiler to come up to speed; not part of the comparison. */
-  {"warmup", "none", crc32, 800},
-  {"sha256", INTEGER, sha256, 90},
-  {"crc32", INTEGER, crc32, 220},
-  {"sort", INTEGER, sort, 35},
-  {"matrix", INTEGER, matrix, 80},
-  {"list", INTEGER, list, 700},
-  {"copying", INTEGER, copying, 4000},
-  {"strings", INTEGER, strings, 120},
-  {"sieve", INTEGER, sieve, 12},
-  {"bignum", INTEGER, bignum, 2400},
-  {"tokenizer", INTEGER, tokenizer, 80},
-  {"bytecode", INTEGER, bytecode, 160},
-  {"queens", INTEGER, queens, 130},
-  {"fp_nbody", FP_SIMD, fp_nbody, 90},
-  {"fp_matrix", FP_SIMD, fp_matrix, 60},
-  {"simd_filter", FP_SIMD, simd_filter, 700},
-  {"simd_blend", FP_SIMD, simd_blend, 1500},
-  {"hashing", SYSTEM, hashing, 12},
-  {0, 0, 0, 0},
-};
