@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import { GIB, MIB, NO_TRACE, UserError } from '../base/index.js';
 import { AddressSpace } from '../bus/index.js';
 import { CORTEX_A57, MAX, withEl2 } from '../cpu/models.js';
+import { deviceTreeProblems } from '../tables/device-tree-suite.js';
 import { decodeFdt } from '../tables/fdt-decoder.js';
 import { encodeFdt } from '../tables/fdt.js';
 import { boardRig } from './board-suite.js';
@@ -453,8 +454,38 @@ describe('the device tree', () => {
     assert.equal(flatten(decodeFdt(treeOf({ firmware })).root)['/chosen:bootargs'], 'root=/dev/vda1');
   });
 
+  /** kvmtool's, too. */
+  const KNOWN = /^\/cpus\/cpu@\d: no binding is known for compatible "arm,arm-v8"$/;
+
   for (const irqchip of IRQCHIPS) {
     for (const virtioTransport of TRANSPORTS) {
+      test(`is consistent, and each node is as its binding says (${irqchip}, ${virtioTransport})`, () => {
+        const started = [
+          { firmware: { image: new Uint8Array(4096), commandLine: 'quiet' } },
+          {
+            kernel: { image: new Uint8Array(4096), initrd: new Uint8Array(16), commandLine: 'quiet' },
+            kaslrSeed: 1n,
+          },
+        ];
+        for (const [cpuCount, cpu, what] of [
+          [1, CORTEX_A57, started[0]],
+          [8, MAX, started[1]],
+          [2, withEl2(CORTEX_A57), started[0]],
+          [8, withEl2(MAX), started[1]],
+        ] as const) {
+          const changes = { irqchip, virtioTransport, cpuCount, cpu, ...what };
+          for (const more of [{}, { pciTestdevCount: 3, ramBase: 4 * GIB, hasFlash: false }]) {
+            const blob = treeOf({ ...changes, ...more }, { virtio: EQUIPMENT });
+            const problems = deviceTreeProblems(decodeFdt(blob).root);
+            const isA57 = cpu.name === CORTEX_A57.name;
+            assert.deepEqual(
+              problems.filter((line) => isA57 || !KNOWN.test(line)),
+              [],
+            );
+          }
+        }
+      });
+
       test(
         `dtc accepts it without a warning (${irqchip}, ${virtioTransport})`,
         { skip: spawnSync('dtc', ['--version']).status !== 0 && 'no dtc' },

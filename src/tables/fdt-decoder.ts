@@ -3,7 +3,7 @@
  * encoder, so that each can be judged by the other.
  */
 
-interface FdtNode {
+export interface FdtNode {
   readonly name: string;
   /** Raw property values, in the order of the blob. */
   readonly properties: ReadonlyMap<string, Uint8Array>;
