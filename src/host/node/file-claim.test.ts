@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import * as fs from 'node:fs';
+import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, test } from 'node:test';
+import { afterEach, beforeEach, describe, test, type TestContext } from 'node:test';
 import { claimFile, ClaimedError, type ClaimMode } from './file-claim.js';
 
 let directory = '';
@@ -53,6 +54,20 @@ function plant(pid: number, change: Record<string, string>, mode: ClaimMode = 'e
   const path = `${image}.v8a-lock.${pid}.00000000`;
   fs.writeFileSync(path, JSON.stringify({ ...text, pid, ...change }));
   return path;
+}
+
+/** Has a function of the file system do something else for the length of a test. */
+function replace(
+  t: TestContext,
+  name: 'renameSync' | 'writeFileSync',
+  implementation: (from: fs.PathLike, to: fs.PathLike) => void,
+): void {
+  const { mock } = t.mock.method(fs, name, implementation);
+  syncBuiltinESMExports();
+  t.after(() => {
+    mock.restore();
+    syncBuiltinESMExports();
+  });
 }
 
 describe('claims on files', () => {
@@ -137,10 +152,45 @@ describe('claims on files', () => {
     release();
   });
 
-  test('an unfinished claim does not count: its process will look around after us', () => {
+  test('a claim that a crash of the host has emptied is removed', () => {
     fs.writeFileSync(`${image}.v8a-lock.1.00000000`, '');
     claimFile(image)();
+    assert.deepEqual(claims(), []);
+  });
+
+  test('what a process was writing when it was killed is removed, and what a living one writes is not', () => {
+    const living = `vars.fd.v8a-lock-draft.${process.pid}.00000000`;
+    fs.writeFileSync(join(directory, living), '');
+    fs.writeFileSync(`${image}.v8a-lock-draft.4000000.00000000`, '{"pid":');
+    claimFile(image)();
+    assert.deepEqual(claims(), [living]);
+  });
+
+  test('who finds its draft removed writes it again', (t) => {
+    const { renameSync } = fs;
+    let removals = 0;
+    replace(t, 'renameSync', (from, to) => {
+      if (removals < 2) {
+        removals++;
+        fs.rmSync(from);
+      }
+      renameSync(from, to);
+    });
+    const release = claimFile(image);
+    assert.equal(removals, 2);
     assert.equal(claims().length, 1);
+    release();
+    assert.deepEqual(claims(), []);
+  });
+
+  test('a reader that may not write there still sees a writer', (t) => {
+    const release = claimFile(image);
+    replace(t, 'writeFileSync', () => {
+      throw Object.assign(new Error('read-only file system'), { code: 'EROFS' });
+    });
+    assert.throws(() => claimFile(image, 'shared'), ClaimedError);
+    release();
+    claimFile(image, 'shared')();
   });
 
   test('claims on other files do not count', () => {

@@ -2,7 +2,8 @@
  * Keeps two processes from writing one file.
  *
  * Node offers no file locks of the kernel's, so a claim is a small file beside the claimed one that names its
- * process: `<file>.v8a-lock.<pid>.<nonce>`. Why this and not something else:
+ * process: `<file>.v8a-lock.<pid>.<nonce>`. It appears as a whole, renamed from a draft, so one that cannot be read is
+ * nobody's. Why this and not something else:
  * - An abstract unix socket would be freed by the kernel, but it is bound to a network namespace: two containers
  *   with one image between them would both get it, in silence.
  * - One `O_EXCL` lock file has a hole where a stale one is taken over: between finding the owner dead and removing
@@ -29,6 +30,7 @@ import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 
 const CLAIM_SUFFIX = '.v8a-lock.';
+const DRAFT_SUFFIX = '.v8a-lock-draft.';
 
 /** How long to wait for those who start at the same moment before believing that the file is in use. */
 const PATIENCE_MS = 300;
@@ -71,14 +73,16 @@ export class ClaimedError extends Error {
  */
 export function claimFile(path: string, mode: ClaimMode = 'exclusive'): () => void {
   const self = { ...thisProcess(), mode };
-  const claim = `${path}${CLAIM_SUFFIX}${self.pid}.${randomBytes(4).toString('hex')}`;
+  const name = `${self.pid}.${randomBytes(4).toString('hex')}`;
+  const claim = `${path}${CLAIM_SUFFIX}${name}`;
+  let announce = (): void => put(claim, `${path}${DRAFT_SUFFIX}${name}`, self);
   const deadline = performance.now() + PATIENCE_MS;
   let withdraw = (): void => fs.rmSync(claim, { force: true });
   try {
-    announce(claim, self);
+    announce();
   } catch (error) {
     if (mode === 'exclusive' || !UNWRITABLE.has(errorCode(error) ?? '')) throw error;
-    withdraw = () => undefined;
+    announce = withdraw = () => undefined;
   }
   for (;;) {
     let others: Claim[];
@@ -99,7 +103,7 @@ export function claimFile(path: string, mode: ClaimMode = 'exclusive'): () => vo
     else {
       withdraw();
       pause(STEP_BACK_MS * (1 + Math.random()));
-      announce(claim, self);
+      announce();
     }
   }
 }
@@ -113,30 +117,39 @@ interface Claim {
   readonly isDoubtful: boolean;
 }
 
-function announce(claim: string, self: Claimant): void {
-  try {
-    fs.writeFileSync(claim, `${JSON.stringify(self)}\n`, { flag: 'wx' });
-  } catch (error) {
-    fs.rmSync(claim, { force: true });
-    throw error;
+/** Puts a claim into place. Who takes the draft for that of a dead process makes us write it again. */
+function put(claim: string, draft: string, self: Claimant): void {
+  for (;;) {
+    try {
+      fs.writeFileSync(draft, `${JSON.stringify(self)}\n`, { flag: 'wx' });
+    } catch (error) {
+      fs.rmSync(draft, { force: true });
+      throw error;
+    }
+    try {
+      fs.renameSync(draft, claim);
+      return;
+    } catch (error) {
+      fs.rmSync(draft, { force: true });
+      if (errorCode(error) !== 'ENOENT') throw error;
+    }
   }
 }
 
 /** Claims of others that are in the way and live or may live. Those of the dead are removed on the way. */
 function liveClaims(path: string, own: string, self: Claimant): Claim[] {
   const directory = dirname(path);
-  const prefix = basename(path) + CLAIM_SUFFIX;
+  const file = basename(path);
   const found: Claim[] = [];
   for (const name of namesIn(directory, self.mode).sort()) {
     const claim = join(directory, name);
-    const pid = Number.parseInt(name.slice(prefix.length), 10);
-    if (!name.startsWith(prefix) || claim === own || !(pid > 0)) continue;
-    const claimant = readClaimant(claim, pid, self);
-    // Gone, or not written yet: its process will look around after us, and see us.
-    if (!claimant) continue;
-    const life = judge(claimant, self);
+    const draftPid = pidIn(name, file + DRAFT_SUFFIX);
+    if (draftPid !== undefined && isGone(draftPid)) removeDead(claim);
+    const pid = pidIn(name, file + CLAIM_SUFFIX);
+    if (pid === undefined || claim === own) continue;
+    const { life, mode } = examine(claim, pid, self);
     if (life === 'dead') removeDead(claim);
-    else if (claimant.mode === 'exclusive' || self.mode === 'exclusive')
+    else if (life !== 'withdrawn' && (mode === 'exclusive' || self.mode === 'exclusive'))
       found.push({ path: claim, pid, isDoubtful: life === 'unknown' });
   }
   return found;
@@ -152,12 +165,31 @@ function namesIn(directory: string, mode: ClaimMode): string[] {
   }
 }
 
-function readClaimant(claim: string, pid: number, self: Claimant): Claimant | undefined {
+/** The process in the name of a claim or a draft. */
+function pidIn(name: string, prefix: string): number | undefined {
+  const pid = name.startsWith(prefix) ? Number.parseInt(name.slice(prefix.length), 10) : 0;
+  return pid > 0 ? pid : undefined;
+}
+
+type Life = 'alive' | 'dead' | 'unknown';
+
+function examine(
+  claim: string,
+  pid: number,
+  self: Claimant,
+): { readonly life: Life | 'withdrawn'; readonly mode: ClaimMode } {
+  const claimant = readClaimant(claim, pid, self);
+  return typeof claimant === 'string'
+    ? { life: claimant, mode: 'exclusive' }
+    : { life: judge(claimant, self), mode: claimant.mode };
+}
+
+function readClaimant(claim: string, pid: number, self: Claimant): Claimant | 'withdrawn' | 'dead' {
   let text: string;
   try {
     text = fs.readFileSync(claim, 'utf8');
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined;
+    if (errorCode(error) === 'ENOENT') return 'withdrawn';
     // Another user's: the name still tells the pid.
     return { ...self, pid, startTime: '', mode: 'exclusive' };
   }
@@ -165,8 +197,8 @@ function readClaimant(claim: string, pid: number, self: Claimant): Claimant | un
     const { startTime, bootId, pidNamespace, host, mode } = JSON.parse(text) as Partial<
       Record<keyof Claimant, unknown>
     >;
-    if (typeof startTime !== 'string' || typeof bootId !== 'string') return undefined;
-    if (typeof pidNamespace !== 'string' || typeof host !== 'string') return undefined;
+    if (typeof startTime !== 'string' || typeof bootId !== 'string') return 'dead';
+    if (typeof pidNamespace !== 'string' || typeof host !== 'string') return 'dead';
     return {
       pid,
       startTime,
@@ -176,19 +208,26 @@ function readClaimant(claim: string, pid: number, self: Claimant): Claimant | un
       mode: mode === 'shared' ? 'shared' : 'exclusive',
     };
   } catch {
-    return undefined;
+    // What a crash of the host has left of one.
+    return 'dead';
   }
 }
 
-function judge(claimant: Claimant, self: Claimant): 'alive' | 'dead' | 'unknown' {
-  if (claimant.bootId !== self.bootId) return claimant.host === self.host ? 'dead' : 'unknown';
-  if (claimant.pidNamespace !== self.pidNamespace) return 'unknown';
+/** Whether no process here has that number. */
+function isGone(pid: number): boolean {
   try {
-    process.kill(claimant.pid, 0);
+    process.kill(pid, 0);
+    return false;
   } catch (error) {
     // Anything but ESRCH, EPERM above all, means that the process is there.
-    if (errorCode(error) === 'ESRCH') return 'dead';
+    return errorCode(error) === 'ESRCH';
   }
+}
+
+function judge(claimant: Claimant, self: Claimant): Life {
+  if (claimant.bootId !== self.bootId) return claimant.host === self.host ? 'dead' : 'unknown';
+  if (claimant.pidNamespace !== self.pidNamespace) return 'unknown';
+  if (isGone(claimant.pid)) return 'dead';
   const { state, startTime } = processStat(claimant.pid);
   if (state === 'Z' || state === 'X') return 'dead';
   const isSame = startTime === '' || claimant.startTime === '' || startTime === claimant.startTime;
