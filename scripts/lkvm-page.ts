@@ -1,7 +1,7 @@
 /** docs/lkvm-run.md: every option of `lkvm run` beside ours, from the table that the command line has of them. */
 import type { Command } from 'commander';
 
-import { LKVM_RUN_OPTIONS, longName } from '#v8a/cli/lkvm-options.js';
+import { LKVM_COMMANDS, LKVM_RUN_OPTIONS, longName } from '#v8a/cli/lkvm-options.js';
 import { buildProgram } from '#v8a/cli/program.js';
 
 /** `v8a run`, with which nothing is run. */
@@ -40,7 +40,12 @@ ${rows.join('\n')}
 
 What \`v8a run\` has beyond these, such as \`--expect\`, \`--clock\` and \`--flash-commit\`, is in \`v8a run --help\`.
 
-There is no \`lkvm setup\`, and no \`list\`, \`stop\`, \`pause\`, \`stat\` or \`debug\`: a guest is the process that runs it. Ctrl-A x
-ends it, Ctrl-A p presses its power button on \`--machine virt\`, \`--stats\` counts.
+Of kvmtool's other commands there is none, and each says why:
+
+| \`lkvm\` | |
+| --- | --- |
+${Object.entries(LKVM_COMMANDS)
+  .map(([name, refusal]) => `| \`${name}\` | ${cell(refusal)} |`)
+  .join('\n')}
 `;
 }

@@ -58,7 +58,7 @@ describe('bash', { skip: without('bash') }, () => {
   test('offers the commands, and those in them', () => {
     assert.deepEqual(offered(''), ['run', 'vars', 'flash', 'completion', 'help']);
     assert.deepEqual(offered('r'), ['run']);
-    assert.deepEqual(offered('flash', ''), ['create', 'show']);
+    assert.deepEqual(offered('flash', ''), ['-o default', 'create', 'show']);
     assert.deepEqual(offered('vars', 're'), ['-o default', 'repair']);
     assert.deepEqual(offered('help', 'v'), ['vars']);
     assert.deepEqual(offered('completion', ''), ['bash', 'zsh', 'fish']);

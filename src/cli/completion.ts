@@ -90,8 +90,8 @@ function argumentCompletion(command: Command, commands: readonly string[]): Comp
   for (const argument of command.registeredArguments) {
     if (argument.argChoices) return argument.argChoices;
     if (argument.name() === 'file') return 'file';
-    // Of `v8a help`; elsewhere it is a command within that one.
-    if (argument.name() === 'command' && command.name() === 'help') return commands;
+    // Of `v8a help`.
+    if (argument.name() === 'command') return commands;
   }
   return undefined;
 }

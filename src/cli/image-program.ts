@@ -77,12 +77,8 @@ export function addVarsCommand(program: Command, exit: Exit): void {
     .argument('[surplus...]');
   vars.action(async (file: string | undefined, surplus: string[]) => {
     if (file === undefined) vars.outputHelp();
-    else if (surplus.length > 0) {
-      throw new UserError(
-        'usage',
-        `${quoteIfNeeded(file)}: unknown command; 'v8a vars --help' lists the commands`,
-      );
-    } else exit((await commands()).list(file));
+    else if (surplus.length > 0) throw unknownCommand(vars, file, surplus);
+    else exit((await commands()).list(file));
   });
 
   subcommand(vars, 'list', 'list variables: name, vendor, attributes, size').argument('<file>').action(
@@ -167,20 +163,17 @@ export function addVarsCommand(program: Command, exit: Exit): void {
 export function addFlashCommand(program: Command, exit: Exit): void {
   const flash = group(program, 'flash', 'create and show flash images')
     .description(
-      'Creates and shows flash images. An image is the array and nothing else: whether blocks are locked is not in it.',
+      'Creates and shows flash images. An image is the array and nothing else: whether blocks are locked is not in it.\n' +
+        'With a file alone, shows it.',
     )
-    .usage('<command> <file> …')
+    .usage('<file> | <command> <file> …')
     .addHelpText('after', `\nExit status:\n${statuses(FLASH_EXIT_STATUS_HELP)}`)
-    .argument('[command]')
+    .argument('[file]')
     .argument('[surplus...]');
-  flash.action((command: string | undefined) => {
-    if (command === undefined) flash.outputHelp();
-    else {
-      throw new UserError(
-        'usage',
-        `${quoteIfNeeded(command)}: unknown command; 'v8a flash --help' lists the commands`,
-      );
-    }
+  flash.action(async (file: string | undefined, surplus: string[]) => {
+    if (file === undefined) flash.outputHelp();
+    else if (surplus.length > 0) throw unknownCommand(flash, file, surplus);
+    else exit((await import('./flash-command.js')).show(file, { blockSize: DEFAULT_BLOCK_BYTES }));
   });
 
   subcommand(flash, 'create', 'make a new image, erased')
@@ -197,6 +190,17 @@ export function addFlashCommand(program: Command, exit: Exit): void {
     .action(async (file: string, options: BlockOptions) =>
       exit((await import('./flash-command.js')).show(file, options)),
     );
+}
+
+/** `given` is where a command should be; what is a command may be behind it. */
+function unknownCommand(group: Command, given: string, [next = '']: readonly string[]): UserError {
+  const name = `v8a ${group.name()}`;
+  const isSwapped = group.commands.some((command) => command.name() === next);
+  const meant = isSwapped ? `did you mean ${name} ${next} ${quoteIfNeeded(given)}? ` : '';
+  return new UserError(
+    'usage',
+    `${quoteIfNeeded(given)}: unknown command; ${meant}'${name} --help' lists the commands`,
+  );
 }
 
 async function commands() {

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { UserError } from '../base/index.js';
 import { decodeFdt } from '../tables/fdt-decoder.js';
 import { createMachine, type MachineOptions } from '../vm/index.js';
-import { LKVM_RUN_OPTIONS, longName } from './lkvm-options.js';
+import { LKVM_COMMANDS, LKVM_RUN_OPTIONS, longName } from './lkvm-options.js';
 import { buildProgram, type RunOptions } from './program.js';
 
 /** What `v8a run` understands of a command line. */
@@ -79,6 +79,24 @@ describe('the table of the options of lkvm run', () => {
       /^UserError: --hugetlbfs=\/dev\/hugepages: RAM /,
     );
   });
+});
+
+describe('commands of kvmtool', () => {
+  for (const [name, refusal] of Object.entries(LKVM_COMMANDS)) {
+    test(`${name} is refused, in one line with what to do instead`, async () => {
+      for (const args of [[name], [name, '--all'], [name, 'guest']]) {
+        await assert.rejects(program.parseAsync(args, { from: 'user' }), (error) => {
+          assert.ok(error instanceof UserError);
+          assert.equal(error.message, `${name}: ${refusal}`);
+          return true;
+        });
+      }
+      assert.match(refusal, /^([^\n]*; )?(use|give|type|stop|let) /);
+      for (const [advised] of refusal.matchAll(/--[\w-]+/g)) {
+        assert.ok(advised === '--version' || ours.some(({ long }) => long === advised), advised);
+      }
+    });
+  }
 });
 
 describe('names of lkvm run', () => {

@@ -1,7 +1,7 @@
 /**
- * What `v8a run` makes of the options of kvmtool's `lkvm run`: those of 2026 (builtin-run.c,
- * arm64/include/kvm/kvm-config-arch.h). docs/lkvm-run.md is written from this table, and what is refused here is
- * refused with these words.
+ * What v8a makes of kvmtool's commands (include/common-cmds.h) and of the options of `lkvm run`: those of 2026
+ * (builtin-run.c, arm64/include/kvm/kvm-config-arch.h). docs/lkvm-run.md is written from these tables, and what is refused
+ * here is refused with these words.
  */
 
 /** An option that `v8a run` has by the same names, and what is different about it: nothing, where that is empty. */
@@ -69,7 +69,7 @@ export const LKVM_RUN_OPTIONS: readonly (TakenOption | RefusedOption)[] = [
   { flags: '--virtio-legacy', refusal: 'kvmtool has replaced it; use --virtio-transport mmio-legacy' },
   {
     flags: '--virtio-transport <pci|pci-legacy|mmio|mmio-legacy>',
-    difference: '`mmio` unless given, where kvmtool has `pci`; not `pci-legacy`',
+    difference: '`pci` unless given, with `--machine virt` `mmio`; not `pci-legacy`',
   },
   {
     flags: '--loglevel <error|warning|info|debug>',
@@ -134,6 +134,25 @@ export const LKVM_RUN_OPTIONS: readonly (TakenOption | RefusedOption)[] = [
   },
   { flags: '--protected', refusal: 'RAM cannot be hidden from the host; leave it out' },
 ];
+
+/** Commands of kvmtool that v8a does not have: why, and what to do instead. */
+export const LKVM_COMMANDS: Readonly<Record<string, string>> = {
+  setup: 'v8a makes no root file systems; give a disk image or a folder with run --disk or --9p',
+  list: 'v8a keeps no list of guests, a guest is its process; use ps',
+  pause: 'a guest is its process, and v8a has no line to it; stop the process with kill -STOP',
+  resume: 'a guest is its process, and v8a has no line to it; let the process go on with kill -CONT',
+  stop: 'a guest is its process; type Ctrl-A x there, or end it with kill',
+  stat: 'v8a has no line to a guest; use run --stats, which counts until its end',
+  debug: 'v8a has no line to a guest; use run --trace, or a debugger in the guest',
+  balloon: 'there is no balloon device; give the guest the RAM it may have with run --mem',
+  sandbox: 'no command is run in the guest by itself; type it with run --expect and --send',
+  version: 'use v8a --version',
+};
+
+/** Why v8a does not have the command, and what to do instead; undefined unless it is one of kvmtool's. */
+export function refusedLkvmCommand(name: string): string | undefined {
+  return Object.hasOwn(LKVM_COMMANDS, name) ? LKVM_COMMANDS[name] : undefined;
+}
 
 /** The long name in `flags`: `--kernel`. */
 export function longName({ flags }: { readonly flags: string }): string {

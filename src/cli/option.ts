@@ -50,8 +50,8 @@ export function alias(flags: string, attribute: string, parse: (text: string) =>
 }
 
 /**
- * Commander's messages about a command line for `command`, in the words of all others. `whyNot` knows options that the
- * command does not have for a reason.
+ * Commander's messages about a command line for `command`, in the words of all others. `whyNot` knows options and
+ * commands that are left out for a reason.
  */
 export function inOneLine(
   command: string,
@@ -69,8 +69,11 @@ export function inOneLine(
         if (reason !== undefined) throw new UserError('option', `${quoteIfNeeded(name)}: ${reason}`);
         throw new UserError('usage', `${quoteIfNeeded(name)}: unknown option; ${meant}${lists('options')}`);
       }
-      case 'commander.unknownCommand':
+      case 'commander.unknownCommand': {
+        const reason = whyNot(name);
+        if (reason !== undefined) throw new UserError('usage', `${name}: ${reason}`);
         throw new UserError('usage', `${quoteIfNeeded(name)}: unknown command; ${meant}${lists('commands')}`);
+      }
       case 'commander.help':
         // `v8a help` of something; commander doesn't say of what.
         throw new UserError('usage', `help: unknown command; ${lists('commands')}`);

@@ -4,7 +4,7 @@ import type { TraceChannel } from '../base/index.js';
 import { EXIT_STATUS_HELP } from './exit-status.js';
 import { addCompletionCommand } from './completion.js';
 import { addFlashCommand, addVarsCommand } from './image-program.js';
-import { refusedLkvmOption } from './lkvm-options.js';
+import { refusedLkvmCommand, refusedLkvmOption } from './lkvm-options.js';
 import { alias, inOneLine, option, repeated } from './option.js';
 import {
   DISK_SYNTAX, formatSize, listOf, oneOf, parseAddress, parseCommandLine, parseCpus, parseDisk, parseDuration, parseEscapes, parseKaslrSeed, parseMemory, parsePath, parsePort,
@@ -55,7 +55,7 @@ export interface RunOptions {
   readonly network: NetworkOptions | 'none';
   readonly rng?: true;
   readonly seed?: number;
-  readonly virtioTransport: (typeof VIRTIO_TRANSPORTS)[number];
+  readonly virtioTransport?: (typeof VIRTIO_TRANSPORTS)[number];
   readonly virtioAccessPlatform?: true;
   readonly device?: readonly (typeof TEST_DEVICES)[number][];
   readonly clock?: 'real' | 'virtual';
@@ -115,7 +115,7 @@ export function buildProgram(
     .configureHelp({ subcommandTerm: (command) => command.name() })
     .helpCommand('help [command]', 'show the help of a command')
     .addHelpText('after', "\n'v8a <command> --help' tells all about a command.")
-    .exitOverride(inOneLine('v8a'))
+    .exitOverride(inOneLine('v8a', refusedLkvmCommand))
     .configureOutput({ writeErr: () => undefined });
 
   const script: ScriptStep[] = [];
@@ -285,9 +285,9 @@ export function buildProgram(
       option(
         '--virtio-transport <kind>',
         'how disks and the like are found: mmio, mmio-legacy for drivers of before VIRTIO 1.0, or pci, in slots 1, 2 …' +
-          ' in the order of these options',
+          ' in the order of these options (default: mmio; with kvmtool pci)',
         oneOf(...VIRTIO_TRANSPORTS),
-      ).default('mmio', 'mmio'),
+      ),
     )
     .option(
       '--virtio-access-platform',
@@ -368,9 +368,11 @@ export function buildProgram(
     .argument('[surplus...]')
     .action(async (surplus: string[], options: RunOptions) => {
       if (surplus[0] !== undefined) {
+        const given = quoteIfNeeded(surplus[0]);
+        const meant = options.kernel === undefined && options.firmware === undefined;
         throw new UserError(
           'usage',
-          `${quoteIfNeeded(surplus[0])}: unexpected argument; accepted: options only; 'v8a run --help' lists them`,
+          `${given}: unexpected argument; ${meant ? `did you mean --kernel ${given}? ` : ''}'v8a run --help' lists the options`,
         );
       }
       exit(await run(options, script));

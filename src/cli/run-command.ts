@@ -77,7 +77,7 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
     ...(options.network === 'none' ? {} : { network: options.network }),
     rng: options.rng ?? false,
     ...(options.seed === undefined ? {} : { seed: options.seed }),
-    virtioTransport: options.virtioTransport,
+    ...(options.virtioTransport === undefined ? {} : { virtioTransport: options.virtioTransport }),
     virtioAccessPlatform: options.virtioAccessPlatform ?? false,
     devices: options.device ?? [],
     clock: options.clock ?? (process.stdin.isTTY ? 'real' : 'virtual'),

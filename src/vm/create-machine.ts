@@ -19,7 +19,7 @@ import {
 } from './consoles.js';
 import { coreImage } from './core-image.js';
 import {
-  DEFAULT_IRQCHIP, DEFAULT_MEMORY_BYTES, IRQCHIPS, MACHINES, isMemorySize, MAX_CPUS, MAX_MEMORY_BYTES, MAX_TEST_DEVICES, TEST_DEVICES, VIRTIO_TRANSPORTS,
+  DEFAULT_IRQCHIP, DEFAULT_MEMORY_BYTES, DEFAULT_VIRTIO_TRANSPORT, IRQCHIPS, MACHINES, isMemorySize, MAX_CPUS, MAX_MEMORY_BYTES, MAX_TEST_DEVICES, TEST_DEVICES, VIRTIO_TRANSPORTS,
 } from './limits.js'; // prettier-ignore
 import type { MachineName } from './limits.js';
 import type { DiskOptions } from './disks.js';
@@ -126,8 +126,8 @@ export interface MachineOptions {
    */
   readonly seed?: number;
   /**
-   * How drivers reach virtio devices: `mmio`, the default, `mmio-legacy`, as before VIRTIO 1.0, or `pci`, where they are in
-   * slots 1, 2 … in the order of the options: disks, then the others.
+   * How drivers reach virtio devices: `mmio`, `mmio-legacy`, as before VIRTIO 1.0, or `pci`, where they are in slots 1, 2 …
+   * in the order of the options: disks, then the others. Left out: `mmio`, with the machine `kvmtool` `pci`.
    */
   readonly virtioTransport?: 'mmio' | 'mmio-legacy' | 'pci';
   /**
@@ -291,7 +291,7 @@ export function assembleMachine(
       ...(virtioLines ? { virtioLines } : {}),
       ...(options.consoleSize ? { consoleSize: options.consoleSize } : {}),
       ...(network ? { network } : {}),
-      virtioTransport: options.virtioTransport ?? 'mmio',
+      virtioTransport: options.virtioTransport ?? DEFAULT_VIRTIO_TRANSPORT[machineName],
       virtioAccessPlatform: options.virtioAccessPlatform ?? false,
       pciTestdevCount: options.devices?.length ?? 0,
       hasRng: options.rng ?? false,

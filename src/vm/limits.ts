@@ -26,6 +26,9 @@ export const DEFAULT_IRQCHIP = { virt: 'gicv3', kvmtool: 'gicv3-its' } as const;
 /** How drivers reach virtio devices. */
 export const VIRTIO_TRANSPORTS = ['mmio', 'mmio-legacy', 'pci'] as const;
 
+/** What kvmtool has; the tables that EDK2 makes for it describe no disks over MMIO. */
+export const DEFAULT_VIRTIO_TRANSPORT = { virt: 'mmio', kvmtool: 'pci' } as const;
+
 /** Devices that only tests want, and how many of them a machine takes. */
 export const TEST_DEVICES = ['pci-testdev'] as const;
 export const MAX_TEST_DEVICES = 4;
