@@ -1,6 +1,7 @@
 /**
  * Typed WebAssembly expressions: trees that a `FunctionBuilder` emits. An expression has no value while code is
- * generated, so JavaScript arithmetic on one does not compile; use the functions below, which fold constants.
+ * generated, so JavaScript arithmetic on one does not compile; use the functions below, which fold constants and leave
+ * out what changes nothing: translated code is compiled while a guest waits, so it had better be small.
  *
  * An expression is evaluated where it is emitted, each time it is emitted. One that is used twice, or that must be
  * evaluated before a later effect, goes into a local first (`FunctionBuilder.let`).
@@ -8,6 +9,12 @@
  * WebAssembly Core Specification 2.0, 2.4 and 5.4.
  */
 import { invariant } from '../base/index.js';
+import type { Fold } from './folding.js';
+import { fold, isEqual, isLessSigned, isLessUnsigned } from './folding.js';
+import type { Node } from './node.js';
+import {
+  EXTRACT_LANE, KIND, callNode, float, indirectCall, int, laneOperation, loadNode, local, node, operation, storeNode, ternary, vectorConstant,
+} from './node.js'; // prettier-ignore
 
 export type ValType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128';
 
@@ -33,89 +40,61 @@ export interface Freshness {
   isStale: boolean;
 }
 
-export type Node = Expr &
-  (
-    | { readonly kind: 'const'; readonly value: number | bigint | Uint8Array }
-    | { readonly kind: 'local'; readonly index: number }
-    | { readonly kind: 'global'; readonly index: number }
-    | {
-        readonly kind: 'op';
-        readonly opcode: number;
-        readonly args: readonly Node[];
-        readonly immediate?: readonly number[];
-      }
-    | {
-        readonly kind: 'load';
-        readonly opcode: number;
-        readonly address: Node;
-        readonly offset: number;
-        readonly freshness: Freshness | undefined;
-      }
-    | { readonly kind: 'call'; readonly func: number; readonly args: readonly Node[] }
-    | {
-        readonly kind: 'call indirect';
-        readonly typeIndex: number;
-        readonly index: Node;
-        readonly args: readonly Node[];
-      }
-  );
-
-export function node(e: Expr): Node {
-  return e as Node;
-}
-
-function make<T extends ValType>(n: Node): Expr<T> {
-  return n as unknown as Expr<T>;
-}
-
 // ---- constants
 
 export function i32(value: number): I32 {
-  return make({ kind: 'const', type: 'i32', value: value | 0 });
+  return int('i32', value, 0);
 }
 
 export function i64(value: bigint | number): I64 {
-  return make({ kind: 'const', type: 'i64', value: BigInt.asIntN(64, BigInt(value)) });
+  if (typeof value === 'bigint')
+    return int('i64', Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n)));
+  const low = value | 0;
+  if (low === value) return int('i64', low, low >> 31);
+  if (!Number.isInteger(value)) invariant(false, `${value} is no integer`);
+  return int('i64', low, Math.floor(value / 2 ** 32));
 }
 
 /** `value` in the type of `like`, sign-extended. */
 export function intLike<T extends Int>(like: T, value: number): T {
-  return (like.type === 'i32' ? i32(value) : i64(value)) as T;
+  return int(like.type, value, value >> 31) as Expr as T;
 }
 
+const floatBits = new DataView(new ArrayBuffer(8));
+
 export function f32(value: number): F32 {
-  return make({ kind: 'const', type: 'f32', value });
+  floatBits.setFloat32(0, value);
+  return float('f32', floatBits.getInt32(0), 0);
 }
 
 export function f64(value: number): F64 {
-  return make({ kind: 'const', type: 'f64', value });
+  floatBits.setFloat64(0, value);
+  return float('f64', floatBits.getInt32(4), floatBits.getInt32(0));
 }
 
 /** `bytes` are the 16 bytes of the vector, lane 0 first. */
 export function v128(bytes: Uint8Array): V128 {
   invariant(bytes.length === 16, 'a v128 has 16 bytes');
-  return make({ kind: 'const', type: 'v128', value: bytes });
+  return vectorConstant(bytes);
 }
 
-function constValue(e: Expr): number | bigint | undefined {
-  const n = node(e);
-  return n.kind === 'const' && !(n.value instanceof Uint8Array) ? n.value : undefined;
+function isZero(n: Node): boolean {
+  return n.kind === KIND.int && n.low === 0 && n.high === 0;
 }
 
-/** True for the integer constant 0. */
-function isZero(e: Expr): boolean {
-  const value = constValue(e);
-  return value === 0 || value === 0n;
+function isOne(n: Node): boolean {
+  return n.kind === KIND.int && n.low === 1 && n.high === 0;
 }
 
 // ---- leaves and calls, made by FunctionBuilder
 
 export function localGet<T extends ValType>(type: T, index: number): Expr<T> {
-  return make({ kind: 'local', type, index });
+  return local(type, index);
 }
 
+/** `args` are borrowed. */
 export function callExpr<T extends ValType>(type: T, func: number, args: readonly Expr[]): Expr<T> {
-  return make({ kind: 'call', type, func, args: args.map(node) });
+  return callNode(type, func, args);
 }
 
 /** Calls the function at `index` of the module's table; traps unless it has the type of that index. */
@@ -125,120 +104,243 @@ export function callIndirect<T extends ValType>(
   index: I32,
   args: readonly Expr[],
 ): Expr<T> {
-  return make({ kind: 'call indirect', type, typeIndex, index: node(index), args: args.map(node) });
+  return indirectCall(type, typeIndex, index, args);
 }
 
-// ---- integer operations: [i32 opcode, i64 opcode, folding]
+// ---- integer operations
 
-type FoldInt = (a: bigint, b: bigint, width: 32 | 64) => bigint;
-
+/** An operation on two integers of one type, by its opcodes. */
 interface BinarySpec {
-  readonly opcodes: readonly [number, number];
-  readonly fold?: FoldInt;
-  /** `x op identity` is x. */
-  readonly rightIdentity?: true;
-  readonly leftIdentity?: true;
+  readonly i32: number;
+  readonly i64: number;
+  /** Constants are moved to the right. */
+  readonly isCommutative: boolean;
+  readonly fold: Fold | undefined;
+  /** What `x op y` is with this constant `y`, where that is simpler. */
+  readonly simplify: (x: Node, y: Node) => Node | undefined;
 }
 
-function unsigned(value: bigint, width: 32 | 64): bigint {
-  return BigInt.asUintN(width, value);
+/** `x` where `y` is zero. */
+function zeroIsIdentity(x: Node, y: Node): Node | undefined {
+  return isZero(y) ? x : undefined;
 }
 
-const BINARY = {
-  add: { opcodes: [0x6a, 0x7c], fold: (a, b) => a + b, rightIdentity: true, leftIdentity: true },
-  sub: { opcodes: [0x6b, 0x7d], fold: (a, b) => a - b, rightIdentity: true },
-  mul: { opcodes: [0x6c, 0x7e], fold: (a, b) => a * b },
-  divS: { opcodes: [0x6d, 0x7f] },
-  divU: { opcodes: [0x6e, 0x80] },
-  remS: { opcodes: [0x6f, 0x81] },
-  remU: { opcodes: [0x70, 0x82] },
-  and: { opcodes: [0x71, 0x83], fold: (a, b) => a & b },
-  or: { opcodes: [0x72, 0x84], fold: (a, b) => a | b, rightIdentity: true, leftIdentity: true },
-  xor: { opcodes: [0x73, 0x85], fold: (a, b) => a ^ b, rightIdentity: true, leftIdentity: true },
-  shl: { opcodes: [0x74, 0x86], fold: (a, b, w) => a << (b & BigInt(w - 1)), rightIdentity: true },
-  shrS: { opcodes: [0x75, 0x87], fold: (a, b, w) => a >> (b & BigInt(w - 1)), rightIdentity: true },
-  shrU: {
-    opcodes: [0x76, 0x88],
-    fold: (a, b, w) => unsigned(a, w) >> (b & BigInt(w - 1)),
-    rightIdentity: true,
-  },
-  rotl: { opcodes: [0x77, 0x89], rightIdentity: true },
-  rotr: { opcodes: [0x78, 0x8a], rightIdentity: true },
-} satisfies Record<string, BinarySpec>;
-
-const COMPARE = {
-  eq: { opcodes: [0x46, 0x51], fold: (a, b) => a === b },
-  ne: { opcodes: [0x47, 0x52], fold: (a, b) => a !== b },
-  ltS: { opcodes: [0x48, 0x53], fold: (a, b) => a < b },
-  ltU: { opcodes: [0x49, 0x54], fold: (a, b, w) => unsigned(a, w) < unsigned(b, w) },
-  gtS: { opcodes: [0x4a, 0x55], fold: (a, b) => a > b },
-  gtU: { opcodes: [0x4b, 0x56], fold: (a, b, w) => unsigned(a, w) > unsigned(b, w) },
-  leS: { opcodes: [0x4c, 0x57], fold: (a, b) => a <= b },
-  leU: { opcodes: [0x4d, 0x58], fold: (a, b, w) => unsigned(a, w) <= unsigned(b, w) },
-  geS: { opcodes: [0x4e, 0x59], fold: (a, b) => a >= b },
-  geU: { opcodes: [0x4f, 0x5a], fold: (a, b, w) => unsigned(a, w) >= unsigned(b, w) },
-} satisfies Record<
-  string,
-  { opcodes: readonly [number, number]; fold: (a: bigint, b: bigint, width: 32 | 64) => boolean }
->;
-
-function widthOf(e: Int): 32 | 64 {
-  return e.type === 'i32' ? 32 : 64;
+function never(): undefined {
+  return undefined;
 }
+
+/** The left operand, where `n` is this operation with a constant on the right. */
+function leftOf(n: Node, spec: BinarySpec): Node | undefined {
+  if (n.kind !== KIND.operation || n.b?.kind !== KIND.int) return undefined;
+  return n.code === (n.type === 'i32' ? spec.i32 : spec.i64) ? n.a : undefined;
+}
+
+/** The constant on the right of an operation that has one. */
+function rightOf(n: Node): Node {
+  invariant(n.b?.kind === KIND.int, 'a constant is on the right');
+  return n.b;
+}
+
+/** Of an operation that does the same with two constants as with the two combined, zero being none. */
+function merge(spec: BinarySpec, x: Node, y: Node): Node | undefined {
+  if (isZero(y)) return x;
+  const first = leftOf(x, spec);
+  return first && spec.fold && binaryNode(spec, first, spec.fold(rightOf(x), y));
+}
+
+/** Two shifts in the same direction are one, unless they shift everything out. */
+function mergeShifts(spec: BinarySpec, x: Node, y: Node): Node | undefined {
+  const last = x.type === 'i32' ? 31 : 63;
+  if ((y.low & last) === 0) return x;
+  const first = leftOf(x, spec);
+  if (!first) return undefined;
+  const count = (rightOf(x).low & last) + (y.low & last);
+  return count <= last ? binaryNode(spec, first, int(x.type, count, 0)) : undefined;
+}
+
+function binarySpec(
+  i32Code: number,
+  i64Code: number,
+  isCommutative: boolean,
+  foldBoth: Fold | undefined,
+  simplify: BinarySpec['simplify'],
+): BinarySpec {
+  return { i32: i32Code, i64: i64Code, isCommutative, fold: foldBoth, simplify };
+}
+
+const ADD: BinarySpec = binarySpec(0x6a, 0x7c, true, fold.add, (x, y) => {
+  if (isZero(y)) return x;
+  const augend = leftOf(x, ADD);
+  if (augend) return binaryNode(ADD, augend, fold.add(rightOf(x), y));
+  const minuend = leftOf(x, SUB);
+  return minuend && binaryNode(ADD, minuend, fold.sub(y, rightOf(x)));
+});
+const SUB: BinarySpec = binarySpec(0x6b, 0x7d, false, fold.sub, (x, y) => {
+  if (isZero(y)) return x;
+  const augend = leftOf(x, ADD);
+  if (augend) return binaryNode(ADD, augend, fold.sub(rightOf(x), y));
+  const minuend = leftOf(x, SUB);
+  return minuend && binaryNode(SUB, minuend, fold.add(rightOf(x), y));
+});
+const MUL = binarySpec(0x6c, 0x7e, true, fold.mul, (x, y) => (isOne(y) ? x : undefined));
+const DIV_S = binarySpec(0x6d, 0x7f, false, undefined, never);
+const DIV_U = binarySpec(0x6e, 0x80, false, undefined, never);
+const AND: BinarySpec = binarySpec(0x71, 0x83, true, fold.and, (x, y) => {
+  const mask = lowMaskWidth(y);
+  if (mask !== undefined && significantBits(x) <= mask) return x;
+  const first = leftOf(x, AND);
+  if (first) return binaryNode(AND, first, fold.and(rightOf(x), y));
+  if (x.type === 'i32') return undefined;
+  if (isOperation(x, EXT_U)) return extUNode(binaryNode(AND, operand(x), int('i32', y.low, 0)));
+  return mask === 32 ? extUNode(wrapNode(x)) : undefined;
+});
+const OR: BinarySpec = binarySpec(0x72, 0x84, true, fold.or, (x, y) => merge(OR, x, y));
+const XOR: BinarySpec = binarySpec(0x73, 0x85, true, fold.xor, (x, y) => merge(XOR, x, y));
+const SHL: BinarySpec = binarySpec(0x74, 0x86, false, fold.shl, (x, y) => mergeShifts(SHL, x, y));
+const SHR_S: BinarySpec = binarySpec(0x75, 0x87, false, fold.shrS, (x, y) => mergeShifts(SHR_S, x, y));
+const SHR_U: BinarySpec = binarySpec(0x76, 0x88, false, fold.shrU, (x, y) => mergeShifts(SHR_U, x, y));
+const ROTL = binarySpec(0x77, 0x89, false, undefined, zeroIsIdentity);
+const ROTR = binarySpec(0x78, 0x8a, false, undefined, zeroIsIdentity);
 
 function sameType(a: Expr, b: Expr): void {
-  invariant(a.type === b.type, `operands of types ${a.type} and ${b.type}`);
+  if (a.type !== b.type) invariant(false, `operands of types ${a.type} and ${b.type}`);
+}
+
+function binaryNode(spec: BinarySpec, x: Node, y: Node): Node {
+  sameType(x, y);
+  if (y.kind === KIND.int) {
+    if (x.kind === KIND.int && spec.fold) return spec.fold(x, y);
+    const simpler = spec.simplify(x, y);
+    if (simpler) return simpler;
+  } else if (x.kind === KIND.int && spec.isCommutative) {
+    return binaryNode(spec, y, x);
+  }
+  return operation(x.type, x.type === 'i32' ? spec.i32 : spec.i64, x, y);
 }
 
 function binary<T extends Int>(spec: BinarySpec, a: T, b: T): T {
-  sameType(a, b);
-  const left = constValue(a);
-  const right = constValue(b);
-  if (left !== undefined && right !== undefined && spec.fold) {
-    const result = spec.fold(BigInt(left), BigInt(right), widthOf(a));
-    return (a.type === 'i32' ? i32(Number(BigInt.asIntN(32, result))) : i64(result)) as T;
-  }
-  if (spec.rightIdentity && isZero(b)) return a;
-  if (spec.leftIdentity && isZero(a)) return b;
-  return op(a.type, spec.opcodes[a.type === 'i32' ? 0 : 1], [a, b]) as T;
+  return binaryNode(spec, node(a), node(b)) as Expr as T;
 }
 
-function compare<T extends Int>(spec: (typeof COMPARE)[keyof typeof COMPARE], a: T, b: T): I32 {
-  sameType(a, b);
-  const left = constValue(a);
-  const right = constValue(b);
-  if (left !== undefined && right !== undefined)
-    return i32(spec.fold(BigInt(left), BigInt(right), widthOf(a)) ? 1 : 0);
-  return op('i32', spec.opcodes[a.type === 'i32' ? 0 : 1], [a, b]);
+const EXT_S = 0xac;
+const EXT_U = 0xad;
+const WRAP = 0xa7;
+
+function isOperation(n: Node, code: number): boolean {
+  return n.kind === KIND.operation && n.code === code;
 }
 
-/** Any operation by opcode; 0xfdXX and 0xfcXX are the prefixed ones, XX in the low bits from 8 up. */
-export function op<T extends ValType>(
-  type: T,
-  opcode: number,
-  args: readonly Expr[],
-  immediate?: readonly number[],
-): Expr<T> {
-  const base = { kind: 'op' as const, type, opcode, args: args.map(node) };
-  return make(immediate === undefined ? base : { ...base, immediate });
+/** The first operand of an operation. */
+function operand(n: Node): Node {
+  invariant(n.a !== undefined, 'an operation has an operand');
+  return n.a;
 }
 
-export const add = <T extends Int>(a: T, b: T): T => binary(BINARY.add, a, b);
-export const sub = <T extends Int>(a: T, b: T): T => binary(BINARY.sub, a, b);
-export const mul = <T extends Int>(a: T, b: T): T => binary(BINARY.mul, a, b);
+/** How many low bits are one in a constant in which all others are zero. */
+function lowMaskWidth(n: Node): number | undefined {
+  const { type, low, high } = n;
+  if (type === 'i64' && high !== 0)
+    return low === -1 && (high & (high + 1)) === 0 ? 64 - Math.clz32(high) : undefined;
+  return (low & (low + 1)) === 0 ? 32 - Math.clz32(low) : undefined;
+}
+
+/** Bits from this one on are known to be zero. */
+function significantBits(n: Node): number {
+  const width = n.type === 'i32' ? 32 : 64;
+  if (n.kind === KIND.load) return LOADED_BITS[n.code] ?? width;
+  if (n.kind === KIND.int)
+    return n.type === 'i32' || n.high === 0 ? 32 - Math.clz32(n.low) : 64 - Math.clz32(n.high);
+  if (n.kind !== KIND.operation) return width;
+  if (n.code >= FIRST_COMPARISON && n.code <= LAST_COMPARISON) return 1;
+  if (n.code === EXT_U) return significantBits(operand(n));
+  if (leftOf(n, AND)) return significantBits(rightOf(n));
+  const shifted = leftOf(n, SHR_U);
+  return shifted ? Math.max(0, significantBits(shifted) - (rightOf(n).low & (width - 1))) : width;
+}
+
+export const add = <T extends Int>(a: T, b: T): T => binary(ADD, a, b);
+export const sub = <T extends Int>(a: T, b: T): T => binary(SUB, a, b);
+export const mul = <T extends Int>(a: T, b: T): T => binary(MUL, a, b);
 /** Traps on a zero divisor and on INT_MIN / −1: guard it. */
-export const divS = <T extends Int>(a: T, b: T): T => binary(BINARY.divS, a, b);
+export const divS = <T extends Int>(a: T, b: T): T => binary(DIV_S, a, b);
 /** Traps on a zero divisor: guard it. */
-export const divU = <T extends Int>(a: T, b: T): T => binary(BINARY.divU, a, b);
-export const and = <T extends Int>(a: T, b: T): T => binary(BINARY.and, a, b);
-export const or = <T extends Int>(a: T, b: T): T => binary(BINARY.or, a, b);
-export const xor = <T extends Int>(a: T, b: T): T => binary(BINARY.xor, a, b);
+export const divU = <T extends Int>(a: T, b: T): T => binary(DIV_U, a, b);
+export const and = <T extends Int>(a: T, b: T): T => binary(AND, a, b);
+export const or = <T extends Int>(a: T, b: T): T => binary(OR, a, b);
+export const xor = <T extends Int>(a: T, b: T): T => binary(XOR, a, b);
 /** Shift counts are taken modulo the width, here and below. */
-export const shl = <T extends Int>(a: T, b: T): T => binary(BINARY.shl, a, b);
-export const shrS = <T extends Int>(a: T, b: T): T => binary(BINARY.shrS, a, b);
-export const shrU = <T extends Int>(a: T, b: T): T => binary(BINARY.shrU, a, b);
-export const rotl = <T extends Int>(a: T, b: T): T => binary(BINARY.rotl, a, b);
-export const rotr = <T extends Int>(a: T, b: T): T => binary(BINARY.rotr, a, b);
+export const shl = <T extends Int>(a: T, b: T): T => binary(SHL, a, b);
+export const shrS = <T extends Int>(a: T, b: T): T => binary(SHR_S, a, b);
+export const shrU = <T extends Int>(a: T, b: T): T => binary(SHR_U, a, b);
+export const rotl = <T extends Int>(a: T, b: T): T => binary(ROTL, a, b);
+export const rotr = <T extends Int>(a: T, b: T): T => binary(ROTR, a, b);
+
+// ---- comparisons
+
+interface Comparison {
+  readonly i32: number;
+  readonly i64: number;
+  readonly fold: (x: Node, y: Node) => boolean;
+}
+
+const COMPARE = {
+  eq: { i32: 0x46, i64: 0x51, fold: isEqual },
+  ne: { i32: 0x47, i64: 0x52, fold: (x, y) => !isEqual(x, y) },
+  ltS: { i32: 0x48, i64: 0x53, fold: isLessSigned },
+  ltU: { i32: 0x49, i64: 0x54, fold: isLessUnsigned },
+  gtS: { i32: 0x4a, i64: 0x55, fold: (x, y) => isLessSigned(y, x) },
+  gtU: { i32: 0x4b, i64: 0x56, fold: (x, y) => isLessUnsigned(y, x) },
+  leS: { i32: 0x4c, i64: 0x57, fold: (x, y) => !isLessSigned(y, x) },
+  leU: { i32: 0x4d, i64: 0x58, fold: (x, y) => !isLessUnsigned(y, x) },
+  geS: { i32: 0x4e, i64: 0x59, fold: (x, y) => !isLessSigned(x, y) },
+  geU: { i32: 0x4f, i64: 0x5a, fold: (x, y) => !isLessUnsigned(x, y) },
+} as const satisfies Record<string, Comparison>;
+
+const EQZ_I32 = 0x45;
+const EQZ_I64 = 0x50;
+
+/** Opcodes from i32.eqz to f64.ge: their results are 0 or 1. */
+const FIRST_COMPARISON = EQZ_I32;
+const LAST_COMPARISON = 0x66;
+
+const FLOAT_COMPARE = {
+  eq: { f32: 0x5b, f64: 0x61 },
+  ne: { f32: 0x5c, f64: 0x62 },
+  lt: { f32: 0x5d, f64: 0x63 },
+  gt: { f32: 0x5e, f64: 0x64 },
+  le: { f32: 0x5f, f64: 0x65 },
+  ge: { f32: 0x60, f64: 0x66 },
+} as const;
+
+/** Comparison by the one that is true where it is false. Floats have two such. */
+const OPPOSITES: readonly (number | undefined)[] = ((): number[] => {
+  const opposites: number[] = [];
+  const pair = (a: number, b: number): void => {
+    opposites[a] = b;
+    opposites[b] = a;
+  };
+  for (const type of ['i32', 'i64'] as const) {
+    pair(COMPARE.eq[type], COMPARE.ne[type]);
+    pair(COMPARE.ltS[type], COMPARE.geS[type]);
+    pair(COMPARE.ltU[type], COMPARE.geU[type]);
+    pair(COMPARE.gtS[type], COMPARE.leS[type]);
+    pair(COMPARE.gtU[type], COMPARE.leU[type]);
+  }
+  for (const type of ['f32', 'f64'] as const) pair(FLOAT_COMPARE.eq[type], FLOAT_COMPARE.ne[type]);
+  return opposites;
+})();
+
+function compare<T extends Int>(spec: Comparison, a: T, b: T): I32 {
+  sameType(a, b);
+  const x = node<'i32' | 'i64'>(a);
+  const y = node<'i32' | 'i64'>(b);
+  if (y.kind === KIND.int) {
+    if (x.kind === KIND.int) return i32(spec.fold(x, y) ? 1 : 0);
+    if (spec === COMPARE.eq && isZero(y)) return eqz(a);
+  }
+  return operation('i32', x.type === 'i32' ? spec.i32 : spec.i64, x, y);
+}
+
 export const eq = <T extends Int>(a: T, b: T): I32 => compare(COMPARE.eq, a, b);
 export const ne = <T extends Int>(a: T, b: T): I32 => compare(COMPARE.ne, a, b);
 export const ltS = <T extends Int>(a: T, b: T): I32 => compare(COMPARE.ltS, a, b);
@@ -252,10 +354,27 @@ export const geU = <T extends Int>(a: T, b: T): I32 => compare(COMPARE.geU, a, b
 
 /** 1 if `a` is zero, else 0. */
 export function eqz(a: Int): I32 {
-  const value = constValue(a);
-  if (value !== undefined) return i32(BigInt(value) === 0n ? 1 : 0);
-  return op('i32', a.type === 'i32' ? 0x45 : 0x50, [a]);
+  const x = node<'i32' | 'i64'>(a);
+  if (x.kind === KIND.int) return i32(isZero(x) ? 1 : 0);
+  if (x.kind === KIND.operation) {
+    const opposite = OPPOSITES[x.code];
+    if (opposite !== undefined) return operation('i32', opposite, operand(x), x.b);
+    if (x.code === EXT_U || x.code === EXT_S) return operation('i32', EQZ_I32, operand(x));
+  }
+  return operation('i32', x.type === 'i32' ? EQZ_I32 : EQZ_I64, x);
 }
+
+/** Something that is zero where `condition` is, and nowhere else; for what only asks that. */
+export function asCondition(condition: I32): I32 {
+  const n = node(condition);
+  if (n.kind !== KIND.operation) return condition;
+  const { a, b, code } = n;
+  if (code === COMPARE.ne.i32 && b && isZero(b)) return operand(n) as I32;
+  if (code === EQZ_I32 && a && isOperation(a, EQZ_I32)) return asCondition(operand(a) as I32);
+  return condition;
+}
+
+// ---- unary operations and conversions
 
 /** Bitwise NOT. */
 export function not<T extends Int>(a: T): T {
@@ -263,59 +382,116 @@ export function not<T extends Int>(a: T): T {
 }
 
 export function clz<T extends Int>(a: T): T {
-  return op(a.type, a.type === 'i32' ? 0x67 : 0x79, [a]) as T;
+  return operation(a.type, a.type === 'i32' ? 0x67 : 0x79, a) as Expr as T;
 }
 
 export function ctz<T extends Int>(a: T): T {
-  return op(a.type, a.type === 'i32' ? 0x68 : 0x7a, [a]) as T;
+  return operation(a.type, a.type === 'i32' ? 0x68 : 0x7a, a) as Expr as T;
 }
 
 /** The low 32 bits. */
 export function wrap(a: I64): I32 {
-  const value = constValue(a);
-  if (value !== undefined) return i32(Number(BigInt.asIntN(32, BigInt(value))));
-  const n = node(a);
-  // wrap(extend(x)) is x
-  if (n.kind === 'op' && (n.opcode === 0xac || n.opcode === 0xad)) return n.args[0] as unknown as I32;
-  return op('i32', 0xa7, [a]);
+  return wrapNode(node(a));
+}
+
+function wrapNode(x: Node): Node<'i32'> {
+  if (x.kind === KIND.int) return int('i32', x.low, 0);
+  if (x.kind === KIND.load) return reload(x, 'i32', WRAPPED_LOADS) ?? operation('i32', WRAP, x);
+  if (x.kind !== KIND.operation) return operation('i32', WRAP, x);
+  if (x.code === EXT_S || x.code === EXT_U) return operand(x) as Node<'i32'>;
+  const masked = leftOf(x, AND);
+  if (masked) return binaryNode(AND, wrapNode(masked), int('i32', rightOf(x).low, 0)) as Node<'i32'>;
+  if (x.code === EXTRACT_LANE.i64) return laneOperation('i32', EXTRACT_LANE.i32, 2 * x.low, operand(x));
+  return operation('i32', WRAP, x);
 }
 
 /** Zero-extends 32 to 64 bits. */
 export function extU(a: I32): I64 {
-  const value = constValue(a);
-  if (value !== undefined) return i64(BigInt.asUintN(32, BigInt(value)));
-  return op('i64', 0xad, [a]);
+  return extUNode(node(a));
+}
+
+function extUNode(x: Node): Node<'i64'> {
+  if (x.kind === KIND.int) return int('i64', x.low, 0);
+  if (x.kind === KIND.load) return reload(x, 'i64', ZERO_EXTENDED_LOADS) ?? operation('i64', EXT_U, x);
+  if (isOperation(x, WRAP) && significantBits(operand(x)) <= 32) return operand(x) as Node<'i64'>;
+  const masked = leftOf(x, AND);
+  if (masked && isOperation(masked, WRAP))
+    return binaryNode(AND, operand(masked), int('i64', rightOf(x).low, 0)) as Node<'i64'>;
+  return operation('i64', EXT_U, x);
 }
 
 /** Sign-extends 32 to 64 bits. */
 export function extS(a: I32): I64 {
-  const value = constValue(a);
-  if (value !== undefined) return i64(BigInt(value));
-  return op('i64', 0xac, [a]);
+  const x = node(a);
+  if (x.kind === KIND.int) return int('i64', x.low, x.high);
+  if (x.kind === KIND.load) return reload(x, 'i64', SIGN_EXTENDED_LOADS) ?? operation('i64', EXT_S, x);
+  if (isOperation(x, WRAP)) return operation('i64', SIGN_EXTEND_I64[32], operand(x));
+  return operation('i64', EXT_S, x);
 }
+
+const SIGN_EXTEND_I32 = { 8: 0xc0, 16: 0xc1 } as const;
+const SIGN_EXTEND_I64 = { 8: 0xc2, 16: 0xc3, 32: 0xc4 } as const;
 
 /** Sign-extends the low 8, 16 or 32 bits to the whole width. */
 export function signExtend<T extends Int>(a: T, from: 8 | 16 | 32): T {
-  if (a.type === 'i32') return from === 32 ? a : (op('i32', from === 8 ? 0xc0 : 0xc1, [a]) as T);
-  return op('i64', from === 8 ? 0xc2 : from === 16 ? 0xc3 : 0xc4, [a]) as T;
+  const x = node<'i32' | 'i64'>(a);
+  if (x.type === 'i64') return operation('i64', SIGN_EXTEND_I64[from], x) as Expr as T;
+  return from === 32 ? a : (operation('i32', SIGN_EXTEND_I32[from], x) as Expr as T);
 }
+
+const SELECT = 0x1b;
 
 /** `condition` non-zero ? `a` : `b`, both evaluated. */
 export function select<T extends ValType>(condition: I32, a: Expr<T>, b: Expr<T>): Expr<T> {
   sameType(a, b);
-  const value = constValue(condition);
-  if (value !== undefined) return value === 0 ? b : a;
-  return op(a.type, 0x1b, [a, b, condition]);
+  const x = node(a);
+  const y = node(b);
+  const n = node(condition);
+  if (n.kind === KIND.int) return n.low === 0 ? b : a;
+  if (significantBits(n) === 1 && ((isOne(x) && isZero(y)) || (isZero(x) && isOne(y)))) {
+    const bit = isOne(x) ? condition : eqz(condition);
+    return (a.type === 'i32' ? bit : extU(bit)) as Expr as Expr<T>;
+  }
+  return ternary(a.type, SELECT, a, b, asCondition(condition));
 }
 
 // ---- reinterpretation and floating point
 
-export const i32FromF32Bits = (a: F32): I32 => op('i32', 0xbc, [a]);
-export const i64FromF64Bits = (a: F64): I64 => op('i64', 0xbd, [a]);
-export const f32FromBits = (a: I32): F32 => op('f32', 0xbe, [a]);
-export const f64FromBits = (a: I64): F64 => op('f64', 0xbf, [a]);
-export const promote = (a: F32): F64 => op('f64', 0xbb, [a]);
-export const demote = (a: F64): F32 => op('f32', 0xb6, [a]);
+const REINTERPRET = { i32FromF32: 0xbc, i64FromF64: 0xbd, f32FromI32: 0xbe, f64FromI64: 0xbf } as const;
+
+/** The bits of `x`, which `inverse` makes of what is to become of them. */
+function reinterpret<T extends Exclude<ValType, 'v128'>>(
+  type: T,
+  code: number,
+  inverse: number,
+  x: Node,
+): Node<T> {
+  if (x.kind === KIND.load) return reload(x, type, REINTERPRETED_LOADS) ?? operation(type, code, x);
+  if (x.kind !== KIND.operation) return operation(type, code, x);
+  if (x.code === inverse) return operand(x) as Node<T>;
+  if (x.type !== 'v128' && x.code === EXTRACT_LANE[x.type])
+    return laneOperation(type, EXTRACT_LANE[type], x.low, operand(x));
+  return operation(type, code, x);
+}
+
+export function i32FromF32Bits(a: F32): I32 {
+  return reinterpret('i32', REINTERPRET.i32FromF32, REINTERPRET.f32FromI32, node(a));
+}
+
+export function i64FromF64Bits(a: F64): I64 {
+  return reinterpret('i64', REINTERPRET.i64FromF64, REINTERPRET.f64FromI64, node(a));
+}
+
+export function f32FromBits(a: I32): F32 {
+  return reinterpret('f32', REINTERPRET.f32FromI32, REINTERPRET.i32FromF32, node(a));
+}
+
+export function f64FromBits(a: I64): F64 {
+  return reinterpret('f64', REINTERPRET.f64FromI64, REINTERPRET.i64FromF64, node(a));
+}
+
+export const promote = (a: F32): F64 => operation('f64', 0xbb, a);
+export const demote = (a: F64): F32 => operation('f32', 0xb6, a);
 
 const FLOAT_BINARY = {
   add: [0x92, 0xa0],
@@ -329,7 +505,7 @@ const FLOAT_BINARY = {
 
 export function floatBinary<T extends Float>(name: keyof typeof FLOAT_BINARY, a: T, b: T): T {
   sameType(a, b);
-  return op(a.type, FLOAT_BINARY[name][a.type === 'f32' ? 0 : 1], [a, b]) as T;
+  return operation(a.type, FLOAT_BINARY[name][a.type === 'f32' ? 0 : 1], a, b) as Expr as T;
 }
 
 const FLOAT_UNARY = {
@@ -343,33 +519,24 @@ const FLOAT_UNARY = {
 } as const;
 
 export function floatUnary<T extends Float>(name: keyof typeof FLOAT_UNARY, a: T): T {
-  return op(a.type, FLOAT_UNARY[name][a.type === 'f32' ? 0 : 1], [a]) as T;
+  return operation(a.type, FLOAT_UNARY[name][a.type === 'f32' ? 0 : 1], a) as Expr as T;
 }
-
-const FLOAT_COMPARE = {
-  eq: [0x5b, 0x61],
-  ne: [0x5c, 0x62],
-  lt: [0x5d, 0x63],
-  gt: [0x5e, 0x64],
-  le: [0x5f, 0x65],
-  ge: [0x60, 0x66],
-} as const;
 
 export function floatCompare<T extends Float>(name: keyof typeof FLOAT_COMPARE, a: T, b: T): I32 {
   sameType(a, b);
-  return op('i32', FLOAT_COMPARE[name][a.type === 'f32' ? 0 : 1], [a, b]);
+  return operation('i32', FLOAT_COMPARE[name][a.type], a, b);
 }
 
 /** Integer to float; `signed` says how the integer is read. Rounds to nearest, ties to even. */
 export function convert<T extends 'f32' | 'f64'>(to: T, a: Int, signed: boolean): Expr<T> {
   const base = to === 'f32' ? 0xb2 : 0xb7;
-  return op(to, base + (a.type === 'i32' ? 0 : 2) + (signed ? 0 : 1), [a]);
+  return operation(to, base + (a.type === 'i32' ? 0 : 2) + (signed ? 0 : 1), a);
 }
 
 /** Float to integer, rounding to zero and saturating; NaN gives 0. */
 export function truncSat<T extends 'i32' | 'i64'>(to: T, a: Float, signed: boolean): Expr<T> {
   const index = (to === 'i64' ? 4 : 0) + (a.type === 'f64' ? 2 : 0) + (signed ? 0 : 1);
-  return op(to, 0xfc00 | index, [a]);
+  return operation(to, 0xfc00 | index, a);
 }
 
 // ---- memory
@@ -406,10 +573,77 @@ export function load<K extends LoadKind>(
   freshness?: Freshness,
 ): Expr<(typeof LOADS)[K][1]> {
   const [opcode, type] = LOADS[kind];
-  return make({ kind: 'load', type, opcode, address: node(address), offset, freshness });
+  const at = node(address);
+  const constant = constantAddress(at, offset);
+  if (constant !== undefined) return loadNode(type, opcode, NOWHERE, constant, freshness);
+  return loadNode(type, opcode, at, offset, freshness);
 }
 
-export const STORES = {
+/** The address 0. */
+const NOWHERE = node(i32(0));
+
+/** Where `address + offset` is, if that is known and can be an offset in an expression. */
+function constantAddress(address: Node, offset: number): number | undefined {
+  if (address.kind !== KIND.int || address.low === 0) return undefined;
+  const sum = (address.low >>> 0) + offset;
+  return sum < 2 ** 31 ? sum : undefined;
+}
+
+/** Bits that are not known to be zero, by the opcode of a load. */
+const LOADED_BITS: readonly (number | undefined)[] = table([
+  [LOADS.i32_8u[0], 8],
+  [LOADS.i32_16u[0], 16],
+  [LOADS.i64_8u[0], 8],
+  [LOADS.i64_16u[0], 16],
+  [LOADS.i64_32u[0], 32],
+]);
+
+/** Loads of what other loads have loaded, after a conversion; by their opcodes. */
+const WRAPPED_LOADS = table([
+  [LOADS.i64[0], LOADS.i32[0]],
+  [LOADS.i64_32s[0], LOADS.i32[0]],
+  [LOADS.i64_32u[0], LOADS.i32[0]],
+  [LOADS.i64_16s[0], LOADS.i32_16s[0]],
+  [LOADS.i64_16u[0], LOADS.i32_16u[0]],
+  [LOADS.i64_8s[0], LOADS.i32_8s[0]],
+  [LOADS.i64_8u[0], LOADS.i32_8u[0]],
+]);
+const ZERO_EXTENDED_LOADS = table([
+  [LOADS.i32[0], LOADS.i64_32u[0]],
+  [LOADS.i32_16u[0], LOADS.i64_16u[0]],
+  [LOADS.i32_8u[0], LOADS.i64_8u[0]],
+]);
+const SIGN_EXTENDED_LOADS = table([
+  [LOADS.i32[0], LOADS.i64_32s[0]],
+  [LOADS.i32_16s[0], LOADS.i64_16s[0]],
+  [LOADS.i32_16u[0], LOADS.i64_16u[0]],
+  [LOADS.i32_8s[0], LOADS.i64_8s[0]],
+  [LOADS.i32_8u[0], LOADS.i64_8u[0]],
+]);
+const REINTERPRETED_LOADS = table([
+  [LOADS.i32[0], LOADS.f32[0]],
+  [LOADS.i64[0], LOADS.f64[0]],
+  [LOADS.f32[0], LOADS.i32[0]],
+  [LOADS.f64[0], LOADS.i64[0]],
+]);
+
+function table(entries: readonly (readonly [number, number])[]): readonly (number | undefined)[] {
+  const values: (number | undefined)[] = Array.from({ length: 0x100 }, () => undefined);
+  for (const [code, value] of entries) values[code] = value;
+  return values;
+}
+
+/** The load of the same place that gives what a conversion makes of it. */
+function reload<T extends ValType>(
+  x: Node,
+  type: T,
+  conversion: readonly (number | undefined)[],
+): Node<T> | undefined {
+  const code = conversion[x.code];
+  return code === undefined ? undefined : loadNode(type, code, operand(x), x.low, x.freshness);
+}
+
+const STORES = {
   i32: 0x36,
   i64: 0x37,
   f32: 0x38,
@@ -423,3 +657,32 @@ export const STORES = {
 } as const;
 
 export type StoreKind = keyof typeof STORES;
+
+/** Of stores of a part: its bits among the low 32, and the store of the same part of an i32. */
+const PARTS: Readonly<Partial<Record<StoreKind, { readonly mask: number; readonly ofI32: number }>>> = {
+  i64_8: { mask: 0xff, ofI32: STORES.i32_8 },
+  i64_16: { mask: 0xffff, ofI32: STORES.i32_16 },
+  i64_32: { mask: -1, ofI32: STORES.i32 },
+  i32_8: { mask: 0xff, ofI32: STORES.i32_8 },
+  i32_16: { mask: 0xffff, ofI32: STORES.i32_16 },
+};
+
+/** Stores `value`, or the part of it that `kind` says, at `address + offset`; for FunctionBuilder. */
+export function storing(kind: StoreKind, address: I32, offset: number, value: Expr): Node {
+  let code: number = STORES[kind];
+  let what = node(value);
+  const part = PARTS[kind];
+  if (part) {
+    if (isOperation(what, EXT_U) || isOperation(what, EXT_S)) {
+      code = part.ofI32;
+      what = operand(what);
+    }
+    const masked = leftOf(what, AND);
+    if (masked && (rightOf(what).low & part.mask) === part.mask) what = masked;
+  }
+  const at = node(address);
+  const constant = constantAddress(at, offset);
+  return constant === undefined
+    ? storeNode(code, at, offset, what)
+    : storeNode(code, NOWHERE, constant, what);
+}

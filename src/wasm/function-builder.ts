@@ -1,10 +1,12 @@
 /** Builds the body of one function. Structured control flow only, as WebAssembly has. */
 import { invariant } from '../base/index.js';
-import { pushS32, pushS64, pushU32, valType } from './encode.js';
+import { ByteWriter } from './byte-writer.js';
 import type { Expr, I32, StoreKind, ValType } from './expr.js';
-import { STORES, localGet, node } from './expr.js';
+import { asCondition, localGet, storing } from './expr.js';
 import type { FunctionRef } from './function-ref.js';
 import { checkArguments } from './function-ref.js';
+import type { Node } from './node.js';
+import { KIND, NO_LANE, node } from './node.js';
 
 /** A local variable or parameter. */
 export interface Local<T extends ValType = ValType> {
@@ -30,9 +32,9 @@ export class FunctionBuilder {
   readonly params: readonly ValType[];
   readonly results: readonly ValType[];
   /** Body without the locals' declarations and the final `end`. */
-  readonly code: number[] = [];
+  readonly #code = new ByteWriter();
   /** Declared locals after the parameters. */
-  readonly locals: ValType[] = [];
+  readonly #locals: ValType[] = [];
   #depth = 0;
   /** Temporaries free for reuse: with a fresh local each, baseline compilation goes quadratic. */
   readonly #free: Record<ValType, Local[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] };
@@ -50,8 +52,8 @@ export class FunctionBuilder {
 
   /** A local for the whole function. */
   local<T extends ValType>(type: T): Local<T> {
-    this.locals.push(type);
-    return { type, index: this.params.length + this.locals.length - 1 };
+    this.#locals.push(type);
+    return { type, index: this.params.length + this.#locals.length - 1 };
   }
 
   /** A local for the rest of the innermost `scope`, or for the whole function outside one. Its value is undefined. */
@@ -76,62 +78,57 @@ export class FunctionBuilder {
   }
 
   set<T extends ValType>(local: Local<T>, value: Expr<T>): void {
-    invariant(local.type === value.type, `local of type ${local.type} set to ${value.type}`);
+    if (local.type !== value.type) invariant(false, `local of type ${local.type} set to ${value.type}`);
     this.emit(value);
-    this.code.push(0x21);
-    pushU32(this.code, local.index);
+    this.#code.u8(0x21);
+    this.#code.u32(local.index);
   }
 
   /** Evaluates `value` now; the result can be used any number of times. */
   let<T extends ValType>(value: Expr<T>): Expr<T> {
-    const n = node(value);
-    if (n.kind === 'const') return value;
+    if (node(value).kind <= KIND.vector) return value;
     const local = this.temp(value.type);
     this.set(local, value);
     return this.get(local);
   }
 
   store(kind: StoreKind, address: I32, offset: number, value: Expr): void {
-    this.emit(address);
-    this.emit(value);
-    this.#opcode(STORES[kind]);
-    this.code.push(0); // alignment hint: none
-    pushU32(this.code, offset);
+    emitNode(this.#code, storing(kind, address, offset, value));
   }
 
   drop(value: Expr): void {
     this.emit(value);
-    this.code.push(0x1a);
+    this.#code.u8(0x1a);
   }
 
   /** Calls a function without results. */
   call(f: FunctionRef<'none'>, ...args: Expr[]): void {
     checkArguments(f, args);
     for (const arg of args) this.emit(arg);
-    this.code.push(0x10);
-    pushU32(this.code, f.index);
+    this.#code.u8(0x10);
+    this.#code.u32(f.index);
   }
 
   return(value?: Expr): void {
     if (value) this.emit(value);
-    this.code.push(0x0f);
+    this.#code.u8(0x0f);
   }
 
   unreachable(): void {
-    this.code.push(0x00);
+    this.#code.u8(0x00);
   }
 
   if(condition: I32, then: () => void, otherwise?: () => void): void {
-    this.emit(condition);
-    this.code.push(IF, VOID);
+    this.emit(asCondition(condition));
+    this.#open(IF);
     this.#depth++;
     then();
     if (otherwise) {
-      this.code.push(ELSE);
+      this.#code.u8(ELSE);
       otherwise();
     }
     this.#depth--;
-    this.code.push(END);
+    this.#code.u8(END);
   }
 
   /** One of two values, only the chosen one evaluated. */
@@ -156,41 +153,42 @@ export class FunctionBuilder {
 
   /** `br` to the label leaves the block. */
   block(what: string, body: (end: Label) => void): void {
-    this.code.push(BLOCK, VOID);
+    this.#open(BLOCK);
     const label = { depth: this.#depth, what };
     this.#depth++;
     body(label);
     this.#depth--;
-    this.code.push(END);
+    this.#code.u8(END);
   }
 
   /** `br` to the label goes on with the next round; falling off the end leaves the loop. */
   loop(what: string, body: (head: Label) => void): void {
-    this.code.push(LOOP, VOID);
+    this.#open(LOOP);
     const label = { depth: this.#depth, what };
     this.#depth++;
     body(label);
     this.#depth--;
-    this.code.push(END);
+    this.#code.u8(END);
   }
 
   br(label: Label): void {
-    this.code.push(0x0c);
-    pushU32(this.code, this.#distance(label));
+    this.#code.u8(0x0c);
+    this.#code.u32(this.#distance(label));
   }
 
   brIf(label: Label, condition: I32): void {
-    this.emit(condition);
-    this.code.push(0x0d);
-    pushU32(this.code, this.#distance(label));
+    this.emit(asCondition(condition));
+    this.#code.u8(0x0d);
+    this.#code.u32(this.#distance(label));
   }
 
   /** Branches to `labels[index]`, to `otherwise` where the index is past their end. */
   brTable(index: I32, labels: readonly Label[], otherwise: Label): void {
     this.emit(index);
-    this.code.push(0x0e);
-    pushU32(this.code, labels.length);
-    for (const label of [...labels, otherwise]) pushU32(this.code, this.#distance(label));
+    this.#code.u8(0x0e);
+    this.#code.u32(labels.length);
+    for (const label of labels) this.#code.u32(this.#distance(label));
+    this.#code.u32(this.#distance(otherwise));
   }
 
   /**
@@ -198,15 +196,15 @@ export class FunctionBuilder {
    * not fall off its end.
    */
   switch(index: I32, cases: readonly (() => void)[]): void {
-    for (let i = 0; i < cases.length; i++) this.code.push(BLOCK, VOID);
+    for (let i = 0; i < cases.length; i++) this.#open(BLOCK);
     this.emit(index);
-    this.code.push(0x0e);
-    pushU32(this.code, cases.length - 1);
-    for (let i = 0; i < cases.length; i++) pushU32(this.code, i);
+    this.#code.u8(0x0e);
+    this.#code.u32(cases.length - 1);
+    for (let i = 0; i < cases.length; i++) this.#code.u32(i);
     this.#depth += cases.length;
     for (const body of cases) {
       this.#depth--;
-      this.code.push(END);
+      this.#code.u8(END);
       body();
     }
   }
@@ -216,106 +214,118 @@ export class FunctionBuilder {
     this.emit(address);
     this.emit(byte);
     this.emit(length);
-    this.code.push(0xfc, 0x0b, 0);
+    writeOpcode(this.#code, 0xfc0b);
+    this.#code.u8(0);
   }
 
   emit(e: Expr): void {
-    const n = node(e);
-    switch (n.kind) {
-      case 'const':
-        this.#constant(n.type, n.value);
-        return;
-      case 'local':
-        this.code.push(0x20);
-        pushU32(this.code, n.index);
-        return;
-      case 'global':
-        this.code.push(0x23);
-        pushU32(this.code, n.index);
-        return;
-      case 'op':
-        for (const arg of n.args) this.emit(arg);
-        this.#opcode(n.opcode);
-        if (n.immediate) this.code.push(...n.immediate);
-        return;
-      case 'load':
-        invariant(n.freshness?.isStale !== true, 'a register read is used after the register was written');
-        this.emit(n.address);
-        this.#opcode(n.opcode);
-        this.code.push(0);
-        pushU32(this.code, n.offset);
-        return;
-      case 'call':
-        for (const arg of n.args) this.emit(arg);
-        this.code.push(0x10);
-        pushU32(this.code, n.func);
-        return;
-      case 'call indirect':
-        for (const arg of n.args) this.emit(arg);
-        this.emit(n.index);
-        this.code.push(0x11);
-        pushU32(this.code, n.typeIndex);
-        this.code.push(0);
-        return;
-    }
+    emitNode(this.#code, node(e));
   }
 
-  #opcode(opcode: number): void {
-    if (opcode < 0x100) this.code.push(opcode);
-    else {
-      this.code.push(opcode >> 8);
-      pushU32(this.code, opcode & 0xff);
-    }
-  }
-
-  #constant(type: ValType, value: number | bigint | Uint8Array): void {
-    switch (type) {
-      case 'i32':
-        this.code.push(0x41);
-        pushS32(this.code, Number(value));
-        return;
-      case 'i64':
-        this.code.push(0x42);
-        pushS64(this.code, BigInt(value as bigint));
-        return;
-      case 'f32':
-      case 'f64': {
-        const bytes = new DataView(new ArrayBuffer(8));
-        if (type === 'f32') bytes.setFloat32(0, Number(value), true);
-        else bytes.setFloat64(0, Number(value), true);
-        this.code.push(type === 'f32' ? 0x43 : 0x44);
-        for (let i = 0; i < (type === 'f32' ? 4 : 8); i++) this.code.push(bytes.getUint8(i));
-        return;
-      }
-      case 'v128':
-        this.code.push(0xfd, 0x0c, ...(value as Uint8Array));
-        return;
-    }
+  #open(construct: number): void {
+    this.#code.u8(construct);
+    this.#code.u8(VOID);
   }
 
   #distance(label: Label): number {
     const distance = this.#depth - 1 - label.depth;
-    invariant(distance >= 0, `branch out of ${label.what} from outside it`);
+    if (distance < 0) invariant(false, `branch out of ${label.what} from outside it`);
     return distance;
   }
 
-  /** The code section's entry: locals, body, end. */
-  encode(): number[] {
+  /** Writes the code section's entry: size, locals, body, end. */
+  writeTo(out: ByteWriter): void {
     invariant(this.#depth === 0, 'unclosed block');
-    const body: number[] = [];
+    const head = new ByteWriter();
     const runs: { type: ValType; count: number }[] = [];
-    for (const type of this.locals) {
+    for (const type of this.#locals) {
       const last = runs.at(-1);
       if (last?.type === type) last.count++;
       else runs.push({ type, count: 1 });
     }
-    pushU32(body, runs.length);
+    head.u32(runs.length);
     for (const run of runs) {
-      pushU32(body, run.count);
-      body.push(valType(run.type));
+      head.u32(run.count);
+      head.valType(run.type);
     }
-    for (const byte of this.code) body.push(byte);
-    body.push(END);
-    return body;
+    out.u32(head.length + this.#code.length + 1);
+    out.append(head);
+    out.append(this.#code);
+    out.u8(END);
+  }
+}
+
+function writeOpcode(out: ByteWriter, code: number): void {
+  if (code < 0x100) {
+    out.u8(code);
+  } else {
+    out.u8(code >> 8);
+    out.u32(code & 0xff);
+  }
+}
+
+/** The instruction of a load or a store. */
+function writeAccess(out: ByteWriter, { code, low: offset }: Node): void {
+  writeOpcode(out, code);
+  out.u8(0); // alignment hint: none
+  out.u32(offset);
+}
+
+function emitNode(out: ByteWriter, n: Node): void {
+  switch (n.kind) {
+    case KIND.int:
+      if (n.type === 'i32') {
+        out.u8(0x41);
+        out.s32(n.low);
+      } else {
+        out.u8(0x42);
+        out.s64(n.low, n.high);
+      }
+      return;
+    case KIND.float:
+      out.u8(n.type === 'f32' ? 0x43 : 0x44);
+      out.word(n.low);
+      if (n.type === 'f64') out.word(n.high);
+      return;
+    case KIND.vector:
+      out.u8(0xfd);
+      out.u8(0x0c);
+      if (n.bytes) out.bytes(n.bytes);
+      return;
+    case KIND.local:
+      out.u8(0x20);
+      out.u32(n.code);
+      return;
+    case KIND.operation:
+      if (n.a) emitNode(out, n.a);
+      if (n.b) emitNode(out, n.b);
+      for (const arg of n.args) emitNode(out, arg);
+      writeOpcode(out, n.code);
+      if (n.low !== NO_LANE) out.u8(n.low);
+      if (n.bytes) out.bytes(n.bytes);
+      return;
+    case KIND.load:
+      if (n.freshness?.isStale === true)
+        invariant(false, 'a register read is used after the register was written');
+      if (n.a) emitNode(out, n.a);
+      writeAccess(out, n);
+      return;
+    case KIND.store:
+      if (n.a) emitNode(out, n.a);
+      if (n.b) emitNode(out, n.b);
+      writeAccess(out, n);
+      return;
+    case KIND.call:
+      for (const arg of n.args) emitNode(out, arg);
+      out.u8(0x10);
+      out.u32(n.code);
+      return;
+    case KIND.indirectCall:
+      for (const arg of n.args) emitNode(out, arg);
+      if (n.a) emitNode(out, n.a);
+      out.u8(0x11);
+      out.u32(n.code);
+      out.u8(0);
+      return;
   }
 }

@@ -17,8 +17,9 @@ export function call<T extends ValType>(f: FunctionRef<T>, ...args: Expr[]): Exp
 }
 
 export function checkArguments(f: FunctionRef, args: readonly Expr[]): void {
-  invariant(
-    f.params.length === args.length && f.params.every((type, i) => args[i]?.type === type),
-    `${f.name} takes (${f.params.join(', ')}), called with (${args.map((a) => a.type).join(', ')})`,
-  );
+  let fits = f.params.length === args.length;
+  for (let i = 0; fits && i < args.length; i++) fits = f.params[i] === args[i]?.type;
+  if (fits) return;
+  const types = args.map(({ type }) => type);
+  invariant(false, `${f.name} takes (${f.params.join(', ')}), called with (${types.join(', ')})`);
 }

@@ -1,21 +1,19 @@
 /** Assembles functions into a module. WebAssembly Core Specification 2.0, 5.5. */
 import { invariant } from '../base/index.js';
-import { pushName, pushS32, pushU32, valType } from './encode.js';
+import { ByteWriter } from './byte-writer.js';
 import type { ValType } from './expr.js';
 import { FunctionBuilder } from './function-builder.js';
 import type { FunctionRef } from './function-ref.js';
 
-interface Import {
-  readonly bytes: number[];
-}
-
 export class ModuleBuilder {
-  readonly #types: number[][] = [];
+  readonly #types = new ByteWriter();
   readonly #typeIndex = new Map<string, number>();
-  readonly #imports: Import[] = [];
+  readonly #imports = new ByteWriter();
+  #importCount = 0;
   readonly #functionTypes: number[] = [];
   readonly #bodies: (FunctionBuilder | undefined)[] = [];
-  readonly #exports: number[][] = [];
+  readonly #exports = new ByteWriter();
+  #exportCount = 0;
   readonly #names: string[] = [];
   readonly #table: FunctionRef[] = [];
   readonly #data: { readonly at: number; readonly bytes: Uint8Array }[] = [];
@@ -23,13 +21,10 @@ export class ModuleBuilder {
 
   /** Any memory of at least `minimumPages` of 64 KiB, whose size is bounded. */
   importMemory(module: string, name: string, minimumPages: number): void {
-    const bytes: number[] = [];
-    pushName(bytes, module);
-    pushName(bytes, name);
-    bytes.push(2, 1);
-    pushU32(bytes, minimumPages);
-    pushU32(bytes, 0x1_0000);
-    this.#imports.push({ bytes });
+    const out = this.#import(module, name, 2);
+    out.u8(1);
+    out.u32(minimumPages);
+    out.u32(0x1_0000);
   }
 
   importFunction<R extends ValType | 'none'>(
@@ -39,12 +34,7 @@ export class ModuleBuilder {
     result: R,
   ): FunctionRef<R> {
     invariant(this.#bodies.length === 0, 'imports come before functions');
-    const bytes: number[] = [];
-    pushName(bytes, module);
-    pushName(bytes, name);
-    bytes.push(0);
-    pushU32(bytes, this.#type(params, result));
-    this.#imports.push({ bytes });
+    this.#import(module, name, 0).u32(this.#type(params, result));
     this.#names.push(name);
     return { name, index: this.#importedFunctions++, params, result };
   }
@@ -97,129 +87,131 @@ export class ModuleBuilder {
   }
 
   export(name: string, f: FunctionRef): void {
-    const bytes: number[] = [];
-    pushName(bytes, name);
-    bytes.push(0);
-    pushU32(bytes, f.index);
-    this.#exports.push(bytes);
+    this.#export(name, 0).u32(f.index);
   }
 
   /** The function table, for others to put functions into. */
   exportTable(name: string): void {
-    const bytes: number[] = [];
-    pushName(bytes, name);
-    bytes.push(1, 0);
-    this.#exports.push(bytes);
+    this.#export(name, 1).u32(0);
+  }
+
+  #import(module: string, name: string, kind: number): ByteWriter {
+    this.#importCount++;
+    this.#imports.name(module);
+    this.#imports.name(name);
+    this.#imports.u8(kind);
+    return this.#imports;
+  }
+
+  #export(name: string, kind: number): ByteWriter {
+    this.#exportCount++;
+    this.#exports.name(name);
+    this.#exports.u8(kind);
+    return this.#exports;
   }
 
   #type(params: readonly ValType[], result: ValType | 'none'): number {
-    const key = `${params.join(',')}>${result}`;
+    const key = `${params.join()}>${result}`;
     let index = this.#typeIndex.get(key);
     if (index === undefined) {
-      index = this.#types.length;
-      const bytes = [0x60];
-      pushU32(bytes, params.length);
-      for (const type of params) bytes.push(valType(type));
-      if (result === 'none') bytes.push(0);
-      else bytes.push(1, valType(result));
-      this.#types.push(bytes);
+      index = this.#typeIndex.size;
       this.#typeIndex.set(key, index);
+      this.#types.u8(0x60);
+      this.#types.u32(params.length);
+      for (const type of params) this.#types.valType(type);
+      this.#types.u32(result === 'none' ? 0 : 1);
+      if (result !== 'none') this.#types.valType(result);
     }
     return index;
   }
 
-  build(): Uint8Array<ArrayBuffer> {
-    /** Pieces of the module, in order. */
-    const pieces: (readonly number[])[] = [[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]];
-    const section = (id: number, entries: readonly (readonly number[])[]): void => {
-      if (entries.length === 0) return;
-      const count: number[] = [];
-      pushU32(count, entries.length);
-      const head = [id];
-      pushU32(
-        head,
-        entries.reduce((sum, { length }) => sum + length, count.length),
-      );
-      pieces.push(head, count, ...entries);
+  /** The module. `names` of functions are for profilers and stack traces: without them it is smaller. */
+  build({ names = true }: { readonly names?: boolean } = {}): Uint8Array<ArrayBuffer> {
+    const out = new ByteWriter();
+    out.bytes([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
+    /** A section of `count` entries. */
+    const section = (id: number, count: number, entries: ByteWriter): void => {
+      if (count === 0) return;
+      const head = new ByteWriter();
+      head.u32(count);
+      out.u8(id);
+      out.u32(head.length + entries.length);
+      out.append(head);
+      out.append(entries);
     };
-    section(1, this.#types);
-    section(
-      2,
-      this.#imports.map((entry) => entry.bytes),
-    );
+    const written = <T>(
+      items: readonly T[],
+      write: (to: ByteWriter, item: T, index: number) => void,
+    ): ByteWriter => {
+      const to = new ByteWriter();
+      items.forEach((item, index) => {
+        write(to, item, index);
+      });
+      return to;
+    };
+    section(1, this.#typeIndex.size, this.#types);
+    section(2, this.#importCount, this.#imports);
     section(
       3,
-      this.#functionTypes.map((type) => {
-        const bytes: number[] = [];
-        pushU32(bytes, type);
-        return bytes;
+      this.#functionTypes.length,
+      written(this.#functionTypes, (to, type) => {
+        to.u32(type);
       }),
     );
     if (this.#table.length > 0) {
-      // It may grow.
-      const table = [0x70, 0];
-      pushU32(table, this.#table.length);
-      section(4, [table]);
+      const table = new ByteWriter();
+      // Functions, and it may grow.
+      table.bytes([0x70, 0]);
+      table.u32(this.#table.length);
+      section(4, 1, table);
     }
-    section(7, this.#exports);
+    section(7, this.#exportCount, this.#exports);
     if (this.#table.length > 0) {
-      // Active segment of table 0, from index 0.
-      const segment = [0, 0x41, 0, 0x0b];
-      pushU32(segment, this.#table.length);
-      for (const f of this.#table) pushU32(segment, f.index);
-      section(9, [segment]);
+      const segment = new ByteWriter();
+      // Active, of table 0, from index 0.
+      segment.bytes([0, 0x41, 0, 0x0b]);
+      segment.u32(this.#table.length);
+      for (const f of this.#table) segment.u32(f.index);
+      section(9, 1, segment);
     }
     section(
       10,
-      this.#bodies.map((builder, i) => {
-        invariant(
-          builder !== undefined,
-          `function ${this.#names[this.#importedFunctions + i]} is not defined`,
-        );
-        const body = builder.encode();
-        const entry: number[] = [];
-        pushU32(entry, body.length);
-        for (const byte of body) entry.push(byte);
-        return entry;
+      this.#bodies.length,
+      written(this.#bodies, (to, builder, i) => {
+        if (!builder) invariant(false, `function ${this.#names[this.#importedFunctions + i]} is not defined`);
+        builder.writeTo(to);
       }),
     );
     section(
       11,
-      this.#data.map(({ at, bytes }) => {
-        const segment = [0, 0x41];
-        pushS32(segment, at);
-        segment.push(0x0b);
-        pushU32(segment, bytes.length);
-        for (const byte of bytes) segment.push(byte);
-        return segment;
+      this.#data.length,
+      written(this.#data, (to, { at, bytes }) => {
+        to.bytes([0, 0x41]);
+        to.s32(at);
+        to.u8(0x0b);
+        to.u32(bytes.length);
+        to.bytes(bytes);
       }),
     );
-    pieces.push(this.#nameSection());
-    const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
-    let at = 0;
-    for (const piece of pieces) {
-      bytes.set(piece, at);
-      at += piece.length;
-    }
-    return bytes;
+    if (names) this.#writeNames(out);
+    return out.toBytes();
   }
 
-  /** Function names, for profilers and stack traces. Core Specification, appendix A.4. */
-  #nameSection(): number[] {
-    const names: number[] = [];
-    pushU32(names, this.#names.length);
+  /** The custom section of function names. Core Specification, appendix A.4. */
+  #writeNames(out: ByteWriter): void {
+    const map = new ByteWriter();
+    map.u32(this.#names.length);
     this.#names.forEach((name, i) => {
-      pushU32(names, i);
-      pushName(names, name);
+      map.u32(i);
+      map.name(name);
     });
-    const body: number[] = [];
-    pushName(body, 'name');
-    body.push(1);
-    pushU32(body, names.length);
-    for (const byte of names) body.push(byte);
-    const section = [0];
-    pushU32(section, body.length);
-    for (const byte of body) section.push(byte);
-    return section;
+    const body = new ByteWriter();
+    body.name('name');
+    body.u8(1);
+    body.u32(map.length);
+    body.append(map);
+    out.u8(0);
+    out.u32(body.length);
+    out.append(body);
   }
 }

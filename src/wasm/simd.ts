@@ -1,6 +1,6 @@
 /** Vector operations by their name in the WebAssembly Core Specification 2.0, 5.4.8. */
 import type { Expr, I32, I64, F32, F64, V128, ValType } from './expr.js';
-import { op } from './expr.js';
+import { EXTRACT_LANE, laneOperation, operation, shuffleOperation, ternary } from './node.js';
 
 const PREFIX = 0xfd00;
 
@@ -172,13 +172,13 @@ const VECTOR_OPS = {
 
 export type VectorOp = keyof typeof VECTOR_OPS;
 
-export function vector(name: VectorOp, ...args: V128[]): V128 {
-  return op('v128', PREFIX | VECTOR_OPS[name], args);
+export function vector(name: VectorOp, a: V128, b?: V128): V128 {
+  return operation('v128', PREFIX | VECTOR_OPS[name], a, b);
 }
 
 /** `(mask & a) | (~mask & b)`, bit by bit. */
 export function bitselect(a: V128, b: V128, mask: V128): V128 {
-  return op('v128', PREFIX | 0x52, [a, b, mask]);
+  return ternary('v128', PREFIX | 0x52, a, b, mask);
 }
 
 const SHIFTS = {
@@ -200,12 +200,12 @@ export type VectorShift = keyof typeof SHIFTS;
 
 /** Shifts every lane by `count` modulo the lane's width. */
 export function vectorShift(name: VectorShift, a: V128, count: I32): V128 {
-  return op('v128', PREFIX | SHIFTS[name], [a, count]);
+  return operation('v128', PREFIX | SHIFTS[name], a, count);
 }
 
 /** Byte `i` of the result is byte `lanes[i]` of `a` followed by `b`. */
 export function shuffle(a: V128, b: V128, lanes: readonly number[]): V128 {
-  return op('v128', PREFIX | 0x0d, [a, b], lanes);
+  return shuffleOperation(PREFIX | 0x0d, a, b, lanes);
 }
 
 const SPLATS = {
@@ -222,18 +222,18 @@ export function splat(name: 'i64x2.splat', a: I64): V128;
 export function splat(name: 'f32x4.splat', a: F32): V128;
 export function splat(name: 'f64x2.splat', a: F64): V128;
 export function splat(name: keyof typeof SPLATS, a: Expr): V128 {
-  return op('v128', PREFIX | SPLATS[name], [a]);
+  return operation('v128', PREFIX | SPLATS[name], a);
 }
 
 const EXTRACTS = {
-  'i8x16.extract_lane_s': [0x15, 'i32'],
-  'i8x16.extract_lane_u': [0x16, 'i32'],
-  'i16x8.extract_lane_s': [0x18, 'i32'],
-  'i16x8.extract_lane_u': [0x19, 'i32'],
-  'i32x4.extract_lane': [0x1b, 'i32'],
-  'i64x2.extract_lane': [0x1d, 'i64'],
-  'f32x4.extract_lane': [0x1f, 'f32'],
-  'f64x2.extract_lane': [0x21, 'f64'],
+  'i8x16.extract_lane_s': [PREFIX | 0x15, 'i32'],
+  'i8x16.extract_lane_u': [PREFIX | 0x16, 'i32'],
+  'i16x8.extract_lane_s': [PREFIX | 0x18, 'i32'],
+  'i16x8.extract_lane_u': [PREFIX | 0x19, 'i32'],
+  'i32x4.extract_lane': [EXTRACT_LANE.i32, 'i32'],
+  'i64x2.extract_lane': [EXTRACT_LANE.i64, 'i64'],
+  'f32x4.extract_lane': [EXTRACT_LANE.f32, 'f32'],
+  'f64x2.extract_lane': [EXTRACT_LANE.f64, 'f64'],
 } as const satisfies Record<string, readonly [number, ValType]>;
 
 export function extractLane<K extends keyof typeof EXTRACTS>(
@@ -242,7 +242,7 @@ export function extractLane<K extends keyof typeof EXTRACTS>(
   lane: number,
 ): Expr<(typeof EXTRACTS)[K][1]> {
   const [opcode, type] = EXTRACTS[name];
-  return op(type, PREFIX | opcode, [a], [lane]);
+  return laneOperation(type, opcode, lane, a);
 }
 
 const REPLACES = {
@@ -255,7 +255,7 @@ const REPLACES = {
 } as const;
 
 export function replaceLane(name: keyof typeof REPLACES, a: V128, lane: number, value: Expr): V128 {
-  return op('v128', PREFIX | REPLACES[name], [a, value], [lane]);
+  return laneOperation('v128', PREFIX | REPLACES[name], lane, a, value);
 }
 
 const TESTS = {
@@ -271,5 +271,5 @@ const TESTS = {
 } as const;
 
 export function vectorTest(name: keyof typeof TESTS, a: V128): I32 {
-  return op('i32', PREFIX | TESTS[name], [a]);
+  return operation('i32', PREFIX | TESTS[name], a);
 }
