@@ -4,7 +4,7 @@
  */
 import { strict as assert } from 'node:assert';
 import { createHash } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { after, suite, test } from 'node:test';
 
 import { guestFile } from '../scripts/fetch-guests.js';
@@ -14,6 +14,7 @@ import { makeBootDisk } from './support/boot-disk.js';
 import { dialogue, plain, statistics, v8a } from './support/cli.js';
 import { AAVMF_CODE, AAVMF_VARS, U_BOOT, newVariableStore, scratch, skipWithout } from './support/guests.js';
 import { complaints } from './support/linux.js';
+import { converseWithQemu, hasQemu, qemuArguments } from './support/qemu.js';
 
 const KERNEL = guestFile('linux');
 const GRUB = guestFile('grubaa64.efi');
@@ -230,6 +231,71 @@ suite(
         assertPrinted(console, /^virtio_rng\.0$/m);
         assert.doesNotMatch(console, /I\/O error|Buffer I\/O/);
       });
+    }
+
+    /** Names, sizes in sectors, and places. */
+    const order: Steps = [
+      {
+        expect: PROMPT,
+        send: 'cd /sys/block; for d in vd*; do echo "$d $(cat $d/size) $(readlink -f $d)"; done\r',
+      },
+      { expect: PROMPT, send: 'poweroff -f\r' },
+    ];
+    /** `vda: first disk at …`, sorted by name. */
+    const disksIn = (console: string): string[] =>
+      [...console.matchAll(/^(vd.) (\d+) \S*\/(?:(\w+)\.virtio(?:_mmio)?|(0000:[\d:.]+))\/virtio/gm)].map(
+        ([, name, sectors, address, slot]) =>
+          `${name}: ${sectors === '8' ? 'first' : 'second'}, ${address ?? slot}`,
+      );
+    /** As the table in docs/ARCHITECTURE.md has it. */
+    const ORDERS = [
+      { machine: 'virt', transport: 'mmio', ours: ['vda: first, a003e00', 'vdb: second, a003c00'] },
+      { machine: 'virt', transport: 'pci', ours: ['vda: first, 0000:00:01.0', 'vdb: second, 0000:00:02.0'] },
+      { machine: 'kvmtool', transport: 'mmio', ours: ['vda: first, 3000000', 'vdb: second, 3000200'] },
+      {
+        machine: 'kvmtool',
+        transport: 'pci',
+        ours: ['vda: first, 0000:00:01.0', 'vdb: second, 0000:00:02.0'],
+      },
+    ];
+    const two = (): [string, string] => {
+      const paths = [files.path('first.img'), files.path('second.img')] as const;
+      paths.forEach((path, index) => writeFileSync(path, new Uint8Array((index + 1) * 4096)));
+      return [...paths];
+    };
+    for (const { machine, transport, ours } of ORDERS) {
+      test(`the first disk is vda, ${machine}, ${transport}`, async () => {
+        const { console } = await run(
+          [
+            ...['--machine', machine, '--kernel', KERNEL ?? '', '--initrd', INITRD ?? ''],
+            ...['--virtio-transport', transport, ...two().flatMap((disk) => ['--disk', disk])],
+          ],
+          order,
+        );
+        assert.deepEqual(disksIn(console), ours);
+      });
+    }
+    for (const [transport, device, theirs] of [
+      ['mmio', 'virtio-blk-device', ['vda: second, a003c00', 'vdb: first, a003e00']],
+      ['pci', 'virtio-blk-pci', ['vda: first, 0000:00:01.0', 'vdb: second, 0000:00:02.0']],
+    ] as const) {
+      test(
+        `what QEMU has for vda, ${transport}`,
+        { skip: !hasQemu && 'no qemu-system-aarch64' },
+        async () => {
+          const drives = two().flatMap((disk, index) => [
+            ...['-drive', `if=none,id=d${index},format=raw,file=${disk}`],
+            ...['-device', `${device},drive=d${index}`],
+          ]);
+          const kernel = ['-kernel', KERNEL ?? '', '-initrd', INITRD ?? ''];
+          const { console } = await converseWithQemu(
+            [...qemuArguments({}), ...kernel, ...drives],
+            order,
+            300_000,
+          );
+          assert.deepEqual(disksIn(plain(console)), theirs);
+        },
+      );
     }
   },
 );

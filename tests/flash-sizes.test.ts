@@ -1,6 +1,6 @@
 /** The flash of the kvmtool board is the part of its file up to a power of two, and 16 MiB at most. */
 import { strict as assert } from 'node:assert';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { after, suite, test } from 'node:test';
 
 import { v8a } from './support/cli.js';
@@ -65,6 +65,35 @@ suite('a flash file of another size than flash has', { concurrency: 1 }, () => {
         readFileSync(flash).equals(expected),
         'the last word of the flash has changed, and nothing else',
       );
+    });
+  }
+
+  for (const [what, make, line] of [
+    ['nothing', (path) => writeFileSync(path, ''), 'is empty; make one, for instance with truncate -s 2M'],
+    [
+      '100 bytes',
+      (path) => writeFileSync(path, new Uint8Array(100)),
+      '100 bytes are less than one erase block of 64 KiB',
+    ],
+    ['a directory', (path) => mkdirSync(path), 'is a directory, not a file'],
+    [
+      'what may not be written',
+      (path) => {
+        writeFileSync(path, new Uint8Array(2 * MIB));
+        chmodSync(path, 0o444);
+      },
+      'cannot be written: permission denied; make it writable or give a copy of it',
+    ],
+  ] satisfies readonly [string, (path: string) => void, string][]) {
+    test(`${what}: one line, and nothing is run`, async () => {
+      const flash = files.path(what.replaceAll(' ', '-'));
+      make(flash);
+      const firmware = files.path('firmware.bin');
+      writeFileSync(firmware, programAt(0));
+      const { status, stdout, stderr } = await v8a([
+        ...['run', '--machine', 'kvmtool', '-f', firmware, '-F', flash, '--timeout', '100s'],
+      ]);
+      assert.deepEqual([status, stdout, stderr], [2, '', `v8a: flash image ${flash}: ${line}\n`]);
     });
   }
 });

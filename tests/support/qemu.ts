@@ -53,15 +53,20 @@ export function qemuArguments(options: {
   ];
 }
 
-/** Runs until the machine powers off; killed when the steps are not met in time. */
-export async function runQemu({ firmware, flash, steps, timeoutMs, trace }: QemuRun): Promise<QemuResult> {
+/** Firmware with a flash bank for its variables. */
+export function runQemu({ firmware, flash, steps, timeoutMs, trace }: QemuRun): Promise<QemuResult> {
   const isPflash = firmware.endsWith('.fd');
   const tracing = trace ? ['-trace', trace.events, '-D', trace.file] : [];
-  const child = endWithTests(
-    spawn(QEMU, [...qemuArguments({ firmware, isPflash, flash }), ...tracing], {
-      stdio: ['pipe', 'pipe', 'pipe'],
-    }),
-  );
+  return converseWithQemu([...qemuArguments({ firmware, isPflash, flash }), ...tracing], steps, timeoutMs);
+}
+
+/** Runs until the machine powers off; killed when the steps are not met in time. */
+export async function converseWithQemu(
+  args: readonly string[],
+  steps: readonly Step[],
+  timeoutMs: number,
+): Promise<QemuResult> {
+  const child = endWithTests(spawn(QEMU, args, { stdio: ['pipe', 'pipe', 'pipe'] }));
   const dialogue = new Steps(steps, ({ send }) => {
     if (send !== undefined) child.stdin.write(send);
   });
