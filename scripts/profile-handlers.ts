@@ -81,7 +81,7 @@ const { image, names } = generateCountingCore(A64, CORTEX_A57);
 
 /** The share of all executed instructions that each handler had, which may be hot. */
 async function measure({ name, options, play }: Workload): Promise<Map<string, number>> {
-  const { machine, hardware } = assembleMachine({ ...options, clock: 'virtual' }, () => image);
+  const { machine, hardware } = await assembleMachine({ ...options, clock: 'virtual' }, () => image);
   try {
     machine.start();
     await play(machine);

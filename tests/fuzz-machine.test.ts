@@ -69,10 +69,10 @@ function randomFirmware(seed: number): Uint8Array {
 }
 
 /** Runs a random machine; a digest of what it did. */
-function run(seed: number, gicVersion: 2 | 3): string {
+async function run(seed: number, gicVersion: 2 | 3): Promise<string> {
   const clock = new VirtualClock();
   const power = new PowerLatch();
-  const hardware = buildHardware(
+  const hardware = await buildHardware(
     {
       firmware: randomFirmware(seed),
       flashCommit: 'quiet',
@@ -129,11 +129,11 @@ function run(seed: number, gicVersion: 2 | 3): string {
 
 suite('a machine that executes random words', () => {
   for (const gicVersion of [2, 3] as const)
-    test(`survives, with a GICv${gicVersion}`, () => {
-      for (let seed = 1; seed <= 12; seed++) run(seed * gicVersion, gicVersion);
+    test(`survives, with a GICv${gicVersion}`, async () => {
+      for (let seed = 1; seed <= 12; seed++) await run(seed * gicVersion, gicVersion);
     });
 
-  test('does the same in every run', () => {
-    for (let seed = 100; seed < 104; seed++) assert.equal(run(seed, 3), run(seed, 3));
+  test('does the same in every run', async () => {
+    for (let seed = 100; seed < 104; seed++) assert.equal(await run(seed, 3), await run(seed, 3));
   });
 });

@@ -9,7 +9,7 @@ import {
   SERVER_SYNTAX,
   type NetworkOptions,
   type PortForward,
-} from '../vm/network.js';
+} from '../vm/network-options.js';
 import { quoteIfNeeded, splitAtCommas, UnacceptableValue } from './parse.js';
 
 /** What the value of `--network` may be, for help and messages. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import type { DiskOptions } from '../vm/disks.js';
-import type { ShareOptions } from '../vm/shares.js';
+import type { DiskOptions } from '../vm/disk-options.js';
+import type { ShareOptions } from '../vm/share-options.js';
 import { GIB, KIB, MIB } from '../base/index.js';
 import {
   formatSize,

@@ -1,7 +1,7 @@
 import { GIB, KIB, MIB } from '../base/index.js';
-import { isSerial, MAX_SERIAL_CHARACTERS, type DiskOptions } from '../vm/disks.js';
+import { isSerial, MAX_SERIAL_CHARACTERS, type DiskOptions } from '../vm/disk-options.js';
 import { isPortName, PORT_NAME_RULE } from '../vm/consoles.js';
-import { isTag, TAG_RULE, type ShareOptions } from '../vm/shares.js';
+import { isTag, TAG_RULE, type ShareOptions } from '../vm/share-options.js';
 import { parseAttributes } from '../varstore/attributes.js';
 import { fromHex } from '../varstore/bytes.js';
 import { parseGuid, type Guid } from '../varstore/guid.js';

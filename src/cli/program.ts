@@ -16,9 +16,9 @@ import {
   CPU_MODEL_NAMES, DEFAULT_CPU_MODEL, DEFAULT_JIT, DEFAULT_MEMORY_BYTES, IRQCHIPS, MACHINES, MAX_CPUS, MAX_TEST_DEVICES, TEST_DEVICES, TRANSLATION_POLICIES, VIRTIO_TRANSPORTS,
 } from '../vm/limits.js'; // prettier-ignore
 import { CONSOLE_KINDS, MAX_PORTS, type ConsoleKind } from '../vm/consoles.js';
-import { MAX_DISKS, type DiskOptions } from '../vm/disks.js';
-import { MAX_SHARES, type ShareOptions } from '../vm/shares.js';
-import type { NetworkOptions } from '../vm/network.js';
+import { MAX_DISKS, type DiskOptions } from '../vm/disk-options.js';
+import { MAX_SHARES, type ShareOptions } from '../vm/share-options.js';
+import type { NetworkOptions } from '../vm/network-options.js';
 
 /** Of kvmtool. */
 const LOG_LEVELS = ['error', 'warning', 'info', 'debug'] as const;

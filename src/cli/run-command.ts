@@ -2,7 +2,7 @@ import process from 'node:process';
 import { hex, UserError, type TraceChannel } from '../base/index.js';
 import { nodeLoop } from '../host/node/event-loop.js';
 import { TERMINAL_HELP } from '../host/node/escape-parser.js';
-import { LineSocket } from '../host/node/line-socket.js';
+import type { LineSocket } from '../host/node/line-socket.js';
 import { isSameFile, OutputFile } from '../host/node/output-file.js';
 import { ENDING_SIGNALS, Terminal } from '../host/node/terminal.js';
 import { createMachine } from '../vm/index.js';
@@ -219,6 +219,7 @@ async function runInTerminal(
 async function connectPort(machine: Machine, name: string, path: string): Promise<LineSocket> {
   const line = machine.ports.get(name)!;
   const input = line.input().getWriter();
+  const { LineSocket } = await import('../host/node/line-socket.js');
   const socket = await LineSocket.open('--port', path, (bytes) => input.write(bytes));
   line.onOutput((bytes) => socket.write(bytes));
   return socket;

@@ -1,5 +1,4 @@
 /** Finds the row of a word. */
-import { invariant } from '../base/index.js';
 import type { Row } from './row.js';
 
 /** Words are sorted into buckets by their bits 31 to 21, which separate nearly all rows. */
@@ -14,32 +13,32 @@ function popcount(value: number): number {
 
 export class Decoder {
   readonly rows: readonly Row[];
-  readonly #buckets: readonly (readonly Row[])[];
+  /** Filled as words are looked up. */
+  readonly #buckets: (readonly Row[] | undefined)[] = Array.from({ length: BUCKETS });
 
   constructor(rows: readonly Row[]) {
     // Where two rows match a word the one with more fixed bits is meant, as in the manual's tables.
-    this.rows = [...rows].sort((a, b) => popcount(b.mask) - popcount(a.mask));
-    const buckets: Row[][] = Array.from({ length: BUCKETS }, () => []);
-    for (const row of this.rows) {
-      const mask = row.mask >>> BUCKET_SHIFT;
-      const match = row.match >>> BUCKET_SHIFT;
-      for (let i = 0; i < BUCKETS; i++) if ((i & mask) === match) buckets[i]?.push(row);
-    }
-    this.#buckets = buckets;
+    const fixedBits = new Map(rows.map((row) => [row, popcount(row.mask)]));
+    this.rows = [...rows].sort((a, b) => (fixedBits.get(b) ?? 0) - (fixedBits.get(a) ?? 0));
+  }
+
+  /** The rows that words with the same highest bits as `word` may belong to. */
+  #bucketOf(word: number): readonly Row[] {
+    const index = word >>> BUCKET_SHIFT;
+    return (this.#buckets[index] ??= this.rows.filter(
+      ({ mask, match }) => (index & (mask >>> BUCKET_SHIFT)) === match >>> BUCKET_SHIFT,
+    ));
   }
 
   /** The row of `word`, or undefined where the word is unallocated (or not known yet). */
   decode(word: number): Row | undefined {
-    const bucket = this.#buckets[word >>> BUCKET_SHIFT];
-    invariant(bucket !== undefined, 'every word has a bucket');
-    for (const row of bucket) if ((word & row.mask) >>> 0 === row.match && row.accepts(word)) return row;
+    for (const row of this.#bucketOf(word))
+      if ((word & row.mask) >>> 0 === row.match && row.accepts(word)) return row;
     return undefined;
   }
 
   /** All rows that claim `word`; more than one with the same number of fixed bits is a mistake in the table. */
   claims(word: number): Row[] {
-    return (this.#buckets[word >>> BUCKET_SHIFT] ?? []).filter(
-      (row) => (word & row.mask) >>> 0 === row.match && row.accepts(word),
-    );
+    return this.#bucketOf(word).filter((row) => (word & row.mask) >>> 0 === row.match && row.accepts(word));
   }
 }

@@ -3,7 +3,8 @@ import { invariant } from '../base/index.js';
 /** Bytes that grow. Numbers go in in one byte order. */
 export class ByteWriter {
   readonly #isLittleEndian: boolean;
-  #bytes = new Uint8Array(256);
+  /** So small an array is cheap to make, and ACPI's tables take a thousand writers. */
+  #bytes = new Uint8Array(64);
   #length = 0;
 
   constructor(order: 'little-endian' | 'big-endian') {

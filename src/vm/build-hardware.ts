@@ -11,11 +11,11 @@ import type { CfiFlashCounters } from '../devices/cfi-flash/cfi-flash.js';
 import { hostRandom, seededRandom } from '../host/node/random.js';
 import { readInitrdFile, readKernelFile, unpackKernel } from '../host/node/kernel-file.js';
 import { encodeFdt } from '../tables/fdt.js';
-import { openDisks, type DiskOptions } from './disks.js';
+import type { DiskOptions } from './disk-options.js';
 import type { VirtioLines } from './consoles.js';
 import type { FlashImage } from './flash-images.js';
 import type { IRQCHIPS, VIRTIO_TRANSPORTS } from './limits.js';
-import { openShares, type ShareOptions } from './shares.js';
+import type { ShareOptions } from './share-options.js';
 import type { DeviceStatistics, Hardware, PowerLatch } from './machine.js';
 import type { OpenNetwork } from './network.js';
 import type { OutsideWorld } from './outside-world.js';
@@ -78,11 +78,13 @@ export interface MachineDesign {
   readonly build: (config: BoardConfig, ports: BoardPorts) => Board;
 }
 
-/** A board with its CPUs and its files. */
-export function buildHardware(
+export type MachineDesigner = (options: HardwareOptions) => MachineDesign;
+
+/** A board with its CPUs and its files. What only some machines have is loaded for those. */
+export async function buildHardware(
   options: HardwareOptions,
-  designOf: (options: HardwareOptions) => MachineDesign,
-): MachineHardware {
+  designOf: MachineDesigner,
+): Promise<MachineHardware> {
   const { clock, trace, power, outside, serialOutput, epochSeconds, memoryBytes, cpuCount } = options;
   const kernel = openKernel(options);
   // Closed in the other order, whatever happens on the way.
@@ -90,13 +92,17 @@ export function buildHardware(
   try {
     const { banks, build } = designOf(options);
     open.push(...banks);
-    const disks = openDisks(options.disks, {
-      flushesLater: options.isRealTime,
-      onFailure: outside.report,
-      onDone: outside.notify,
-    });
+    const disks =
+      options.disks.length === 0
+        ? []
+        : (await import('./disks.js')).openDisks(options.disks, {
+            flushesLater: options.isRealTime,
+            onFailure: outside.report,
+            onDone: outside.notify,
+          });
     open.push(...disks);
-    const shares = openShares(options.shares);
+    const shares =
+      options.shares.length === 0 ? [] : (await import('./shares.js')).openShares(options.shares);
     open.push(...shares);
     outside.add(() => disks.some(({ pending }) => pending > 0));
     if (options.network) open.push(options.network);

@@ -7,7 +7,7 @@ import { DEFAULT_JIT, TRANSLATION_POLICIES } from '../cpu/translation-policy.js'
 import { CPU_MODEL_NAMES, cpuModel, DEFAULT_CPU_MODEL, withEl2 } from '../cpu/models.js';
 import { nodeLoop } from '../host/node/event-loop.js';
 import type { MachineHardware } from './build-hardware.js';
-import { buildHardware } from './build-hardware.js';
+import { buildHardware, type MachineDesigner } from './build-hardware.js';
 import { DEFAULT_NS_PER_INSTRUCTION, RealClock, VirtualClock } from './clock.js';
 import {
   checkConsoleSize,
@@ -22,16 +22,15 @@ import {
   DEFAULT_IRQCHIP, DEFAULT_MEMORY_BYTES, DEFAULT_VIRTIO_TRANSPORT, IRQCHIPS, MACHINES, isMemorySize, MAX_CPUS, MAX_MEMORY_BYTES, MAX_TEST_DEVICES, TEST_DEVICES, VIRTIO_TRANSPORTS,
 } from './limits.js'; // prettier-ignore
 import type { MachineName } from './limits.js';
-import type { DiskOptions } from './disks.js';
+import type { DiskOptions } from './disk-options.js';
 import { Machine, PowerLatch } from './machine.js';
-import { openNetwork, type NetworkOptions, type OpenNetwork } from './network.js';
+import type { NetworkOptions } from './network-options.js';
+import type { OpenNetwork } from './network.js';
 import { OutsideWorld } from './outside-world.js';
-import type { ShareOptions } from './shares.js';
+import type { ShareOptions } from './share-options.js';
 import { SerialConsole } from './serial.js';
 import { timedTrace } from './trace.js';
 import type { TraceOptions } from './trace.js';
-import { designKvmtool } from './kvmtool-machine.js';
-import { designVirt } from './virt-machine.js';
 
 /** What the real-time clock shows at the start with the virtual clock: runs must not depend on the day. */
 const VIRTUAL_START_TIME = new Date('2025-01-01T00:00:00Z');
@@ -192,9 +191,9 @@ export interface MachineOptions {
  * ```
  */
 export async function createMachine(options: MachineOptions): Promise<Machine> {
-  const network = options.network && (await openNetwork(options.network));
+  const network = options.network && (await (await import('./network.js')).openNetwork(options.network));
   try {
-    return assembleMachine(options, coreImage, network).machine;
+    return (await assembleMachine(options, coreImage, network)).machine;
   } catch (error) {
     network?.close();
     throw error;
@@ -202,11 +201,11 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
 }
 
 /** `createMachine` with a look inside and, for tools, other core modules. `network` is that of the options, opened. */
-export function assembleMachine(
+export async function assembleMachine(
   options: MachineOptions,
   coreOf: (model: CpuModel) => CoreImage = coreImage,
   network?: OpenNetwork,
-): { readonly machine: Machine; readonly hardware: MachineHardware } {
+): Promise<{ readonly machine: Machine; readonly hardware: MachineHardware }> {
   checkWord('machine', options.machine, MACHINES);
   checkWord('flashCommit', options.flashCommit, ['quiet', 'immediate']);
   checkWord('cpu', options.cpu, CPU_MODEL_NAMES);
@@ -263,7 +262,7 @@ export function assembleMachine(
   const consoleKind = options.console ?? 'serial';
   const virtioLines = makeVirtioLines(consoleKind, options.ports ?? [], nodeLoop);
   const outside = new OutsideWorld();
-  const hardware = buildHardware(
+  const hardware = await buildHardware(
     {
       ...(options.firmware === undefined ? {} : { firmware: options.firmware }),
       ...(options.kernel === undefined ? {} : { kernel: options.kernel }),
@@ -303,7 +302,7 @@ export function assembleMachine(
       power,
       serialOutput: console,
     },
-    DESIGNS[machineName],
+    await DESIGNS[machineName](),
   );
   const onReset = options.onReset ?? 'restart';
   const machine = new Machine({
@@ -314,8 +313,11 @@ export function assembleMachine(
   return { machine, hardware };
 }
 
-/** How each kind of machine is made. */
-const DESIGNS = { virt: designVirt, kvmtool: designKvmtool } as const satisfies Record<MachineName, unknown>;
+/** How each kind of machine is made: a board is loaded when there is one. */
+const DESIGNS: Readonly<Record<MachineName, () => Promise<MachineDesigner>>> = {
+  virt: async () => (await import('./virt-machine.js')).designVirt,
+  kvmtool: async () => (await import('./kvmtool-machine.js')).designKvmtool,
+};
 
 /** Options that only one kind of machine has. */
 function checkMachine(machine: MachineName, options: MachineOptions): void {

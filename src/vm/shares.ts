@@ -1,19 +1,6 @@
 import { UserError } from '../base/index.js';
 import { SharedFolder } from '../host/node/shared-folder.js';
-
-/** As many as a machine takes. */
-export const MAX_SHARES = 8;
-const MAX_TAG_CHARACTERS = 31;
-
-/** A folder of the host in the guest: a virtio 9P device. */
-export interface ShareOptions {
-  /** The folder. Nothing outside it can be reached, by symbolic links neither. */
-  readonly directory: string;
-  /** What the guest mounts it by (`mount -t 9p -o trans=virtio,version=9p2000.L TAG /mnt`): 1 to 31 letters, digits, or `_ - .` */
-  readonly tag: string;
-  /** The guest cannot write. Default: false. */
-  readonly readOnly?: boolean;
-}
+import { isTag, MAX_SHARES, TAG_RULE, type ShareOptions } from './share-options.js';
 
 /** Opens every folder, or none. */
 export function openShares(shares: readonly ShareOptions[]): SharedFolder[] {
@@ -37,10 +24,4 @@ export function openShares(shares: readonly ShareOptions[]): SharedFolder[] {
     for (const share of open) share.close();
     throw error;
   }
-}
-
-export const TAG_RULE = `1 to ${MAX_TAG_CHARACTERS} letters, digits, or _ - .`;
-
-export function isTag(text: string): boolean {
-  return text.length <= MAX_TAG_CHARACTERS && /^[\w.-]+$/.test(text);
 }
