@@ -3,7 +3,7 @@ import { DEFAULT_NS_PER_INSTRUCTION } from '#v8a/vm/clock.js';
 
 import { buildKernels, type KernelSelection } from '../scripts/build-kernels.js';
 import { qemuArguments, QEMU } from '../tests/support/qemu.js';
-import type { Bench } from './boots.js';
+import type { Bench, Variant } from './boots.js';
 import { type Run, alternate, fail, geometricMean, median, summary, timed } from './measure.js';
 
 /** What the guest says of a kernel; `microseconds` by its own clock. */
@@ -13,48 +13,65 @@ interface Report {
   readonly microseconds: number;
 }
 
-/** A kernel in the table and the result file: medians by the guest's clock, ours and QEMU's. */
+/** By the guest's clock. */
+interface Times {
+  readonly milliseconds: readonly number[];
+  readonly median: number;
+}
+
+/** A kernel in the table and the result file. */
 interface KernelFigure {
   readonly name: string;
   readonly group: string;
   readonly instructions: number;
-  readonly ourMilliseconds: number;
-  readonly theirMilliseconds: number;
-  /** Of QEMU's. */
-  readonly speed: number;
+  readonly qemu: Times;
+  /** By variant of v8a; the speed is of QEMU's, median by median. */
+  readonly variants: readonly (Times & { readonly speed: number })[];
 }
 
 /** The means that the table ends with; the kernel before the first, `warmup`, is in none of these groups. */
 const MEANS = {
   all: ['integer', 'fp-simd', 'system'],
   'integer, cache-resident': ['integer'],
-  'floating point and SIMD': ['fp-simd'],
-  'TLB, exceptions, atomics, code writing': ['system'],
+  'fp-simd': ['fp-simd'],
+  system: ['system'],
 } as const;
 
-export async function kernels({ runs, names, v8a, kernels: selection }: Bench): Promise<unknown> {
+export async function kernels({ runs, variants, kernels: selection }: Bench): Promise<unknown> {
   const image = buildGuest(selection);
-  const run = (clock: 'real' | 'virtual'): Promise<Run> =>
+  const run = ({ v8a }: Variant, clock: 'real' | 'virtual'): Promise<Run> =>
     timed(v8a('--firmware', image, '-m', '512M', '--clock', clock));
+  const [first] = variants;
+  if (first === undefined) return undefined;
   // The virtual clock counts instructions.
-  const counted = kernelReport(await run('virtual'));
+  const counted = kernelReport(await run(first, 'virtual'));
   const missing = selection.names?.find((name) => !counted.has(name));
   if (missing !== undefined) fail(`there is no kernel ${missing}`);
-  const pairs = await alternate(
+  const rounds = await alternate(
     runs,
-    () => run('real'),
+    variants.map((variant) => () => run(variant, 'real')),
     () => timed([QEMU, ...qemuArguments({ firmware: image, isPflash: false })]),
   );
-  const figures = kernelFigures(counted, pairs.ours.map(kernelReport), pairs.theirs.map(kernelReport));
+  const figures = kernelFigures(
+    counted,
+    rounds.ours.map((ours) => ours.map(kernelReport)),
+    rounds.theirs.map(kernelReport),
+  );
+  const names = variants.map(({ name }) => name);
   const means = Object.entries(MEANS).flatMap(([title, groups]) => {
-    const speeds = figures
-      .filter(({ group }) => (groups as readonly string[]).includes(group))
-      .map(({ speed }) => speed);
-    return speeds.length === 0 ? [] : [{ title, speed: geometricMean(speeds) }];
+    const some = figures.filter(({ group }) => (groups as readonly string[]).includes(group));
+    return some.length === 0
+      ? []
+      : [{ title, speeds: names.map((_, i) => geometricMean(speedsOf(some, i))) }];
   });
-  console.log([`\nkernels, ${image}`, ...summary(pairs, names), ...kernelTable(figures, means)].join('\n'));
-  return { ...pairs, kernels: figures, geometricMeans: means };
+  console.log(
+    [`\nkernels, ${image}`, ...summary(rounds, names), ...kernelTable(figures, means, names)].join('\n'),
+  );
+  return { ...rounds, kernels: figures, geometricMeans: means };
 }
+
+const speedsOf = (figures: readonly KernelFigure[], variant: number): number[] =>
+  figures.map(({ variants }) => variants[variant]?.speed ?? NaN);
 
 function buildGuest(selection: KernelSelection): string {
   try {
@@ -75,49 +92,64 @@ function kernelReport({ output }: Run): ReadonlyMap<string, Report> {
   return report;
 }
 
+type Reports = readonly ReadonlyMap<string, Report>[];
+
 /** Ends the benchmark unless all checksums agree. */
 function kernelFigures(
   counted: ReadonlyMap<string, Report>,
-  ours: readonly ReadonlyMap<string, Report>[],
-  theirs: readonly ReadonlyMap<string, Report>[],
+  ours: readonly Reports[],
+  theirs: Reports,
 ): KernelFigure[] {
   return [...counted].map(([name, { group, checksum, microseconds }]) => {
-    for (const report of [...ours, ...theirs]) {
-      const other = report.get(name)?.checksum;
-      if (other !== checksum) fail(`${name}: checksums ${checksum} and ${other} of the same image`);
-    }
-    const milliseconds = (reports: typeof ours): number =>
-      median(reports.map((report) => report.get(name)?.microseconds ?? NaN)) / 1000;
-    const [ourMilliseconds, theirMilliseconds] = [milliseconds(ours), milliseconds(theirs)];
+    const times = (reports: Reports): Times => {
+      const all = reports.map((report) => report.get(name));
+      for (const report of all)
+        if (report?.checksum !== checksum)
+          fail(`${name}: checksums ${checksum} and ${report?.checksum} of the same image`);
+      const milliseconds = all.map((report) => (report?.microseconds ?? NaN) / 1000);
+      return { milliseconds, median: median(milliseconds) };
+    };
+    const qemu = times(theirs);
     return {
-      ...{ name, group, ourMilliseconds, theirMilliseconds },
+      ...{ name, group, qemu },
       instructions: (microseconds * 1000) / DEFAULT_NS_PER_INSTRUCTION,
-      speed: theirMilliseconds / ourMilliseconds,
+      variants: ours.map(times).map((own) => ({ ...own, speed: qemu.median / own.median })),
     };
   });
 }
 
 function kernelTable(
   figures: readonly KernelFigure[],
-  means: readonly { readonly title: string; readonly speed: number }[],
+  means: readonly { readonly title: string; readonly speeds: readonly number[] }[],
+  names: readonly string[],
 ): string[] {
-  const line = (...columns: readonly string[]): string =>
-    `  ${columns.map((text, column) => (column < 2 ? text.padEnd(16 - 6 * column) : text.padStart(9))).join('')}`;
+  const line = (name: string, ...others: readonly string[]): string =>
+    `  ${name.padEnd(16)}${others.map((text) => text.padStart(10)).join('')}`;
+  /** Under the speeds. */
+  const total = (title: string, texts: readonly string[]): string =>
+    `  ${title.padEnd(46)}${texts.map((text) => text.padStart(20)).join('')}`;
   const compared = figures.filter(({ group }) => (MEANS.all as readonly string[]).includes(group));
-  const worst = compared.reduce<KernelFigure | undefined>(
-    (slowest, figure) => (slowest === undefined || figure.speed < slowest.speed ? figure : slowest),
-    undefined,
-  );
+  const worst = names.map((_, variant) => {
+    const speeds = speedsOf(compared, variant);
+    const least = Math.min(...speeds);
+    return `${compared[speeds.indexOf(least)]?.name ?? ''} ${least.toFixed(2)}`;
+  });
   return [
-    `${line('kernel', 'group', 'M instr.', 'v8a ms', 'QEMU ms', 'v8a MIPS', 'speed')}   (medians by the guest's clock)`,
-    ...figures.map(({ name, group, instructions, ourMilliseconds, theirMilliseconds, speed }) =>
+    ...names.map((name, variant) => `  ${variant + 1}: ${name}`),
+    `${line('kernel', 'group', 'M instr.', 'QEMU ms', ...names.flatMap((_, i) => [`${i + 1}: ms`, 'speed']))}   (medians by the guest's clock)`,
+    ...figures.map(({ name, group, instructions, qemu, variants }) =>
       line(
-        ...[name, group],
-        ...[instructions / 1e6, ourMilliseconds, theirMilliseconds].map((value) => value.toFixed(1)),
-        ...[(instructions / 1000 / ourMilliseconds).toFixed(0), speed.toFixed(2)],
+        ...([name, group] as const),
+        ...[(instructions / 1e6).toFixed(1), qemu.median.toFixed(1)],
+        ...variants.flatMap((own) => [own.median.toFixed(1), own.speed.toFixed(2)]),
       ),
     ),
-    ...means.map(({ title, speed }) => `  geometric mean, ${title}: ${speed.toFixed(2)}`),
-    ...(worst === undefined ? [] : [`  worst: ${worst.name}, ${worst.speed.toFixed(2)}`]),
+    ...means.map(({ title, speeds }) =>
+      total(
+        `geometric mean, ${title}`,
+        speeds.map((speed) => speed.toFixed(2)),
+      ),
+    ),
+    ...(compared.length === 0 ? [] : [total('worst', worst)]),
   ];
 }

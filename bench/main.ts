@@ -14,21 +14,22 @@ import { DEFAULT_JIT } from '#v8a/cpu/translation-policy.js';
 import { fetchGuests } from '../scripts/fetch-guests.js';
 import { V8A_MAIN } from '../tests/support/cli.js';
 import { QEMU } from '../tests/support/qemu.js';
-import { type Bench, aavmf, debian, linux } from './boots.js';
+import { type Bench, type Variant, aavmf, debian, linux } from './boots.js';
 import { inputOutput } from './input-output.js';
 import { kernels } from './kernels.js';
 import { fail } from './measure.js';
+import { programs } from './programs.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Each returns what goes into the result file. */
-const SECTIONS = { kernels, aavmf, linux, debian, io: inputOutput } as const;
+const SECTIONS = { kernels, aavmf, linux, debian, guest: programs, io: inputOutput } as const;
 type Section = keyof typeof SECTIONS;
 const NAMES = Object.keys(SECTIONS) as Section[];
 
 const { values } = parseArgs({
   options: {
-    node: { type: 'string', default: process.execPath },
+    node: { type: 'string', multiple: true, default: [process.execPath] },
     runs: { type: 'string', default: '5' },
     only: { type: 'string' },
     kernel: { type: 'string' },
@@ -50,22 +51,25 @@ const version = (program: string): string => {
   if (result.status !== 0) fail(`${program} does not run`);
   return result.stdout.split('\n')[0] ?? '';
 };
+/** Each Node with each kind of translation. */
+const variants = values.node.flatMap((node) =>
+  values.jit.split(',').map((jit): Variant & { readonly node: string; readonly jit: string } => ({
+    ...{ node: version(node), jit },
+    name: `v8a, node ${version(node)}, --jit ${jit}`,
+    v8a: (...args) => [node, V8A_MAIN, 'run', '--jit', jit, ...args, '--stats'],
+  })),
+);
 const bench: Bench = {
   runs,
+  variants,
   kernels: { percent, ...(values.kernel === undefined ? {} : { names: values.kernel.split(',') }) },
-  names: [
-    `v8a, node ${version(values.node)}${values.jit === DEFAULT_JIT ? '' : `, --jit ${values.jit}`}`,
-    'QEMU TCG',
-  ],
-  v8a: (...args) => [values.node, V8A_MAIN, 'run', '--jit', values.jit, ...args, '--stats'],
 };
 const result: Record<string, unknown> = {
   host: cpus()[0]?.model,
   cpus: cpus().length,
-  node: version(values.node),
-  jit: values.jit,
   qemu: version(QEMU),
   runs,
+  variants,
 };
 console.log(
   `${cpus().length} × ${cpus()[0]?.model ?? '?'}; ${version(QEMU)}; median (range) of ${runs} runs each`,

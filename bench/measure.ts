@@ -17,11 +17,15 @@ export interface Run {
   readonly instructions?: number;
 }
 
-/** Alternating runs: `ours[i]` and `theirs[i]` had the same neighbours on the host. */
-export interface Pairs {
-  readonly ours: Run[];
-  readonly theirs: Run[];
+/** v8a's variants and QEMU in turns: the runs of a round had the same neighbours on the host. */
+export interface Rounds {
+  /** By variant, then by round. */
+  readonly ours: readonly (readonly Run[])[];
+  readonly theirs: readonly Run[];
 }
+
+/** What QEMU is called beside the variants' names. */
+export const QEMU_NAME = 'QEMU TCG';
 
 /** A step of a dialogue; `mark` names the moment at which it was met. */
 export type MarkedStep = Step & { readonly mark?: string };
@@ -87,54 +91,67 @@ export async function timed(command: readonly string[], steps: readonly MarkedSt
   };
 }
 
-/** Ours and theirs in turns, after one of each that is not counted, so that both find their files cached. */
+/** A round of each, in turns, after one that is not counted, so that all find their files cached. */
 export async function alternate(
   runs: number,
-  ours: () => Promise<Run>,
+  ours: readonly (() => Promise<Run>)[],
   theirs: () => Promise<Run>,
-): Promise<Pairs> {
-  await ours();
-  await theirs();
-  const pairs: Pairs = { ours: [], theirs: [] };
-  for (let run = 0; run < runs; run++) {
-    pairs.ours.push(await ours());
-    pairs.theirs.push(await theirs());
+): Promise<Rounds> {
+  const rounds: { ours: Run[]; theirs: Run }[] = [];
+  for (let round = 0; round <= runs; round++) {
+    const variants: Run[] = [];
+    for (const variant of ours) variants.push(await variant());
+    rounds.push({ ours: variants, theirs: await theirs() });
     process.stderr.write('.');
   }
   process.stderr.write('\n');
-  return pairs;
+  const counted = rounds.slice(1);
+  return {
+    ours: ours.map((_, variant) => counted.flatMap((round) => round.ours[variant] ?? [])),
+    theirs: counted.map((round) => round.theirs),
+  };
 }
 
-/** Room for `v8a, node v20.20.2, --jit sync`. */
-const NAME_WIDTH = 32;
+/** QEMU's seconds over ours, round by round. */
+function speeds(
+  ours: readonly Run[],
+  theirs: readonly Run[],
+  pick: (run: Run) => number | undefined,
+): number[] {
+  return ours.map((run, round) => {
+    const other = theirs[round];
+    return (other ? (pick(other) ?? NaN) : NaN) / (pick(run) ?? NaN);
+  });
+}
 
-/** The lines that every pair of runs has. */
-export function summary(pairs: Pairs, names: readonly [ours: string, theirs: string]): string[] {
-  const { ours, theirs } = pairs;
-  const instructions = ours[0]?.instructions ?? NaN;
-  const mips = (seconds: readonly number[]): string =>
-    `${Math.round(instructions / 1e6 / median(seconds))}`.padStart(6);
-  const line = (name: string, runs: readonly Run[]): string => {
+/** Text in columns: the first has room for `v8a, node v20.20.2, --jit sync`, the others for a `spread`. */
+export function columns(first: string, ...others: readonly string[]): string {
+  return [first.padEnd(31), ...others.map((text) => text.padEnd(20))].join(' ').trimEnd();
+}
+
+/** The lines that every section has, `names` those of the variants. */
+export function summary({ ours, theirs }: Rounds, names: readonly string[]): string[] {
+  const instructions = ours[0]?.[0]?.instructions ?? NaN;
+  const lines = (name: string, runs: readonly Run[]): string[] => {
     const wall = runs.map((run) => run.wallSeconds);
-    const cpu = runs.map((run) => run.cpuSeconds);
+    const mips = Math.round(instructions / 1e6 / median(wall));
+    const compared = (pick: (run: Run) => number | undefined): string =>
+      runs === theirs ? '' : spread(speeds(runs, theirs, pick));
     return [
-      name.padEnd(NAME_WIDTH),
-      spread(wall).padEnd(22),
-      spread(cpu).padEnd(22),
-      `${mips(wall)} by wall ${mips(cpu)} by cpu`,
-    ].join('');
+      columns(
+        ...([name, spread(wall), spread(runs.map((run) => run.cpuSeconds))] as const),
+        ...[`${mips}`, compared((run) => run.wallSeconds), compared((run) => run.cpuSeconds)],
+      ),
+      ...Object.keys(runs[0]?.marks ?? {}).map((mark) => {
+        const pick = (run: Run): number | undefined => run.marks[mark];
+        return columns(`  to ${mark}`, spread(runs.map((run) => pick(run) ?? NaN)), '', '', compared(pick));
+      }),
+    ];
   };
-  const ratio = (pick: (run: Run) => number): string =>
-    spread(ours.map((run, index) => pick(theirs[index] ?? run) / pick(run)));
   return [
     `${instructions.toLocaleString('en')} guest instructions (counted by v8a)`,
-    `${''.padEnd(NAME_WIDTH)}${'wall s'.padEnd(22)}${'cpu s'.padEnd(22)}  MIPS`,
-    line(names[0], ours),
-    line(names[1], theirs),
-    `speed, QEMU = 1: ${ratio((run) => run.wallSeconds)} by wall, ${ratio((run) => run.cpuSeconds)} by cpu`,
-    ...Object.keys(ours[0]?.marks ?? {}).map((mark) => {
-      const [our = [], their = []] = [ours, theirs].map((runs) => runs.map((run) => run.marks[mark] ?? NaN));
-      return `  ${mark.padEnd(NAME_WIDTH - 2)}${spread(our).padEnd(22)}${spread(their).padEnd(22)}  wall s, v8a and QEMU`;
-    }),
+    columns('', 'wall s', 'cpu s', 'MIPS by wall', 'speed by wall', 'speed by cpu'),
+    ...names.flatMap((name, variant) => lines(name, ours[variant] ?? [])),
+    ...lines(QEMU_NAME, theirs),
   ];
 }

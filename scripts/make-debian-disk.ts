@@ -94,11 +94,18 @@ export function debianDisk(): string | undefined {
 /** Where the root file system begins, in bytes. */
 const ROOT_OFFSET_AT = { entry: 2 * 512 + 128, firstSector: 32 };
 
+export interface DebianKernel {
+  /** `6.1.0-56-arm64`. */
+  readonly version: string;
+  readonly kernel: string;
+  readonly initrd: string;
+}
+
 /**
  * Copies the disk's kernel and its initial RAM disk into `folder`, to start them without firmware, with debugfs of
- * e2fsprogs. Returns the kernel's version: `6.1.0-56-arm64`.
+ * e2fsprogs.
  */
-export function copyDebianKernel(folder: string): { version: string; kernel: string; initrd: string } {
+export function copyDebianKernel(folder: string): DebianKernel {
   const disk = readFileSync(diskPath()).subarray(0, MIB);
   const { entry, firstSector } = ROOT_OFFSET_AT;
   const offset = disk.readBigUInt64LE(entry + firstSector) * 512n;
