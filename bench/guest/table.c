@@ -4,7 +4,7 @@
 u64 random_state;
 u8 arena[ARENA_BYTES] __attribute__((section(".bss.arena"), aligned(4096)));
 
-/* In a few hundred KiB, without vectors. */
+/* In the caches and the TLB, without vectors. */
 #define INTEGER "integer"
 #define FP_SIMD "fp-simd"
 /* Bound by translations of addresses, exceptions, barriers and maintenance. */
