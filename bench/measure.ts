@@ -79,7 +79,11 @@ export async function timed(command: readonly string[], steps: readonly MarkedSt
   });
   const { output } = dialogue;
   const wallSeconds = ((end ?? performance.now()) - start) / 1000;
-  if (status !== 0) fail(`${command.join(' ')} ended with ${status}:\n${output.slice(-1000)}\n${errors}`);
+  if (status !== 0 || !dialogue.areAllMet)
+    fail(
+      `${command.join(' ')} ended with ${status}, after ${dialogue.met} of ${steps.length} steps:\n` +
+        `${output.slice(-1000)}\n${errors}`,
+    );
   const cpu = /^cpu ([\d.]+) ([\d.]+)$/m.exec(errors);
   const instructions = statistics(errors).get('instructions');
   return {
