@@ -13,7 +13,7 @@ suite('virtio devices survive drivers that do anything, and answer after a reset
     for (const transport of TRANSPORTS)
       test(`virtio-${device} over ${transport}`, () => {
         const counts = fuzz(device, transport, CHAINS / TRANSPORTS.length, 20_250_101);
-        assert.ok(counts.completed > 100, 'chains that are right are among them');
+        assert.ok(counts.completed > 100, 'chains in right rings are among them');
         assert.ok(counts.needingReset > 10, 'and mistakes that need a reset');
       });
 });

@@ -13,7 +13,7 @@ import type { DriverOptions } from '#v8a/devices/virtio/driver-suite.js';
 import { BIT, RAM_BASE, TestDriver, TestMemory } from '#v8a/devices/virtio/driver-suite.js';
 
 import { Random } from './random.js';
-import type { Chain, Subject } from './subjects.js';
+import type { Chain, Scene, Subject } from './subjects.js';
 import { SUBJECTS } from './subjects.js';
 
 export const TRANSPORTS = ['modern', 'legacy', 'pci'] as const;
@@ -140,10 +140,13 @@ class TurnClock extends ManualClock {
   }
 }
 
+const writableBytesOf = ({ segments }: Chain): number =>
+  segments.reduce((sum, { isWritable, length }) => sum + (isWritable ? length : 0), 0);
+
 /** What was done, to see that the fuzzer gets anywhere. */
 export interface FuzzCounts {
   chains: number;
-  /** Given back, of those that were right. */
+  /** Given back, of those whose rings and descriptors were right. */
   completed: number;
   /** Episodes at whose end the device needed a reset. */
   needingReset: number;
@@ -262,12 +265,8 @@ class FuzzedMachine {
       const chain = isCareless ? { ...right, segments: right.segments.map((one) => this.#cut(one)) } : right;
       const id = this.#add(chain);
       if (id === undefined) continue;
-      const writable = chain.segments.filter(({ isWritable }) => isWritable);
-      waiting[chain.queue]!.set(
-        id,
-        writable.reduce((sum, { length }) => sum + length, 0),
-      );
-      grants.push(...writable);
+      waiting[chain.queue]!.set(id, writableBytesOf(chain));
+      grants.push(...chain.segments.filter(({ isWritable }) => isWritable));
       this.#memory.grants = grants;
       if (!random.oneIn(3)) this.#at(() => driver.notify(chain.queue));
       if (random.oneIn(4)) this.#at(() => this.#clock.turn());
@@ -284,12 +283,21 @@ class FuzzedMachine {
     this.#takeBack(waiting, this.#subject.answering, isCareless);
     this.#memory.grants = undefined;
     if ((driver.device.status & 64) !== 0) return;
-    const turn = (): void => {
-      for (let turns = 0; this.#at(() => this.#clock.turn()); turns++)
-        assert.ok(turns < MAX_TURNS, 'the device is at rest after some turns');
+    const scene: Scene = {
+      turn: () => {
+        for (let turns = 0; this.#at(() => this.#clock.turn()); turns++)
+          assert.ok(turns < MAX_TURNS, 'the device is at rest after some turns');
+      },
+      waiting: (queue) => waiting[queue]!.size,
+      add: (chain) => {
+        const id = this.#add(chain);
+        if (id === undefined) return false;
+        waiting[chain.queue]!.set(id, writableBytesOf(chain));
+        this.#at(() => driver.notify(chain.queue));
+        return true;
+      },
     };
-    const settled = this.#subject.settle?.(driver, turn) ?? [];
-    this.#takeBack(waiting, settled, isCareless);
+    this.#takeBack(waiting, this.#subject.settle?.(driver, scene) ?? [], isCareless);
   }
 
   /** The segment, or what a driver that miscounts leaves of it. */

@@ -35,7 +35,7 @@ for (const device of devices) {
       const counts = fuzz(device, transport, Math.ceil(chains / transports.length), seed);
       const seconds = (performance.now() - start) / 1000;
       console.log(
-        `virtio-${device} over ${transport}: ${counts.chains} chains, ${counts.completed} of them right and given back;` +
+        `virtio-${device} over ${transport}: ${counts.chains} chains, ${counts.completed} of them in right rings and given back;` +
           ` ${counts.episodes} resets, ${counts.needingReset} of them needed; ${Math.round(counts.chains / seconds)} chains/s`,
       );
     } catch (error) {

@@ -102,7 +102,7 @@ export const REG = {
 
 /** Feature bits, as the document numbers them. */
 export const BIT = {
-  NET_MRG_RXBUF: 15,
+  CONSOLE_MULTIPORT: 1, NET_MRG_RXBUF: 15,
   ANY_LAYOUT: 27, INDIRECT: 28, EVENT_IDX: 29, VERSION_1: 32, ACCESS_PLATFORM: 33, PACKED: 34, RING_RESET: 40,
 } as const; // prettier-ignore
 
