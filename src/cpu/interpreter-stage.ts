@@ -20,7 +20,7 @@ import type { Expr, Freshness, I32, I64, Int, LoadKind, StoreKind, V128, ValType
 import {
   add, and, eq, eqz, extS, extU, gtS, gtU, i32, i64, load, leS, ltS, ltU, ne, not, or, rotr, select, shl, shrS, shrU, signExtend, wrap, xor,
 } from '../wasm/expr.js'; // prettier-ignore
-import type { FunctionBuilder, Label, Local } from '../wasm/function-builder.js';
+import type { BranchHint, FunctionBuilder, Label, Local } from '../wasm/function-builder.js';
 import type { FunctionRef } from '../wasm/function-ref.js';
 import { call } from '../wasm/function-ref.js';
 import { extractLane } from '../wasm/simd.js';
@@ -184,6 +184,11 @@ export class InterpreterStage implements Stage {
   /** Register fields that were used with the stack pointer view. */
   readonly stackPointerFields = new Set<string>();
   usesLabel = false;
+  #stores = 0;
+  /** Its one store is the last thing that the instruction does. */
+  endsWithStore = false;
+  /** How many conditions what is being generated depends on. */
+  #conditions = 0;
   /** The handler does what a hot one cannot: it must stay behind a call. */
   mustBeCold = false;
 
@@ -223,11 +228,21 @@ export class InterpreterStage implements Stage {
   }
 
   protected checkSimdAccess(): void {
-    this.if(field32('SIMD_TRAP'), () => {
-      this.spill();
-      this.fb.call(this.core.exceptions.trapSimdAccess, this.pc());
-      this.refetch();
-    });
+    this.if(
+      field32('SIMD_TRAP'),
+      () => {
+        this.spill();
+        this.fb.call(this.core.exceptions.trapSimdAccess, this.pc());
+        this.refetch();
+      },
+      undefined,
+      'not taken',
+    );
+  }
+
+  #storing(): void {
+    this.#stores++;
+    this.endsWithStore = this.#stores === 1 && this.#conditions === 0;
   }
 
   // ---- leaving the handler
@@ -276,7 +291,7 @@ export class InterpreterStage implements Stage {
   protected afterSlowPath(): void {
     if (this.#hot) {
       this.fb.set(this.#hot.n, field32('BUDGET'));
-      this.fb.brIf(this.#hot.refetch, field32('FAULT'));
+      this.fb.brIf(this.#hot.refetch, field32('FAULT'), 'not taken');
     } else {
       this.fb.if(field32('FAULT'), () => {
         this.fb.return(i32(NEXT.refetch));
@@ -381,6 +396,7 @@ export class InterpreterStage implements Stage {
   }
 
   setX(register: RegField, value: I64): void {
+    this.endsWithStore = false;
     const layout = this.layoutOf(register);
     if (layout.kind !== 'register-or-sp') {
       this.written.add(layout.name);
@@ -398,6 +414,7 @@ export class InterpreterStage implements Stage {
   }
 
   setXAt(register: RegField, offset: number, value: I64): void {
+    this.endsWithStore = false;
     const [slot, at] = this.#slot(register);
     this.fb.store('i64', slot, at + 8 * offset, value);
     setField64(this.fb, 'X', i64(0), 31);
@@ -447,11 +464,13 @@ export class InterpreterStage implements Stage {
   }
 
   setVAt(register: VecField, offset: number, value: V128): void {
+    this.endsWithStore = false;
     this.fb.store('v128', this.#vectorSlot(register, offset), STATE.V.at, value);
     this.#registerWritten();
   }
 
   setD(register: VecField, value: I64): void {
+    this.endsWithStore = false;
     this.fb.store('i64', this.#vectorSlot(register), STATE.V.at, value);
     this.fb.store('i64', this.#vectorSlot(register), STATE.V.at + 8, i64(0));
     this.#registerWritten();
@@ -472,6 +491,7 @@ export class InterpreterStage implements Stage {
   }
 
   setLane(register: VecField, size: SizeLog2, index: I32, value: I64, offset = 0): void {
+    this.endsWithStore = false;
     this.fb.store(STORES[size] ?? 'i64', this.#laneSlot(register, size, index, offset), STATE.V.at, value);
     this.#registerWritten();
   }
@@ -498,8 +518,10 @@ export class InterpreterStage implements Stage {
     return this.let(call(this.core.helper(helper), ...args));
   }
 
-  if(condition: I32, then: () => void, otherwise?: () => void): void {
-    this.fb.if(condition, then, otherwise);
+  if(condition: I32, then: () => void, otherwise?: () => void, hint?: BranchHint): void {
+    this.#conditions++;
+    this.fb.if(condition, then, otherwise, hint);
+    this.#conditions--;
   }
 
   ifValue<T extends ValType>(
@@ -507,8 +529,12 @@ export class InterpreterStage implements Stage {
     then: () => Expr<T>,
     otherwise: () => Expr<T>,
     type: T,
+    hint?: BranchHint,
   ): Expr<T> {
-    return this.fb.ifValue(condition, then, otherwise, type);
+    this.#conditions++;
+    const value = this.fb.ifValue(condition, then, otherwise, type, hint);
+    this.#conditions--;
+    return value;
   }
 
   // ---- condition flags
@@ -640,7 +666,7 @@ export class InterpreterStage implements Stage {
     return ltU(offset, i64(PAGE_SIZE + 1 - bytes));
   }
 
-  #request(size: number, options: AccessOptions | undefined): I32 {
+  protected request(size: number, options: AccessOptions | undefined): I32 {
     const fixed =
       size |
       (options?.unprivileged ? REQUEST.unprivileged : 0) |
@@ -649,23 +675,30 @@ export class InterpreterStage implements Stage {
     return or(i32(fixed), shl(options?.element ?? i32(size), i32(REQUEST.alignmentShift)));
   }
 
-  #slowLoad(va: I64, size: number, options: AccessOptions | undefined): I64 {
+  protected slowLoad(va: I64, size: number, options: AccessOptions | undefined): I64 {
     this.spill();
-    const value = this.fb.let(call(this.core.mmu.slowLoad, va, this.#request(size, options), this.pc()));
+    const value = this.fb.let(call(this.core.mmu.slowLoad, va, this.request(size, options), this.pc()));
     this.afterSlowPath();
     return value;
   }
 
-  #slowStore(va: I64, size: number, value: I64, options?: AccessOptions): void {
+  /** `_isLast`: nothing of the instruction's comes after it. */
+  protected slowStore(
+    va: I64,
+    size: number,
+    value: I64,
+    options: AccessOptions | undefined,
+    _isLast: boolean,
+  ): void {
     this.spill();
-    this.fb.call(this.core.mmu.slowStore, va, this.#request(size, options), value, this.pc());
+    this.fb.call(this.core.mmu.slowStore, va, this.request(size, options), value, this.pc());
     this.afterSlowPath();
   }
 
   load(address: I64, size: SizeLog2, signed = false, options?: AccessOptions): I64 {
     const va = this.let(address);
     const slow = (): I64 => {
-      const value = this.#slowLoad(va, size, options);
+      const value = this.slowLoad(va, size, options);
       return signed && size < 3 ? signExtend(value, (8 << size) as 8 | 16 | 32) : value;
     };
     // What must be aligned can't take the fast path, which doesn't look.
@@ -673,14 +706,15 @@ export class InterpreterStage implements Stage {
     const { offset, host } = this.#fastPath(va, TLB.read, options);
     const isFast = this.#fits(offset, 1 << size);
     const kind = (signed ? LOADS_S : LOADS_U)[size] ?? 'i64';
-    return this.ifValue(isFast, () => load(kind, host()) as I64, slow, 'i64');
+    return this.ifValue(isFast, () => load(kind, host()) as I64, slow, 'i64', 'taken');
   }
 
   store(address: I64, size: SizeLog2, value: I64, options?: AccessOptions): void {
+    this.#storing();
     const va = this.let(address);
     const data = this.let(value);
     const slow = (): void => {
-      this.#slowStore(va, size, data, options);
+      this.slowStore(va, size, data, options, true);
     };
     if (options?.aligned) {
       slow();
@@ -694,6 +728,7 @@ export class InterpreterStage implements Stage {
         this.fb.store(STORES[size] ?? 'i64', host(), 0, data);
       },
       slow,
+      'taken',
     );
   }
 
@@ -705,7 +740,7 @@ export class InterpreterStage implements Stage {
     if (options?.aligned) {
       // One access of 16 bytes, aligned as a whole: LDXP.
       invariant(size === 3, 'only doublewords are paired exclusively');
-      this.fb.set(first, this.#slowLoad(va, 4, options));
+      this.fb.set(first, this.slowLoad(va, 4, options));
       this.fb.set(second, load('i64', i32(0), STATE.EXCHANGE.at + 8));
       return [this.fb.get(first), this.fb.get(second)];
     }
@@ -721,14 +756,16 @@ export class InterpreterStage implements Stage {
         this.fb.set(second, load(kind, at, bytes) as I64);
       },
       () => {
-        this.fb.set(first, extend(this.#slowLoad(va, size, options)));
-        this.fb.set(second, extend(this.#slowLoad(add(va, i64(bytes)), size, options)));
+        this.fb.set(first, extend(this.slowLoad(va, size, options)));
+        this.fb.set(second, extend(this.slowLoad(add(va, i64(bytes)), size, options)));
       },
+      'taken',
     );
     return [this.fb.get(first), this.fb.get(second)];
   }
 
   storePair(address: I64, size: SizeLog2, first: I64, second: I64, options?: AccessOptions): void {
+    this.#storing();
     const va = this.let(address);
     const a = this.let(first);
     const b = this.let(second);
@@ -743,20 +780,21 @@ export class InterpreterStage implements Stage {
         this.fb.store(STORES[size] ?? 'i64', at, bytes, b);
       },
       () => {
-        this.#slowStore(va, size, a, options);
-        this.#slowStore(add(va, i64(bytes)), size, b, options);
+        this.slowStore(va, size, a, options, false);
+        this.slowStore(add(va, i64(bytes)), size, b, options, true);
       },
+      'taken',
     );
   }
 
   #slowLoadV(va: I64, options: AccessOptions | undefined): V128 {
-    this.fb.drop(this.#slowLoad(va, 4, options));
+    this.fb.drop(this.slowLoad(va, 4, options));
     return load('v128', i32(0), STATE.EXCHANGE.at);
   }
 
   #slowStoreV(va: I64, value: V128, options: AccessOptions | undefined): void {
     this.fb.store('v128', i32(0), STATE.EXCHANGE.at, value);
-    this.#slowStore(va, 4, extractLane('i64x2.extract_lane', value, 0), options);
+    this.slowStore(va, 4, extractLane('i64x2.extract_lane', value, 0), options, true);
   }
 
   loadV(address: I64, options?: AccessOptions): V128 {
@@ -769,10 +807,12 @@ export class InterpreterStage implements Stage {
       () => load('v128', host()),
       () => this.#slowLoadV(va, options),
       'v128',
+      'taken',
     );
   }
 
   storeV(address: I64, value: V128, options?: AccessOptions): void {
+    this.#storing();
     const va = this.let(address);
     const data = this.let(value);
     const { offset, host } = this.#fastPath(va, TLB.write, undefined);
@@ -785,6 +825,7 @@ export class InterpreterStage implements Stage {
       () => {
         this.#slowStoreV(va, data, options);
       },
+      'taken',
     );
   }
 
@@ -887,15 +928,16 @@ export class InterpreterStage implements Stage {
       () => {
         const options: AccessOptions = { aligned: true };
         this.spill();
-        fb.call(this.core.mmu.checkAtomic, va, this.#request(size, options), this.pc());
+        fb.call(this.core.mmu.checkAtomic, va, this.request(size, options), this.pc());
         this.afterSlowPath();
-        fb.set(halves[0]!, this.#slowLoad(va, size, options));
+        fb.set(halves[0]!, this.slowLoad(va, size, options));
         if (halves[1]) fb.set(halves[1], load('i64', i32(0), STATE.EXCHANGE.at + 8));
         replace(([low, high]) => {
           if (high) setField64(fb, 'EXCHANGE', high, 1);
-          this.#slowStore(va, size, low!, options);
+          this.slowStore(va, size, low!, options, false);
         });
       },
+      'taken',
     );
     return old;
   }
@@ -932,7 +974,7 @@ export class InterpreterStage implements Stage {
       this.if(fb.get(isSame), () => {
         if (high) {
           this.spill();
-          fb.call(this.core.mmu.checkStore, va, this.#request(size, { aligned: true }), this.pc());
+          fb.call(this.core.mmu.checkStore, va, this.request(size, { aligned: true }), this.pc());
           this.afterSlowPath();
           this.storePair(va, half, low, high);
         } else this.store(va, half, low, { aligned: true });

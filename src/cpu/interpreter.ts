@@ -21,6 +21,7 @@ import {
   i64,
   leS,
   load,
+  ltU,
   ne,
   not,
   or,
@@ -51,6 +52,7 @@ import {
   STATE,
 } from './layout.js';
 import { defineMmu } from './mmu.js';
+import { defineTranslatedCode } from './translated-code.js';
 import type { CpuModel } from './models.js';
 import { hasFeature, implementsRow } from './models.js';
 import { codeTlbEntryOffset, field32, field64, orSysreg, setField32, setField64, sysreg } from './state.js';
@@ -101,6 +103,7 @@ interface Group {
   /** One that isn't hot. */
   readonly cold: Handler;
   readonly mustBeCold: boolean;
+  readonly endsWithStore: boolean;
 }
 
 /** The handlers of one row with the same static fields and splits. */
@@ -115,6 +118,8 @@ interface HandlerGroup {
   readonly cold: number;
   /** Translated code calls it too. */
   readonly mustBeCold: boolean;
+  /** Its one store is the last thing that the instruction does. */
+  readonly endsWithStore: boolean;
 }
 
 /** What decoding needs to know of the core module. Plain data. */
@@ -125,6 +130,8 @@ export interface HandlerIndex {
   readonly breakpoint: number;
   /** Handlers from this one on are the functions of the module's table, in its order. */
   readonly firstCold: number;
+  /** Handlers from this one on are translated code. */
+  readonly firstTranslated: number;
   /** Types of the exported functions that translated code calls. */
   readonly functions: Readonly<Record<string, Signature>>;
 }
@@ -152,6 +159,7 @@ export interface DecodedInstruction {
   /** Its handler that is a function; the only one, or the one to call, where it `mustBeCold`. */
   readonly cold: number;
   readonly mustBeCold: boolean;
+  readonly endsWithStore: boolean;
 }
 
 /** Finds the handler of a word. */
@@ -170,10 +178,10 @@ export class HandlerFinder {
   instruction(word: number): DecodedInstruction | undefined {
     const { row, group } = this.#find(word);
     if (!row || !group) return undefined;
-    const { cold, mustBeCold } = group;
+    const { cold, mustBeCold, endsWithStore } = group;
     const staticValues = row.staticFields.map((field) => fieldValue(word, field));
     return {
-      ...{ row, cold, mustBeCold },
+      ...{ row, cold, mustBeCold, endsWithStore },
       statics: named(row.staticFields, staticValues),
       splits: named(row.splits, row.splitValues(word)),
     };
@@ -294,7 +302,8 @@ function enumerateGroups(
             isHot: true,
           });
         }
-        groups.push({ key, registers, label, handlers, cold, mustBeCold: trial.mustBeCold });
+        const { mustBeCold, endsWithStore } = trial;
+        groups.push({ key, registers, label, handlers, cold, mustBeCold, endsWithStore });
       }
     }
   }
@@ -434,26 +443,6 @@ function generate(
       }),
     );
 
-  const callCold = mb.function('callCold', ['i32', 'i32'], 'i32', (fb) => {
-    const handler = sub(fb.get(fb.param(0, 'i32')), i32(firstCold));
-    fb.return(callIndirect('i32', coldType, handler, [fb.get(fb.param(1, 'i32'))]));
-    fb.unreachable();
-  });
-  const { raise, raiseDebug, trapSimdAccess, packFlags } = exceptions;
-  const { slowLoad, slowStore, checkAtomic, checkStore } = mmu;
-  const ofCore = {
-    raise,
-    raiseDebug,
-    trapSimdAccess,
-    packFlags,
-    slowLoad,
-    slowStore,
-    checkAtomic,
-    checkStore,
-    callCold,
-  };
-  for (const [name, f] of Object.entries(ofCore)) shared.set(name, f);
-
   const { breakpoint, beforeInstruction } = defineStepping(mb, model, isDebugEnabledFrom, exceptions, debug, {
     next: NEXT,
     exitOfBudget: EXIT.budget,
@@ -464,6 +453,12 @@ function generate(
     branchAddress: mmu.branchAddress,
   });
   const breakpointHandler = firstCold + mb.addToTable(breakpoint);
+  const firstTranslated = breakpointHandler + 1;
+  const { runTranslated, ...forTranslatedCode } = defineTranslatedCode(mb, mmu, firstCold, firstTranslated);
+  const { raise, raiseDebug, trapSimdAccess, packFlags } = exceptions;
+  const { checkAtomic, checkStore } = mmu;
+  const ofCore = { raise, raiseDebug, trapSimdAccess, packFlags, checkAtomic, checkStore };
+  for (const [name, f] of Object.entries({ ...ofCore, ...forTranslatedCode })) shared.set(name, f);
 
   const run = mb.function('run', ['i32'], 'none', (fb) => {
     const n = fb.param(0, 'i32');
@@ -604,9 +599,20 @@ function generate(
               invariant(cases.length === firstCold, 'hot handlers come first');
               coldHandlers.forEach((handler, position) => indices.set(handler, firstCold + position));
               cases.push(() => {
-                setField32(fb, 'BUDGET', fb.get(n));
                 spillFlags();
-                fb.set(index, callIndirect('i32', coldType, sub(fb.get(index), i32(firstCold)), [fb.get(p)]));
+                fb.if(
+                  ltU(fb.get(index), i32(firstTranslated)),
+                  () => {
+                    setField32(fb, 'BUDGET', fb.get(n));
+                    const handler = sub(fb.get(index), i32(firstCold));
+                    fb.set(index, callIndirect('i32', coldType, handler, [fb.get(p)]));
+                  },
+                  () => {
+                    // It counts its first instruction, too.
+                    const budget = add(fb.get(n), i32(1));
+                    fb.set(index, call(runTranslated, fb.get(index), fb.get(p), budget));
+                  },
+                );
                 fb.set(n, field32('BUDGET'));
                 fb.if(fb.get(index), () => {
                   fb.brIf(refetch, eq(fb.get(index), i32(NEXT.refetch)));
@@ -650,15 +656,23 @@ function generate(
   invariant(breakpointHandler < HANDLER_COUNTS.capacity, 'handler indices have 16 bits');
   const indexOf = (handler: Handler): number => indices.get(handler) ?? HANDLER.undefined;
   const byKey = Object.fromEntries(
-    groups.map(({ key, registers, label, handlers, cold, mustBeCold }) => [
+    groups.map(({ key, registers, label, handlers, cold, mustBeCold, endsWithStore }) => [
       key,
-      { registers, label, handlers: handlers.map(indexOf), cold: indexOf(cold), mustBeCold },
+      {
+        ...{ registers, label, mustBeCold, endsWithStore },
+        handlers: handlers.map(indexOf),
+        cold: indexOf(cold),
+      },
     ]),
   );
   const functions = Object.fromEntries(
     [...shared].map(([name, { params, result }]) => [name, { params, result }]),
   );
-  const handlers: HandlerIndex = { groups: byKey, breakpoint: breakpointHandler, firstCold, functions };
+  const handlers: HandlerIndex = {
+    groups: byKey,
+    breakpoint: breakpointHandler,
+    ...{ firstCold, firstTranslated, functions },
+  };
   return { image: { bytes: mb.build(), handlers }, groups };
 }
 

@@ -1,97 +1,152 @@
 /**
  * `Stage` for the translator: the instruction's word is known, so all its fields are constants, and so is its host
- * address. The CPU's state in memory is what it would be in the interpreter after every instruction: exits and slow paths
- * have nothing to put back. Registers that a block has read or written are also in locals, where its later instructions find
- * them; so are the operands that flags follow from.
+ * address. Registers are in locals, which are written through to memory: exits and slow paths have nothing to put back.
+ * Condition flags are in locals only, as the operands that they follow from, and go to memory where somebody may look.
  */
 import { invariant } from '../base/index.js';
 import type { DynamicField, FieldLayout, LabelField, RegField, Row, VecField } from '../isa/row.js';
 import { fieldValue, signedFieldValue } from '../isa/row.js';
-import type { AccessOptions, AtomicOperation, SizeLog2 } from '../isa/stage.js';
+import type { AccessOptions, SizeLog2 } from '../isa/stage.js';
 import type { Expr, I32, I64, Int, V128, ValType } from '../wasm/expr.js';
-import { add, eqz, geS, gtS, i32, i64, intLike, leS, load, ltS, ltU, ne, sub, wrap } from '../wasm/expr.js'; // prettier-ignore
-import type { FunctionBuilder, Local } from '../wasm/function-builder.js';
-import { extractLane } from '../wasm/simd.js';
-import { FLAG_KIND, conditionOfSub, flagOperand } from './flags.js';
+import { add, and, constantI32, eq, eqz, extU, geS, gtS, i32, i64, intLike, leS, load, ltS, ltU, ne, or, sub, wrap, xor } from '../wasm/expr.js'; // prettier-ignore
+import type { BranchHint, FunctionBuilder, Local } from '../wasm/function-builder.js';
+import { call } from '../wasm/function-ref.js';
+import { extractLane, replaceLane } from '../wasm/simd.js';
+import { FLAG_KIND, conditionOfPacked, conditionOfSub } from './flags.js';
 import type { CoreFunctions, LookupTables } from './interpreter-stage.js';
 import { InterpreterStage, NEXT } from './interpreter-stage.js';
 import { STATE } from './layout.js';
-import { field32, field64, setField32, setField64 } from './state.js';
+import { field32, field64, setField32 } from './state.js';
+import type { TranslatedCodeFunctions } from './translated-code.js';
+import { ENDS_WITH_STORE, LOCAL_FLAGS } from './translated-code.js';
 
 /** Locals of a region's function, and ways to go on. */
 export interface RegionFrame {
+  /** Instructions that may still be executed. */
   readonly n: Local<'i32'>;
   readonly tlb: Local<'i32'>;
-  /** Non-zero after a store that dropped translated code. */
-  readonly stale: Local<'i32'>;
+  readonly functions: TranslatedCodeFunctions;
   /** Goes on at the word at host address `p`; the budget has been brought up to date. */
   goTo(p: number): void;
   /** Goes on at a virtual address; the budget has been brought up to date. */
   goToAddress(target: I64): void;
+  /** Leaves the region for a virtual address; the budget has been brought up to date. */
+  leaveTo(target: I64): void;
 }
 
-/** What flags follow from, and how wide the operands are. */
+/** What is known of the flags when code is generated. */
 interface Flags {
+  /** What they follow from. */
   readonly kind: 'add' | 'sub' | 'logical';
+  /** How wide its operands are. */
   readonly width: 'i32' | 'i64';
+  /** They may be packed instead, as the local tells. */
+  readonly mayBePacked: boolean;
 }
 
 /** The stack pointer's place among the general registers. */
-const SP = 32;
+const SP = 31;
 
-/** What locals hold, besides the memory behind them. */
+/** What is known at a place of the code. */
 interface Known {
-  readonly x: ReadonlySet<number>;
-  /** Whole vector registers, and their low halves. */
-  readonly v: ReadonlySet<number>;
-  readonly d: ReadonlySet<number>;
-  readonly flags: Flags | undefined;
+  /** Registers whose locals hold what memory does, by their bits: X0 to X30 and `SP`, V0 to V31. */
+  readonly x: number;
+  readonly v: number;
+  /** The same of the low halves of V0 to V31, in locals of their own. */
+  readonly d: number;
+  readonly flags: Flags | 'packed' | undefined;
   readonly isSimdChecked: boolean;
 }
 
-const NOTHING: Known = {
-  x: new Set(),
-  v: new Set(),
-  d: new Set(),
-  flags: undefined,
-  isSimdChecked: false,
-};
+const NOTHING: Known = { x: 0, v: 0, d: 0, flags: undefined, isSimdChecked: false };
 
-function both<T>(a: ReadonlySet<T>, b: ReadonlySet<T>): Set<T> {
-  return new Set([...a].filter((value) => b.has(value)));
+function flagsOfBoth(a: Known['flags'], b: Known['flags']): Known['flags'] {
+  if (a === b) return a;
+  if (a === undefined || b === undefined) return undefined;
+  if (a === 'packed') return { ...(b as Flags), mayBePacked: true };
+  if (b === 'packed') return { ...a, mayBePacked: true };
+  if (a.kind !== b.kind || a.width !== b.width) return undefined;
+  return { ...a, mayBePacked: a.mayBePacked || b.mayBePacked };
 }
 
-/** What a region's function has in locals as its code is generated. One for each function. */
+/** What a region's function has in locals, and what is known of it as its code is generated. One for each function. */
 export class RegionLocals {
   readonly #fb: FunctionBuilder;
   readonly #x: Local<'i64'>[] = [];
   readonly #v: Local<'v128'>[] = [];
   readonly #d: Local<'i64'>[] = [];
-  readonly #flags = new Map<ValType, readonly [Local, Local]>();
+  readonly flagKind: Local<'i32'>;
+  readonly flagA: Local<'i64'>;
+  readonly flagB: Local<'i64'>;
+  /** Non-zero after a store that dropped translated code. */
+  readonly stale: Local<'i32'>;
   #known = NOTHING;
   /** Instructions of the block so far, the current one included, that the budget doesn't know of. */
   uncounted = 0;
 
   constructor(fb: FunctionBuilder) {
     this.#fb = fb;
+    this.flagKind = fb.local('i32');
+    this.flagA = fb.local('i64');
+    this.flagB = fb.local('i64');
+    this.stale = fb.local('i32');
   }
 
-  x(register: number): Local<'i64'> {
-    return (this.#x[register] ??= this.#fb.local('i64'));
+  /** X0 to X30, or `SP`. */
+  x(register: number): I64 {
+    const local = (this.#x[register] ??= this.#fb.local('i64'));
+    if (((this.#known.x >>> register) & 1) === 0) {
+      this.#fb.set(local, register === SP ? field64('SP') : field64('X', register));
+      this.learn({ x: this.#known.x | (1 << register) });
+    }
+    return this.#fb.get(local);
   }
 
-  v(register: number): Local<'v128'> {
-    return (this.#v[register] ??= this.#fb.local('v128'));
+  setX(register: number, value: I64): void {
+    const local = (this.#x[register] ??= this.#fb.local('i64'));
+    this.#fb.set(local, value);
+    const at = register === SP ? STATE.SP.at : STATE.X.at + 8 * register;
+    this.#fb.store('i64', i32(0), at, this.#fb.get(local));
+    this.learn({ x: this.#known.x | (1 << register) });
   }
 
-  d(register: number): Local<'i64'> {
-    return (this.#d[register] ??= this.#fb.local('i64'));
+  v(register: number): V128 {
+    const local = (this.#v[register] ??= this.#fb.local('v128'));
+    if (((this.#known.v >>> register) & 1) === 0) {
+      this.#fb.set(local, load('v128', i32(0), STATE.V.at + 16 * register));
+      this.learn({ v: this.#known.v | (1 << register) });
+    }
+    return this.#fb.get(local);
   }
 
-  flags<T extends 'i32' | 'i64'>(width: T): readonly [Local<T>, Local<T>] {
-    const found = this.#flags.get(width) ?? [this.#fb.local(width), this.#fb.local(width)];
-    this.#flags.set(width, found);
-    return found as readonly [Local<T>, Local<T>];
+  setV(register: number, value: V128): void {
+    const local = (this.#v[register] ??= this.#fb.local('v128'));
+    this.#fb.set(local, value);
+    this.#fb.store('v128', i32(0), STATE.V.at + 16 * register, this.#fb.get(local));
+    this.learn({ v: this.#known.v | (1 << register), d: this.#known.d & ~(1 << register) });
+  }
+
+  d(register: number): I64 {
+    const local = (this.#d[register] ??= this.#fb.local('i64'));
+    if (((this.#known.d >>> register) & 1) === 0) {
+      const whole = this.#v[register];
+      this.#fb.set(
+        local,
+        whole && (this.#known.v >>> register) & 1
+          ? extractLane('i64x2.extract_lane', this.#fb.get(whole), 0)
+          : load('i64', i32(0), STATE.V.at + 16 * register),
+      );
+      this.learn({ d: this.#known.d | (1 << register) });
+    }
+    return this.#fb.get(local);
+  }
+
+  setD(register: number, value: I64): void {
+    const local = (this.#d[register] ??= this.#fb.local('i64'));
+    this.#fb.set(local, value);
+    this.#fb.store('i64', i32(0), STATE.V.at + 16 * register, this.#fb.get(local));
+    this.#fb.store('i64', i32(0), STATE.V.at + 16 * register + 8, i64(0));
+    this.learn({ d: this.#known.d | (1 << register), v: this.#known.v & ~(1 << register) });
   }
 
   get known(): Known {
@@ -120,22 +175,31 @@ export class RegionLocals {
     const [a, b = before] = ends;
     invariant(a !== undefined, 'there is a way');
     this.#known = {
-      x: both(a.x, b.x),
-      v: both(a.v, b.v),
-      d: both(a.d, b.d),
-      flags: a.flags === b.flags ? a.flags : undefined,
+      x: a.x & b.x,
+      v: a.v & b.v,
+      d: a.d & b.d,
+      flags: flagsOfBoth(a.flags, b.flags),
       isSimdChecked: a.isSimdChecked && b.isSimdChecked,
     };
   }
 }
 
+const LANES = [
+  ['i8x16.extract_lane_u', 'i8x16.replace_lane'],
+  ['i16x8.extract_lane_u', 'i16x8.replace_lane'],
+  ['i32x4.extract_lane', 'i32x4.replace_lane'],
+  ['i64x2.extract_lane', 'i64x2.replace_lane'],
+] as const;
+
 export class TranslatorStage extends InterpreterStage {
   readonly #word: number;
   /** Host address of the instruction. */
   readonly #at: number;
+  readonly #endsWithStore: boolean;
   readonly #frame: RegionFrame;
   readonly #locals: RegionLocals;
-  #stores = false;
+  /** A store of the instruction's may have dropped translated code, as the local tells. */
+  #mayBeStale = false;
 
   constructor(
     fb: FunctionBuilder,
@@ -144,12 +208,14 @@ export class TranslatorStage extends InterpreterStage {
     row: Row,
     word: number,
     at: number,
+    endsWithStore: boolean,
     frame: RegionFrame,
     locals: RegionLocals,
   ) {
     super(fb, core, lookups, row, { is31: new Set(), isFar: false }, undefined);
     this.#word = word;
     this.#at = at;
+    this.#endsWithStore = endsWithStore;
     this.#frame = frame;
     this.#locals = locals;
   }
@@ -159,11 +225,13 @@ export class TranslatorStage extends InterpreterStage {
   }
 
   protected override end(): void {
-    if (!this.#stores) return;
-    this.fb.if(this.fb.get(this.#frame.stale), () => {
-      this.fb.set(this.#frame.n, sub(this.fb.get(this.#frame.n), i32(this.#locals.uncounted)));
-      this.#frame.goToAddress(add(this.pc(), i64(4)));
-    });
+    if (!this.#mayBeStale) return;
+    const leave = (): void => {
+      setField32(this.fb, 'STALE', i32(0));
+      this.fb.set(this.#frame.n, this.#budget());
+      this.#frame.leaveTo(add(this.pc(), i64(4)));
+    };
+    this.fb.if(this.fb.get(this.#locals.stale), leave, undefined, 'not taken');
   }
 
   protected override checkSimdAccess(): void {
@@ -174,17 +242,31 @@ export class TranslatorStage extends InterpreterStage {
 
   // ---- leaving
 
-  /** The budget's cell counts the instructions up to this one, so that devices see the right time. */
+  /** The budget with this instruction and all before it counted, so that devices see the right time. */
+  #budget(): I32 {
+    return sub(this.fb.get(this.#frame.n), i32(this.#locals.uncounted));
+  }
+
+  #flagLocals(): [I32, I64, I64] {
+    const { flagKind, flagA, flagB } = this.#locals;
+    return [this.fb.get(flagKind), this.fb.get(flagA), this.fb.get(flagB)];
+  }
+
   protected override spill(): void {
-    setField32(this.fb, 'BUDGET', sub(this.fb.get(this.#frame.n), i32(this.#locals.uncounted)));
+    setField32(this.fb, 'BUDGET', this.#budget());
+    this.fb.call(this.#frame.functions.spillFlags, ...this.#flagLocals());
   }
 
   protected override afterSlowPath(): void {
-    this.fb.if(field32('FAULT'), () => {
+    const leave = (): void => {
       this.refetch();
-    });
+    };
+    this.fb.if(field32('FAULT'), leave, undefined, 'not taken');
+    this.#reloadBudget();
+  }
+
+  #reloadBudget(): void {
     this.fb.set(this.#frame.n, add(field32('BUDGET'), i32(this.#locals.uncounted)));
-    this.fb.set(this.#frame.stale, field32('STALE'));
   }
 
   protected override refetch(): void {
@@ -228,31 +310,9 @@ export class TranslatorStage extends InterpreterStage {
     return layout.kind === 'register-or-sp' ? SP : undefined;
   }
 
-  #readX(register: number): I64 {
-    const { known } = this.#locals;
-    const local = this.#locals.x(register);
-    if (!known.x.has(register)) {
-      this.fb.set(local, register === SP ? field64('SP') : load('i64', i32(0), STATE.X.at + 8 * register));
-      this.#locals.learn({ x: new Set(known.x).add(register) });
-    }
-    return this.fb.get(local);
-  }
-
-  #writeX(register: number, value: I64): void {
-    const local = this.#locals.x(register);
-    this.fb.set(local, value);
-    this.fb.store(
-      'i64',
-      i32(0),
-      register === SP ? STATE.SP.at : STATE.X.at + 8 * register,
-      this.fb.get(local),
-    );
-    this.#locals.learn({ x: new Set(this.#locals.known.x).add(register) });
-  }
-
   override x(register: RegField): I64 {
     const number = this.#register(register);
-    return number === undefined ? i64(0) : this.#readX(number);
+    return number === undefined ? i64(0) : this.#locals.x(number);
   }
 
   override w(register: RegField): I32 {
@@ -261,21 +321,21 @@ export class TranslatorStage extends InterpreterStage {
 
   override setX(register: RegField, value: I64): void {
     const number = this.#register(register);
-    if (number !== undefined) this.#writeX(number, value);
+    if (number !== undefined) this.#locals.setX(number, value);
   }
 
   override xAt(register: RegField, offset: number): I64 {
     const number = this.#number(this.layoutOf(register)) + offset;
-    return number === 31 ? i64(0) : this.#readX(number);
+    return number === 31 ? i64(0) : this.#locals.x(number);
   }
 
   override setXAt(register: RegField, offset: number, value: I64): void {
     const number = this.#number(this.layoutOf(register)) + offset;
-    if (number !== 31) this.#writeX(number, value);
+    if (number !== 31) this.#locals.setX(number, value);
   }
 
   override setLinkRegister(value: I64): void {
-    this.#writeX(30, value);
+    this.#locals.setX(30, value);
   }
 
   override checkStackAlignment(register: RegField): void {
@@ -289,30 +349,11 @@ export class TranslatorStage extends InterpreterStage {
   }
 
   override vAt(register: VecField, offset: number): V128 {
-    const number = this.#vector(register, offset);
-    const { known } = this.#locals;
-    const local = this.#locals.v(number);
-    if (!known.v.has(number)) {
-      this.fb.set(local, load('v128', i32(0), STATE.V.at + 16 * number));
-      this.#locals.learn({ v: new Set(known.v).add(number) });
-    }
-    return this.fb.get(local);
+    return this.#locals.v(this.#vector(register, offset));
   }
 
   override d(register: VecField): I64 {
-    const number = this.#vector(register);
-    const { known } = this.#locals;
-    const local = this.#locals.d(number);
-    if (!known.d.has(number)) {
-      this.fb.set(
-        local,
-        known.v.has(number)
-          ? extractLane('i64x2.extract_lane', this.fb.get(this.#locals.v(number)), 0)
-          : load('i64', i32(0), STATE.V.at + 16 * number),
-      );
-      this.#locals.learn({ d: new Set(known.d).add(number) });
-    }
-    return this.fb.get(local);
+    return this.#locals.d(this.#vector(register));
   }
 
   override s(register: VecField): I32 {
@@ -320,41 +361,30 @@ export class TranslatorStage extends InterpreterStage {
   }
 
   override setVAt(register: VecField, offset: number, value: V128): void {
-    const number = this.#vector(register, offset);
-    const local = this.#locals.v(number);
-    this.fb.set(local, value);
-    this.fb.store('v128', i32(0), STATE.V.at + 16 * number, this.fb.get(local));
-    const { v, d } = this.#locals.known;
-    const halves = new Set(d);
-    halves.delete(number);
-    this.#locals.learn({ v: new Set(v).add(number), d: halves });
+    this.#locals.setV(this.#vector(register, offset), value);
   }
 
   override setD(register: VecField, value: I64): void {
-    const number = this.#vector(register);
-    const local = this.#locals.d(number);
-    this.fb.set(local, value);
-    this.fb.store('i64', i32(0), STATE.V.at + 16 * number, this.fb.get(local));
-    this.fb.store('i64', i32(0), STATE.V.at + 16 * number + 8, i64(0));
-    const { v, d } = this.#locals.known;
-    const whole = new Set(v);
-    whole.delete(number);
-    this.#locals.learn({ v: whole, d: new Set(d).add(number) });
+    this.#locals.setD(this.#vector(register), value);
+  }
+
+  override lane(register: VecField, size: SizeLog2, index: I32, offset = 0): I64 {
+    const lane = constantI32(index);
+    if (lane === undefined) return super.lane(register, size, index, offset);
+    const value = extractLane(LANES[size][0], this.vAt(register, offset), lane);
+    return value.type === 'i32' ? extU(value as I32) : (value as I64);
   }
 
   override setLane(register: VecField, size: SizeLog2, index: I32, value: I64, offset = 0): void {
-    super.setLane(register, size, index, value, offset);
-    const number = this.#vector(register, offset);
-    const { v, d } = this.#locals.known;
-    const [whole, halves] = [new Set(v), new Set(d)];
-    whole.delete(number);
-    halves.delete(number);
-    this.#locals.learn({ v: whole, d: halves });
+    const lane = constantI32(index);
+    invariant(lane !== undefined, 'elements of registers are written by number');
+    const element = size === 3 ? value : wrap(value);
+    this.setVAt(register, offset, replaceLane(LANES[size][1], this.vAt(register, offset), lane, element));
   }
 
   // ---- values and control
 
-  override if(condition: I32, then: () => void, otherwise?: () => void): void {
+  override if(condition: I32, then: () => void, otherwise?: () => void, hint?: BranchHint): void {
     this.#locals.fork((first, second) => {
       this.fb.if(
         condition,
@@ -365,6 +395,7 @@ export class TranslatorStage extends InterpreterStage {
           ((): void => {
             second(otherwise);
           }),
+        hint,
       );
     });
   }
@@ -374,6 +405,7 @@ export class TranslatorStage extends InterpreterStage {
     then: () => Expr<T>,
     otherwise: () => Expr<T>,
     type: T,
+    hint?: BranchHint,
   ): Expr<T> {
     const result = this.fb.temp(type);
     this.if(
@@ -384,6 +416,7 @@ export class TranslatorStage extends InterpreterStage {
       () => {
         this.fb.set(result, otherwise());
       },
+      hint,
     );
     return this.fb.get(result);
   }
@@ -392,16 +425,16 @@ export class TranslatorStage extends InterpreterStage {
 
   #setFlags(kind: Flags['kind'], a: Int, b: Int): void {
     const { fb } = this;
-    const width = a.type;
-    const [first, second] = this.#locals.flags(width) as readonly [Local<'i64'>, Local<'i64'>];
+    const { flagKind, flagA, flagB } = this.#locals;
+    const wide = (value: Int): I64 => (value.type === 'i32' ? extU(value) : value);
     // Both operands may be what the flags followed from until now.
-    const value = fb.let(b);
-    fb.set(first, a as I64);
-    fb.set(second, value as I64);
-    setField64(fb, 'FLAG_A', flagOperand(fb.get(first)));
-    setField64(fb, 'FLAG_B', flagOperand(fb.get(second)));
-    setField32(fb, 'FLAG_KIND', i32(kind === 'sub' ? FLAG_KIND.sub : FLAG_KIND.add));
-    this.#locals.learn({ flags: { kind, width } });
+    const value = fb.let(wide(b));
+    fb.set(flagA, wide(a));
+    fb.set(flagB, value);
+    const width = a.type;
+    const base = kind === 'sub' ? FLAG_KIND.sub : FLAG_KIND.add;
+    fb.set(flagKind, i32(width === 'i32' ? base | LOCAL_FLAGS.narrow : base));
+    this.#locals.learn({ flags: { kind, width, mayBePacked: false } });
   }
 
   override setFlagsAdd(a: Int, b: Int): void {
@@ -417,44 +450,86 @@ export class TranslatorStage extends InterpreterStage {
   }
 
   override setNZCV(nzcv: I32): void {
-    super.setNZCV(nzcv);
+    const { flagKind, flagA } = this.#locals;
+    this.fb.set(flagA, extU(nzcv));
+    this.fb.set(flagKind, i32(FLAG_KIND.packed));
+    this.#locals.learn({ flags: 'packed' });
+  }
+
+  #flagsToMemory(): void {
+    this.fb.call(this.#frame.functions.spillFlags, ...this.#flagLocals());
+    this.fb.set(this.#locals.flagKind, i32(LOCAL_FLAGS.inMemory));
+  }
+
+  override nzcv(): I32 {
+    this.#flagsToMemory();
     this.#locals.learn({ flags: undefined });
+    return super.nzcv();
   }
 
   override condition(condition: number): I32 {
     const { flags } = this.#locals.known;
     if (condition >= 14) return i32(1);
-    if (flags === undefined) return super.condition(condition);
-    const [a, b] = this.#locals.flags(flags.width).map((local) => this.fb.get(local)) as [I64, I64];
-    if (flags.kind === 'sub') return conditionOfSub(condition, a, b);
-    return this.#conditionOfSum(condition, a, b, flags.kind === 'logical') ?? super.condition(condition);
+    if (flags === undefined) {
+      this.#flagsToMemory();
+      return super.condition(condition);
+    }
+    const { flagKind, flagA } = this.#locals;
+    const packed = (): I32 => conditionOfPacked(condition, wrap(this.fb.get(flagA)));
+    if (flags === 'packed') return packed();
+    if (!flags.mayBePacked) return this.#conditionOf(flags, condition);
+    return this.fb.ifValue(
+      eq(this.fb.get(flagKind), i32(FLAG_KIND.packed)),
+      packed,
+      () => this.#conditionOf(flags, condition),
+      'i32',
+    );
   }
 
-  /** Conditions after `a + b`, where `b` is zero and C and V are clear if it `isLogical`. */
-  #conditionOfSum(condition: number, a: I64, b: I64, isLogical: boolean): I32 | undefined {
+  #conditionOf({ kind, width }: Flags, condition: number): I32 {
+    const { flagA, flagB } = this.#locals;
+    const narrow = (value: I64): Int => (width === 'i32' ? wrap(value) : value);
+    const [a, b] = [narrow(this.fb.get(flagA)), narrow(this.fb.get(flagB))];
+    if (kind === 'sub') return conditionOfSub(condition, a, b);
+    return kind === 'logical' ? conditionOfResult(condition, a) : this.#conditionOfSum(condition, a, b);
+  }
+
+  #conditionOfSum(condition: number, a: Int, b: Int): I32 {
     const zero = intLike(a, 0);
-    const sum = (): I64 => (isLogical ? a : add(a, b));
+    const sum = this.fb.let(add(a, b));
+    const overflowed = (): Int => and(xor(a, sum), xor(b, sum));
+    const isCarry = (): I32 => ltU(sum, a);
     switch (condition) {
       case 0:
-        return eqz(sum());
+        return eqz(sum);
       case 1:
-        return ne(sum(), zero);
+        return ne(sum, zero);
       case 2:
-        return isLogical ? i32(0) : ltU(sum(), a);
+        return isCarry();
       case 3:
-        return isLogical ? i32(1) : eqz(ltU(sum(), a));
+        return eqz(isCarry());
       case 4:
-        return ltS(sum(), zero);
+        return ltS(sum, zero);
       case 5:
-        return geS(sum(), zero);
+        return geS(sum, zero);
+      case 6:
+        return ltS(overflowed(), zero);
+      case 7:
+        return geS(overflowed(), zero);
+      case 8:
+        return and(isCarry(), ne(sum, zero));
+      case 9:
+        return or(eqz(isCarry()), eqz(sum));
+      // N equals V where the sum without overflow isn't negative.
+      case 10:
+        return geS(xor(sum, overflowed()), zero);
+      case 11:
+        return ltS(xor(sum, overflowed()), zero);
+      case 12:
+        return and(geS(xor(sum, overflowed()), zero), ne(sum, zero));
       default:
-        break;
+        return or(ltS(xor(sum, overflowed()), zero), eqz(sum));
     }
-    if (!isLogical) return undefined;
-    // V is clear; C is clear.
-    return [i32(0), i32(1), i32(0), i32(1), geS(a, zero), ltS(a, zero), gtS(a, zero), leS(a, zero)][
-      condition - 6
-    ];
   }
 
   // ---- program counter and branches
@@ -465,7 +540,7 @@ export class TranslatorStage extends InterpreterStage {
 
   #count(): void {
     const { n } = this.#frame;
-    if (this.#locals.uncounted > 0) this.fb.set(n, sub(this.fb.get(n), i32(this.#locals.uncounted)));
+    if (this.#locals.uncounted > 0) this.fb.set(n, this.#budget());
     this.#locals.uncounted = 0;
   }
 
@@ -494,37 +569,60 @@ export class TranslatorStage extends InterpreterStage {
     return this.fb.get(this.#frame.tlb);
   }
 
-  override store(address: I64, size: SizeLog2, value: I64, options?: AccessOptions): void {
-    this.#stores = true;
-    super.store(address, size, value, options);
+  protected override slowLoad(va: I64, size: number, options: AccessOptions | undefined): I64 {
+    const { loadSlowly } = this.#frame.functions;
+    const request = this.request(size, options);
+    const value = this.fb.let(
+      call(loadSlowly, va, request, i32(this.#at), this.#budget(), ...this.#flagLocals()),
+    );
+    this.afterSlowPath();
+    return value;
   }
 
-  override storePair(address: I64, size: SizeLog2, first: I64, second: I64, options?: AccessOptions): void {
-    this.#stores = true;
-    super.storePair(address, size, first, second, options);
+  protected override slowStore(
+    va: I64,
+    size: number,
+    value: I64,
+    options: AccessOptions | undefined,
+    isLast: boolean,
+  ): void {
+    const { storeSlowly } = this.#frame.functions;
+    const isEnd = isLast && this.#endsWithStore;
+    const at = i32(this.#at + (isEnd ? ENDS_WITH_STORE : 0));
+    const request = this.request(size, options);
+    const leave = (): void => {
+      this.refetch();
+    };
+    const mustLeave = call(storeSlowly, va, request, value, at, this.#budget(), ...this.#flagLocals());
+    this.fb.if(mustLeave, leave, undefined, 'not taken');
+    this.#reloadBudget();
+    if (isEnd) return;
+    this.fb.set(this.#locals.stale, field32('STALE'));
+    this.#mayBeStale = true;
   }
+}
 
-  override storeV(address: I64, value: V128, options?: AccessOptions): void {
-    this.#stores = true;
-    super.storeV(address, value, options);
-  }
-
-  override atomic(operation: AtomicOperation, address: I64, size: SizeLog2, operand: I64): I64 {
-    this.#stores = true;
-    return super.atomic(operation, address, size, operand);
-  }
-
-  override compareAndSwap(address: I64, size: SizeLog2, expected: I64, value: I64): I64 {
-    this.#stores = true;
-    return super.compareAndSwap(address, size, expected, value);
-  }
-
-  override compareAndSwapPair(
-    address: I64,
-    expected: readonly [I64, I64],
-    value: readonly [I64, I64],
-  ): readonly [I64, I64] {
-    this.#stores = true;
-    return super.compareAndSwapPair(address, expected, value);
-  }
+/** Conditions after a logical operation, of which C and V are clear. */
+function conditionOfResult(condition: number, result: Int): I32 {
+  const zero = intLike(result, 0);
+  const [isZero, isNegative] = [(): I32 => eqz(result), (): I32 => ltS(result, zero)];
+  const positive = [
+    isZero,
+    (): I32 => i32(0),
+    isNegative,
+    (): I32 => i32(0),
+    (): I32 => i32(0),
+    (): I32 => geS(result, zero),
+    (): I32 => gtS(result, zero),
+  ];
+  const negative = [
+    (): I32 => ne(result, zero),
+    (): I32 => i32(1),
+    (): I32 => geS(result, zero),
+    (): I32 => i32(1),
+    (): I32 => i32(1),
+    isNegative,
+    (): I32 => leS(result, zero),
+  ];
+  return ((condition & 1) === 0 ? positive : negative)[condition >> 1]?.() ?? i32(1);
 }

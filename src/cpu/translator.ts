@@ -11,7 +11,7 @@ import { invariant } from '../base/index.js';
 import { signedFieldValue } from '../isa/row.js';
 import type { I64, ValType } from '../wasm/expr.js';
 import { add, and, eqz, i32, i64, leS, ltU, shrU, sub, wrap } from '../wasm/expr.js';
-import type { Label } from '../wasm/function-builder.js';
+import type { Label, Local } from '../wasm/function-builder.js';
 import { FunctionBuilder } from '../wasm/function-builder.js';
 import type { FunctionRef } from '../wasm/function-ref.js';
 import { call } from '../wasm/function-ref.js';
@@ -24,6 +24,8 @@ import { helperExport } from './interpreter.js';
 import { PAGE_SIZE } from './layout.js';
 import type { CpuModel } from './models.js';
 import { field32, field64, setField32, setField64 } from './state.js';
+import type { TranslatedCodeFunctions } from './translated-code.js';
+import { LOCAL_FLAGS, REGION_PARAMS } from './translated-code.js';
 import type { RegionFrame } from './translator-stage.js';
 import { RegionLocals, TranslatorStage } from './translator-stage.js';
 
@@ -36,6 +38,8 @@ const MAX_KNOWN = 0x1_0000;
 const ENDS: ReadonlySet<string> = new Set(['B', 'BL', 'BR', 'BLR', 'RET', 'ERET', 'SVC', 'HVC', 'SMC', 'BRK', 'HLT', 'UDF']); // prettier-ignore
 /** Calls: what is behind them is entered when they return. */
 const CALLS: ReadonlySet<string> = new Set(['BL', 'BLR']);
+/** Jumps whose targets don't stand in the code: tables of a `switch`, interpreters. */
+const JUMP = 'BR';
 
 interface Instruction extends DecodedInstruction {
   readonly word: number;
@@ -146,7 +150,7 @@ export class Translator {
       model: this.#model,
       helper: <R extends ValType>(helper: Helper<R>) => imports.ref<R>(helperExport(helper.name)),
     };
-    const fb = new FunctionBuilder(['i32'], ['i32']);
+    const fb = new FunctionBuilder(REGION_PARAMS, ['i32']);
     new RegionFunction(fb, core, this.#lookups, imports, page, blocks, entries).generate();
     const mb = new ModuleBuilder();
     mb.importMemory('env', 'memory', 1);
@@ -156,7 +160,7 @@ export class Translator {
     }
     mb.export('region', mb.add('region', fb, 'i32'));
     return {
-      bytes: mb.build(),
+      bytes: mb.build({ names: false }),
       imports: imports.names,
       entries: [...entries],
       words: blocks.flatMap(({ first, instructions }) => instructions.map((_, i) => first + i)),
@@ -168,12 +172,13 @@ export class Translator {
     if (known) return known;
     const decoded = this.#finder.instruction(word);
     if (!decoded) return undefined;
-    const label = decoded.row.fields.find(({ kind }) => kind === 'label');
+    const { row } = decoded;
+    const label = row.fields.find(({ kind }) => kind === 'label');
     const instruction: Instruction = {
       ...decoded,
       word,
       distance: label && signedFieldValue(word, label),
-      isEnd: ENDS.has(decoded.row.name),
+      isEnd: ENDS.has(row.name),
     };
     if (this.#instructions.size >= MAX_KNOWN) this.#instructions.clear();
     this.#instructions.set(word, instruction);
@@ -186,8 +191,17 @@ export class Translator {
     const entries = new Set<number>([start]);
     const labelOf = new Map<number, number>();
     const queue = [start];
-    while (queue.length > 0) {
-      let at = queue.shift() ?? start;
+    /** What follows an end is likely one of a jump's targets; nothing else leads there. */
+    const afterEnds: number[] = [];
+    let jumps = false;
+    while (queue.length > 0 || (jumps && afterEnds.length > 0)) {
+      let at = queue.shift();
+      if (at === undefined) {
+        at = afterEnds.shift() ?? start;
+        if (instructions.has(at)) continue;
+        leaders.add(at);
+        entries.add(at);
+      }
       while (at < words.length && !instructions.has(at) && instructions.size < MAX_INSTRUCTIONS) {
         const instruction = this.#instruction(words[at] ?? 0);
         if (!instruction) break;
@@ -207,6 +221,9 @@ export class Translator {
             leaders.add(at + 1);
             entries.add(at + 1);
             queue.push(at + 1);
+          } else if (at + 1 < words.length) {
+            jumps ||= row.name === JUMP;
+            afterEnds.push(at + 1);
           }
           break;
         }
@@ -246,8 +263,6 @@ export class Translator {
 interface Code {
   readonly frame: RegionFrame;
   readonly locals: RegionLocals;
-  /** Leaves the region for a virtual address; the budget has been brought up to date. */
-  readonly leaveTo: (target: I64) => void;
 }
 
 /** Generates the function of a region. */
@@ -335,20 +350,17 @@ class RegionFunction {
   generate(): void {
     const fb = this.#fb;
     const p = fb.param(0, 'i32');
-    const n = fb.local('i32');
+    const n = fb.param(1, 'i32');
     const tlb = fb.local('i32');
-    const stale = fb.local('i32');
-    /** Word of the page that the table leads to. */
+    /** Word of the page that the table leads to, from `first` on. */
     const next = fb.local('i32');
     const pc = fb.local('i64');
     const locals = new RegionLocals(fb);
     const first = Math.min(...this.#dispatched);
     const span = Math.max(...this.#dispatched) - first + 1;
-    // The first instruction has been counted.
-    fb.set(n, add(field32('BUDGET'), i32(1)));
+    const functions = this.#imports.functions<TranslatedCodeFunctions>();
     fb.set(tlb, field32('TLB'));
-    fb.set(stale, i32(0));
-    setField32(fb, 'STALE', i32(0));
+    fb.set(locals.flagKind, i32(LOCAL_FLAGS.inMemory));
     fb.set(next, sub(and(shrU(fb.get(p), i32(2)), i32(PAGE_SIZE / 4 - 1)), i32(first)));
     fb.block('leave', (leave) => {
       fb.loop('table', (table) => {
@@ -365,9 +377,10 @@ class RegionFunction {
             leaveTo(addressOf(at));
             return;
           }
-          fb.if(leS(fb.get(n), i32(0)), () => {
+          const leaveAt = (): void => {
             leaveTo(addressOf(at));
-          });
+          };
+          fb.if(leS(fb.get(n), i32(0)), leaveAt, undefined, 'not taken');
           if (label) {
             fb.br(label);
           } else {
@@ -377,7 +390,7 @@ class RegionFunction {
         };
         const goToAddress = (target: I64): void => {
           fb.set(pc, target);
-          fb.brIf(leave, leS(fb.get(n), i32(0)));
+          fb.brIf(leave, leS(fb.get(n), i32(0)), 'not taken');
           const distance = fb.let(sub(fb.get(pc), addressOf(this.#page + first * 4)));
           fb.if(and(ltU(distance, i64(span * 4)), eqz(and(wrap(distance), i32(3)))), () => {
             fb.set(next, shrU(wrap(distance), i32(2)));
@@ -385,25 +398,30 @@ class RegionFunction {
           });
           fb.br(leave);
         };
-        const frame: RegionFrame = { n, tlb, stale, goTo, goToAddress };
-
-        const code: Code = { frame, locals, leaveTo };
-        this.#level(0, this.#blocks.length - 1, code, () => {
-          fb.block('nowhere', (nowhere) => {
-            const labelOf = (word: number): Label | undefined =>
-              this.#dispatched.has(word) ? this.#labelOf(word) : undefined;
-            const labels = Array.from({ length: span }, (_, i) => labelOf(first + i) ?? nowhere);
-            fb.brTable(fb.get(next), labels, nowhere);
-          });
+        const frame: RegionFrame = { n, tlb, functions, goTo, goToAddress, leaveTo };
+        this.#level(0, this.#blocks.length - 1, { frame, locals }, () => {
+          this.#dispatch(next, first, span);
           // A return to where there is no entry; PC is known.
           fb.br(leave);
         });
       });
     });
+    fb.call(functions.spillFlags, fb.get(locals.flagKind), fb.get(locals.flagA), fb.get(locals.flagB));
     setField32(fb, 'BUDGET', fb.get(n));
     setField64(fb, 'PC', fb.get(pc));
     fb.return(i32(NEXT.jump));
     fb.unreachable();
+  }
+
+  /** Goes where `next` says; goes on behind where it leads nowhere. */
+  #dispatch(next: Local<'i32'>, first: number, span: number): void {
+    const fb = this.#fb;
+    fb.block('nowhere', (nowhere) => {
+      const labelOf = (word: number): Label | undefined =>
+        this.#dispatched.has(word) ? this.#labelOf(word) : undefined;
+      const labels = Array.from({ length: span }, (_, i) => labelOf(first + i) ?? nowhere);
+      fb.brTable(fb.get(next), labels, nowhere);
+    });
   }
 
   /** Where a branch to a word of the page can go directly. */
@@ -460,7 +478,7 @@ class RegionFunction {
   }
 
   #block(index: number, code: Code): void {
-    const { frame, locals, leaveTo } = code;
+    const { frame, locals } = code;
     const fb = this.#fb;
     const block = this.#blocks[index];
     invariant(block !== undefined, 'the block exists');
@@ -474,18 +492,25 @@ class RegionFunction {
           this.#callHandler(instruction, at, code);
           return;
         }
-        const { row, word, statics, splits } = instruction;
-        new TranslatorStage(fb, this.#core, this.#lookups, row, word, at, frame, locals).generate(
-          statics,
-          splits,
-        );
+        const { row, word, endsWithStore, statics, splits } = instruction;
+        new TranslatorStage(
+          fb,
+          this.#core,
+          this.#lookups,
+          row,
+          word,
+          at,
+          endsWithStore,
+          frame,
+          locals,
+        ).generate(statics, splits);
       });
     });
     if (locals.uncounted > 0) fb.set(frame.n, sub(fb.get(frame.n), i32(locals.uncounted)));
     locals.uncounted = 0;
     const end = block.first + block.instructions.length;
     if (block.fallsThrough && this.#blocks[index + 1]?.first !== end)
-      leaveTo(add(field64('DELTA'), i64(this.#page + end * 4)));
+      frame.leaveTo(add(field64('DELTA'), i64(this.#page + end * 4)));
   }
 
   #followsOn(index: number): boolean {
@@ -495,21 +520,26 @@ class RegionFunction {
   }
 
   /** An instruction whose handler is called, as it may change any state. */
-  #callHandler({ cold }: Instruction, at: number, { frame, locals, leaveTo }: Code): void {
+  #callHandler({ cold }: Instruction, at: number, { frame, locals }: Code): void {
     const fb = this.#fb;
-    const { n, tlb, stale } = frame;
+    const { n, tlb, functions } = frame;
+    const { flagKind, flagA, flagB } = locals;
+    fb.call(functions.spillFlags, fb.get(flagKind), fb.get(flagA), fb.get(flagB));
+    fb.set(flagKind, i32(LOCAL_FLAGS.inMemory));
     setField32(fb, 'BUDGET', sub(fb.get(n), i32(locals.uncounted)));
-    const what = fb.let(call(this.#imports.ref<'i32'>('callCold'), i32(cold), i32(at)));
-    fb.if(what, () => {
+    const what = fb.let(call(functions.callCold, i32(cold), i32(at)));
+    const leave = (): void => {
       fb.return(what);
-    });
+    };
+    fb.if(what, leave, undefined, 'not taken');
     fb.set(n, field32('BUDGET'));
     locals.uncounted = 0;
     fb.set(tlb, field32('TLB'));
-    fb.set(stale, field32('STALE'));
-    fb.if(fb.get(stale), () => {
-      leaveTo(add(field64('DELTA'), i64(at + 4)));
-    });
+    const leaveStale = (): void => {
+      setField32(fb, 'STALE', i32(0));
+      frame.leaveTo(add(field64('DELTA'), i64(at + 4)));
+    };
+    fb.if(field32('STALE'), leaveStale, undefined, 'not taken');
     locals.forget();
   }
 }

@@ -215,7 +215,7 @@ export class WasmEngine implements Engine {
       env: { memory: memory.memory, ...imports },
     });
     this.#exports = instance.exports as unknown as CoreExports;
-    this.#firstRegion = this.#firstCold + this.#exports.handlers.length;
+    this.#firstRegion = core.handlers.firstTranslated;
     memory.bytes.fill(0xff, ERASED_PAGE, ERASED_PAGE + PAGE_SIZE);
     this.#view.setInt32(CPU_COUNT, affinities.length, true);
     this.reset(0, 0);

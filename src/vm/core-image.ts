@@ -8,6 +8,7 @@ import type { CoreImage, HandlerIndex } from '../cpu/interpreter.js';
 import { generateCore } from '../cpu/interpreter.js';
 import type { CpuModel } from '../cpu/models.js';
 import { hasFeature } from '../cpu/models.js';
+import { tuneWebAssembly } from '../host/node/webassembly.js';
 import { A64 } from '../isa/a64.js';
 
 const DIST = fileURLToPath(new URL('..', import.meta.url));
@@ -40,6 +41,7 @@ export function isBuilt(model: CpuModel): boolean {
 }
 
 export function coreImage(model: CpuModel): CoreImage {
+  tuneWebAssembly();
   if (!isBuilt(model)) return generateCore(A64, model);
   const { module, handlers } = coreImagePaths(model);
   return {

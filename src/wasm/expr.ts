@@ -455,6 +455,12 @@ export function select<T extends ValType>(condition: I32, a: Expr<T>, b: Expr<T>
   return ternary(a.type, SELECT, a, b, asCondition(condition));
 }
 
+/** The value of a constant; undefined for what isn't one. */
+export function constantI32(e: I32): number | undefined {
+  const n = node(e);
+  return n.kind === KIND.int ? n.low : undefined;
+}
+
 // ---- reinterpretation and floating point
 
 const REINTERPRET = { i32FromF32: 0xbc, i64FromF64: 0xbd, f32FromI32: 0xbe, f64FromI64: 0xbf } as const;

@@ -21,6 +21,9 @@ export interface Label {
   readonly what: string;
 }
 
+/** Which way a branch goes nearly always: its other side is compiled out of the way, where the engine listens. */
+export type BranchHint = 'taken' | 'not taken';
+
 const BLOCK = 0x02;
 const LOOP = 0x03;
 const IF = 0x04;
@@ -35,6 +38,8 @@ export class FunctionBuilder {
   readonly #code = new ByteWriter();
   /** Declared locals after the parameters. */
   readonly #locals: ValType[] = [];
+  /** Of branch hints, with where in the body they are. */
+  readonly #hints: { readonly at: number; readonly hint: BranchHint }[] = [];
   #depth = 0;
   /** Temporaries free for reuse: with a fresh local each, baseline compilation goes quadratic. */
   readonly #free: Record<ValType, Local[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] };
@@ -118,8 +123,9 @@ export class FunctionBuilder {
     this.#code.u8(0x00);
   }
 
-  if(condition: I32, then: () => void, otherwise?: () => void): void {
+  if(condition: I32, then: () => void, otherwise?: () => void, hint?: BranchHint): void {
     this.emit(asCondition(condition));
+    if (hint) this.#hints.push({ at: this.#code.length, hint });
     this.#open(IF);
     this.#depth++;
     then();
@@ -137,6 +143,7 @@ export class FunctionBuilder {
     then: () => Expr<T>,
     otherwise: () => Expr<T>,
     type: T,
+    hint?: BranchHint,
   ): Expr<T> {
     const result = this.temp(type);
     this.if(
@@ -147,6 +154,7 @@ export class FunctionBuilder {
       () => {
         this.set(result, otherwise());
       },
+      hint,
     );
     return this.get(result);
   }
@@ -176,8 +184,9 @@ export class FunctionBuilder {
     this.#code.u32(this.#distance(label));
   }
 
-  brIf(label: Label, condition: I32): void {
+  brIf(label: Label, condition: I32, hint?: BranchHint): void {
     this.emit(asCondition(condition));
+    if (hint) this.#hints.push({ at: this.#code.length, hint });
     this.#code.u8(0x0d);
     this.#code.u32(this.#distance(label));
   }
@@ -233,9 +242,32 @@ export class FunctionBuilder {
     return distance;
   }
 
+  get hasHints(): boolean {
+    return this.#hints.length > 0;
+  }
+
+  /** Writes what follows the function's index in the section `metadata.code.branch_hint`. */
+  writeHintsTo(out: ByteWriter): void {
+    const before = this.#declarations().length;
+    out.u32(this.#hints.length);
+    for (const { at, hint } of this.#hints) {
+      out.u32(before + at);
+      out.bytes([1, hint === 'taken' ? 1 : 0]);
+    }
+  }
+
   /** Writes the code section's entry: size, locals, body, end. */
   writeTo(out: ByteWriter): void {
     invariant(this.#depth === 0, 'unclosed block');
+    const head = this.#declarations();
+    out.u32(head.length + this.#code.length + 1);
+    out.append(head);
+    out.append(this.#code);
+    out.u8(END);
+  }
+
+  /** Of the locals. */
+  #declarations(): ByteWriter {
     const head = new ByteWriter();
     const runs: { type: ValType; count: number }[] = [];
     for (const type of this.#locals) {
@@ -248,10 +280,7 @@ export class FunctionBuilder {
       head.u32(run.count);
       head.valType(run.type);
     }
-    out.u32(head.length + this.#code.length + 1);
-    out.append(head);
-    out.append(this.#code);
-    out.u8(END);
+    return head;
   }
 }
 

@@ -174,6 +174,20 @@ export class ModuleBuilder {
       for (const f of this.#table) segment.u32(f.index);
       section(9, 1, segment);
     }
+    const hinted = this.#bodies.flatMap((builder, i) => (builder?.hasHints ? [{ builder, i }] : []));
+    if (hinted.length > 0) {
+      // WebAssembly branch hinting proposal: before the code.
+      const hints = new ByteWriter();
+      hints.name('metadata.code.branch_hint');
+      hints.u32(hinted.length);
+      for (const { builder, i } of hinted) {
+        hints.u32(this.#importedFunctions + i);
+        builder.writeHintsTo(hints);
+      }
+      out.u8(0);
+      out.u32(hints.length);
+      out.append(hints);
+    }
     section(
       10,
       this.#bodies.length,

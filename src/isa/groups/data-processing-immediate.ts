@@ -7,6 +7,7 @@ import {
   intLike,
   not,
   or,
+  rotr,
   shl,
   shrS,
   shrU,
@@ -53,6 +54,9 @@ function bitfield(value: Int, immr: Int, imms: Int, down: typeof shrU): Int {
 
 /** SBFM and UBFM are plain shifts most of the time. */
 const BITFIELD_ALIAS = { none: 0, shiftLeft: 1, shiftRight: 2 } as const;
+
+/** EXTR of one register with itself is ROR (immediate). */
+const ROTATION_SPLIT = { count: 2, of: ({ Rm, Rn }: { Rm: number; Rn: number }) => (Rm === Rn ? 1 : 0) };
 
 const BITFIELD_SPLIT = {
   count: 3,
@@ -192,10 +196,13 @@ export const DATA_PROCESSING_IMMEDIATE = [
     bits: 'sf 00 100111 N 0 Rm:5 imms:6 Rn:5 Rd:5',
     spec: 'DDI0487 C6.2',
     static: ['sf'],
+    split: { isRotation: ROTATION_SPLIT },
     constraint: ({ sf, N, imms }) => N === sf && (sf === 1 || imms < 32),
     text: ({ sf, Rm, imms, Rn, Rd }) => `extr\t${reg(sf, Rd)}, ${reg(sf, Rn)}, ${reg(sf, Rm)}, #${imms}`,
-    exec(s, { sf, Rm, imms, Rn, Rd }) {
-      if (sf === 1) {
+    exec(s, { sf, Rm, imms, Rn, Rd }, { isRotation }) {
+      if (isRotation === 1) {
+        s.setR(Rd, rotr(s.r(sf, Rn), immAtWidth(s, sf, imms)));
+      } else if (sf === 1) {
         // Up by 1 and by 63 − lsb: a single shift by 64 would be one by 0.
         const up = shl(shl(s.x(Rn), i64(1)), not(s.imm64(imms)));
         s.setX(Rd, or(up, shrU(s.x(Rm), s.imm64(imms))));

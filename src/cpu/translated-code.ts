@@ -1,0 +1,146 @@
+/**
+ * What the core module does for translated code: goes from region to region, and the slow paths that would be long if
+ * each access had them. A region is `(p, n) → NEXT`: the host address where it is entered, and the instructions that it
+ * may execute; what is left of them is in BUDGET when it comes back, and for `NEXT.jump` the address to go on at in PC.
+ */
+import type { I32, I64 } from '../wasm/expr.js';
+import { add, and, callIndirect, extU, i32, i64, leS, load, ltU, ne, shl, shrU, sub, wrap, xor } from '../wasm/expr.js'; // prettier-ignore
+import type { FunctionBuilder } from '../wasm/function-builder.js';
+import type { FunctionRef } from '../wasm/function-ref.js';
+import { call } from '../wasm/function-ref.js';
+import type { ModuleBuilder } from '../wasm/module-builder.js';
+import { NEXT } from './interpreter-stage.js';
+import { CODE_TLB, CODE_TLB_OFFSET } from './layout.js';
+import type { MmuFunctions } from './mmu.js';
+import { codeTlbEntryOffset, field32, field64, setField32, setField64 } from './state.js';
+
+/**
+ * How a region's locals have the condition flags: a value of FLAG_KIND, where operands of 32 bits are zero-extended
+ * instead of shifted to the top, or not at all.
+ */
+export const LOCAL_FLAGS = { kind: 3, narrow: 4, inMemory: 8 } as const;
+
+/** Added to the address of an instruction whose slow store is the last thing that it does. */
+export const ENDS_WITH_STORE = 1;
+
+export interface TranslatedCodeFunctions {
+  /** `(handler, p)`: calls a handler that is a function. BUDGET and flags are in memory. */
+  readonly callCold: FunctionRef<'i32'>;
+  /** `(handler, p, n)`: executes regions for as long as one leads to the next. Returns what the last one did. */
+  readonly runTranslated: FunctionRef<'i32'>;
+  /** `(kind, a, b)`: puts the flags that locals have where the rest of the machine finds them. */
+  readonly spillFlags: FunctionRef<'none'>;
+  /** `(va, request, host address of the instruction, budget, kind, a, b)`: what `slowLoad` returns. */
+  readonly loadSlowly: FunctionRef<'i64'>;
+  /** `(va, request, value, host address of the instruction, budget, kind, a, b)`: 1 where the region must be left. */
+  readonly storeSlowly: FunctionRef<'i32'>;
+}
+
+/** The type of regions. */
+export const REGION_PARAMS = ['i32', 'i32'] as const;
+
+export function defineTranslatedCode(
+  mb: ModuleBuilder,
+  { slowLoad, slowStore }: Pick<MmuFunctions, 'slowLoad' | 'slowStore'>,
+  firstCold: number,
+  firstTranslated: number,
+): TranslatedCodeFunctions {
+  const callCold = mb.function('callCold', ['i32', 'i32'], 'i32', (fb) => {
+    const handler = sub(fb.get(fb.param(0, 'i32')), i32(firstCold));
+    fb.return(callIndirect('i32', mb.typeIndex(['i32'], 'i32'), handler, [fb.get(fb.param(1, 'i32'))]));
+    fb.unreachable();
+  });
+
+  const spillFlags = mb.function('spillFlags', ['i32', 'i64', 'i64'], 'none', (fb) => {
+    const kind = fb.get(fb.param(0, 'i32'));
+    fb.if(and(kind, i32(LOCAL_FLAGS.inMemory)), () => {
+      fb.return();
+    });
+    // 32, if they are narrow.
+    const shift = fb.let(extU(shl(and(kind, i32(LOCAL_FLAGS.narrow)), i32(3))));
+    setField64(fb, 'FLAG_A', shl(fb.get(fb.param(1, 'i64')), shift));
+    setField64(fb, 'FLAG_B', shl(fb.get(fb.param(2, 'i64')), shift));
+    setField32(fb, 'FLAG_KIND', and(kind, i32(LOCAL_FLAGS.kind)));
+  });
+
+  const spill = (fb: FunctionBuilder, budget: number): void => {
+    setField32(fb, 'BUDGET', fb.get(fb.param(budget, 'i32')));
+    fb.call(
+      spillFlags,
+      fb.get(fb.param(budget + 1, 'i32')),
+      fb.get(fb.param(budget + 2, 'i64')),
+      fb.get(fb.param(budget + 3, 'i64')),
+    );
+  };
+  const pcOf = (at: I32): I64 => add(field64('DELTA'), extU(at));
+
+  const loadSlowly = mb.function(
+    'loadSlowly',
+    ['i64', 'i32', 'i32', 'i32', 'i32', 'i64', 'i64'],
+    'i64',
+    (fb) => {
+      spill(fb, 3);
+      const at = fb.get(fb.param(2, 'i32'));
+      fb.return(call(slowLoad, fb.get(fb.param(0, 'i64')), fb.get(fb.param(1, 'i32')), pcOf(at)));
+      fb.unreachable();
+    },
+  );
+
+  const storeSlowly = mb.function(
+    'storeSlowly',
+    ['i64', 'i32', 'i64', 'i32', 'i32', 'i32', 'i64', 'i64'],
+    'i32',
+    (fb) => {
+      spill(fb, 4);
+      const at = fb.get(fb.param(3, 'i32'));
+      const pc = fb.let(pcOf(and(at, i32(~ENDS_WITH_STORE))));
+      const [va, request, value] = [fb.param(0, 'i64'), fb.param(1, 'i32'), fb.param(2, 'i64')];
+      fb.call(slowStore, fb.get(va), fb.get(request), fb.get(value), pc);
+      fb.if(field32('FAULT'), () => {
+        fb.return(i32(1));
+      });
+      // It may have changed the code that the region was made of.
+      fb.if(and(and(at, i32(ENDS_WITH_STORE)), ne(field32('STALE'), i32(0))), () => {
+        setField32(fb, 'STALE', i32(0));
+        setField64(fb, 'PC', add(pc, i64(4)));
+        fb.return(i32(1));
+      });
+      fb.return(i32(0));
+      fb.unreachable();
+    },
+  );
+
+  const runTranslated = mb.function('runTranslated', ['i32', 'i32', 'i32'], 'i32', (fb) => {
+    const handler = fb.param(0, 'i32');
+    const p = fb.param(1, 'i32');
+    const n = fb.param(2, 'i32');
+    const entry = fb.local('i32');
+    const offset = fb.local('i64');
+    const result = fb.local('i32');
+    const stop = (condition: I32): void => {
+      fb.if(condition, () => {
+        fb.return(fb.get(result));
+      });
+    };
+    const type = mb.typeIndex(REGION_PARAMS, 'i32');
+    fb.loop('region', (next) => {
+      const index = sub(fb.get(handler), i32(firstCold));
+      fb.set(result, callIndirect('i32', type, index, [fb.get(p), fb.get(n)]));
+      stop(ne(fb.get(result), i32(NEXT.jump)));
+      fb.set(n, field32('BUDGET'));
+      stop(leS(fb.get(n), i32(0)));
+      const target = fb.let(field64('PC'));
+      fb.set(entry, add(add(field32('TLB'), i32(CODE_TLB_OFFSET)), codeTlbEntryOffset(target)));
+      fb.set(offset, xor(target, load('i64', fb.get(entry), CODE_TLB.tag)));
+      stop(ne(and(fb.get(offset), i64(~0xffcn)), i64(0)));
+      fb.set(p, add(load('i32', fb.get(entry), CODE_TLB.host), wrap(fb.get(offset))));
+      const side = load('i32', fb.get(entry), CODE_TLB.side);
+      fb.set(handler, load('i32_16u', add(shrU(fb.get(p), i32(1)), side)));
+      stop(ltU(fb.get(handler), i32(firstTranslated)));
+      setField64(fb, 'DELTA', sub(target, extU(fb.get(p))));
+      fb.br(next);
+    });
+    fb.unreachable();
+  });
+  return { callCold, runTranslated, spillFlags, loadSlowly, storeSlowly };
+}
