@@ -46,8 +46,11 @@ import {
   tlbEntryOffset,
 } from './state.js';
 
-/** What a cold handler returns: to go on behind the instruction, at PC as after an exception, not at all, at PC. */
-export const NEXT = { instruction: 0, refetch: 1, exit: 2, jump: 3 } as const;
+/**
+ * What a cold handler returns: to go on behind the instruction, at PC as after an exception, not at all. Translated code
+ * goes on at PC, after a branch or without one: there the budget isn't looked at, as between other instructions.
+ */
+export const NEXT = { instruction: 0, refetch: 1, exit: 2, jump: 3, fallThrough: 4 } as const;
 
 /** What handlers are generated for: functions of the core module and of the host to call, and the CPU's model. */
 export interface CoreFunctions {
@@ -95,6 +98,8 @@ export interface HotFrame {
   readonly target: Local<'i64'>;
   /** Next instruction at `p`. */
   readonly dispatch: Label;
+  /** The same, behind a branch back: it may be a loop. */
+  readonly loopBack: Label;
   /** Branch to the virtual address in `target`. */
   readonly jump: Label;
   /** PC holds the next address; flags and budget are in memory. */
@@ -109,6 +114,12 @@ export interface Variant {
   readonly is31: ReadonlySet<string>;
   /** The branch target lies outside the page. */
   readonly isFar: boolean;
+}
+
+/** Of a slow path. */
+export interface SlowOptions extends AccessOptions {
+  /** Another access of the same instruction's comes after it. */
+  readonly isFollowed?: true;
 }
 
 const LOADS_U: readonly LoadKind[] = ['i64_8u', 'i64_16u', 'i64_32u', 'i64'];
@@ -610,9 +621,12 @@ export class InterpreterStage implements Stage {
     this.usesLabel = true;
     const layout = this.layoutOf(target);
     if (this.#hot && !this.#variant.isFar) {
-      const { p, n, dispatch, outOfBudget } = this.#hot;
-      this.fb.set(p, add(this.fb.get(p), this.signedField(layout, 2)));
+      const { p, n, word, dispatch, loopBack, outOfBudget } = this.#hot;
+      // The instruction's own word is used up.
+      this.fb.set(word, this.signedField(layout, 2));
+      this.fb.set(p, add(this.fb.get(p), this.fb.get(word)));
       this.fb.brIf(outOfBudget, this.#isOutOfBudget(n));
+      this.fb.brIf(loopBack, ltS(this.fb.get(word), i32(0)));
       this.fb.br(dispatch);
       return;
     }
@@ -682,14 +696,7 @@ export class InterpreterStage implements Stage {
     return value;
   }
 
-  /** `_isLast`: nothing of the instruction's comes after it. */
-  protected slowStore(
-    va: I64,
-    size: number,
-    value: I64,
-    options: AccessOptions | undefined,
-    _isLast: boolean,
-  ): void {
+  protected slowStore(va: I64, size: number, value: I64, options: SlowOptions | undefined): void {
     this.spill();
     this.fb.call(this.core.mmu.slowStore, va, this.request(size, options), value, this.pc());
     this.afterSlowPath();
@@ -714,7 +721,7 @@ export class InterpreterStage implements Stage {
     const va = this.let(address);
     const data = this.let(value);
     const slow = (): void => {
-      this.slowStore(va, size, data, options, true);
+      this.slowStore(va, size, data, options);
     };
     if (options?.aligned) {
       slow();
@@ -780,8 +787,8 @@ export class InterpreterStage implements Stage {
         this.fb.store(STORES[size] ?? 'i64', at, bytes, b);
       },
       () => {
-        this.slowStore(va, size, a, options, false);
-        this.slowStore(add(va, i64(bytes)), size, b, options, true);
+        this.slowStore(va, size, a, { ...options, isFollowed: true });
+        this.slowStore(add(va, i64(bytes)), size, b, options);
       },
       'taken',
     );
@@ -794,7 +801,7 @@ export class InterpreterStage implements Stage {
 
   #slowStoreV(va: I64, value: V128, options: AccessOptions | undefined): void {
     this.fb.store('v128', i32(0), STATE.EXCHANGE.at, value);
-    this.slowStore(va, 4, extractLane('i64x2.extract_lane', value, 0), options, true);
+    this.slowStore(va, 4, extractLane('i64x2.extract_lane', value, 0), options);
   }
 
   loadV(address: I64, options?: AccessOptions): V128 {
@@ -934,7 +941,7 @@ export class InterpreterStage implements Stage {
         if (halves[1]) fb.set(halves[1], load('i64', i32(0), STATE.EXCHANGE.at + 8));
         replace(([low, high]) => {
           if (high) setField64(fb, 'EXCHANGE', high, 1);
-          this.slowStore(va, size, low!, options, false);
+          this.slowStore(va, size, low!, options);
         });
       },
       'taken',

@@ -46,6 +46,7 @@ import {
   CODE_TLB_OFFSET,
   EXIT,
   HANDLER_COUNTS,
+  JUMP_COUNTS,
   PAGE_MAP_BASE,
   PAGE_SIZE,
   SIDE_TABLE,
@@ -70,6 +71,8 @@ export interface HostImports {
   deviceRead(address: number, bytes: number): number;
   deviceWrite(address: number, bytes: number): number;
   makeCodePage(hostPage: number): number;
+  /** The code at host address `p` is hot. */
+  hot(p: number): void;
   /** Translated code that covers these bytes is outdated. */
   dropTranslations(hostAddress: number, bytes: number): void;
   /** Index of a handler of the word at host address `p` that is a function, or that of undefined words. */
@@ -162,8 +165,18 @@ export interface DecodedInstruction {
   readonly endsWithStore: boolean;
 }
 
+interface Found {
+  readonly row: Row | undefined;
+  readonly group: HandlerGroup | undefined;
+}
+
+/** Words that are remembered at the most. */
+const MAX_FOUND = 0x1_0000;
+
 /** Finds the handler of a word. */
 export class HandlerFinder {
+  /** By their words: code repeats itself. */
+  readonly #found = new Map<number, Found>();
   readonly #decoder: Decoder;
   readonly #model: CpuModel;
   readonly #groups: ReadonlyMap<string, HandlerGroup>;
@@ -188,7 +201,16 @@ export class HandlerFinder {
   }
 
   /** Row and group of `word`; undefined where the CPU doesn't have the instruction. */
-  #find(word: number): { readonly row: Row | undefined; readonly group: HandlerGroup | undefined } {
+  #find(word: number): Found {
+    const known = this.#found.get(word);
+    if (known) return known;
+    const found = this.#look(word);
+    if (this.#found.size >= MAX_FOUND) this.#found.clear();
+    this.#found.set(word, found);
+    return found;
+  }
+
+  #look(word: number): Found {
     const row = this.#decoder.decode(word);
     if (!row || !implementsRow(this.#model, row)) return { row, group: undefined };
     const group = this.#groups.get(
@@ -379,6 +401,7 @@ function generate(
   const deviceRead = imported('deviceRead', ['f64', 'i32'], 'i32');
   const deviceWrite = imported('deviceWrite', ['f64', 'i32'], 'i32');
   const makeCodePage = imported('makeCodePage', ['i32'], 'i32');
+  const hot = imported('hot', ['i32'], 'none');
   const dropTranslations = imported('dropTranslations', ['i32', 'i32'], 'none');
   const coldHandler = imported('coldHandler', ['i32'], 'i32');
   const markBreakpoint = imported('markBreakpoint', ['i32'], 'none');
@@ -468,10 +491,24 @@ function generate(
     const word = fb.local('i32');
     const entry = fb.local('i32');
     const index = fb.local('i32');
+    /** Going to `target` is no branch. */
+    const isNoBranch = fb.local('i32');
     const flagA = fb.local('i64');
     const flagB = fb.local('i64');
     const target = fb.local('i64');
     const offset = fb.local('i64');
+    /** Counts going to `p`. */
+    const countJump = (): void => {
+      const { at, words, hot: isHot } = JUMP_COUNTS;
+      fb.set(entry, and(shrU(fb.get(p), i32(1)), i32((words - 1) * 2)));
+      fb.set(index, add(load('i32_16u', fb.get(entry), at), i32(1)));
+      fb.store('i32_16', fb.get(entry), at, fb.get(index));
+      const report = (): void => {
+        fb.store('i32_16', fb.get(entry), at, i32(0));
+        fb.call(hot, fb.get(p));
+      };
+      fb.if(eq(fb.get(index), i32(isHot)), report, undefined, 'not taken');
+    };
     const isOutOfBudget = (): I32 => leS(fb.get(n), i32(0));
     const spillFlags = (): void => {
       setField64(fb, 'FLAG_A', fb.get(flagA));
@@ -516,12 +553,13 @@ function generate(
         fb.set(tlb, field32('TLB'));
         fb.set(target, field64('PC'));
         fb.loop('jump', (jump) => {
-          fb.if(isOutOfBudget(), () => {
+          fb.if(and(isOutOfBudget(), eqz(fb.get(isNoBranch))), () => {
             setField64(fb, 'PC', fb.get(target));
             spillFlags();
             setField32(fb, 'EXIT', i32(EXIT.budget));
             fb.br(exit);
           });
+          fb.set(isNoBranch, i32(0));
           fb.set(entry, add(add(fb.get(tlb), i32(CODE_TLB_OFFSET)), codeTlbEntryOffset(fb.get(target))));
           fb.set(offset, xor(fb.get(target), load('i64', fb.get(entry), CODE_TLB.tag)));
           // Another page, or not a multiple of 4.
@@ -541,97 +579,103 @@ function generate(
           fb.set(p, add(load('i32', fb.get(entry), CODE_TLB.host), wrap(fb.get(offset))));
           fb.set(side, load('i32', fb.get(entry), CODE_TLB.side));
           setField64(fb, 'DELTA', sub(fb.get(target), extU(fb.get(p))));
+          countJump();
           fb.block('outOfBudget', (outOfBudget) => {
             fb.loop('dispatch', (dispatch) => {
               fb.set(n, sub(fb.get(n), i32(1)));
-              const frame: HotFrame = {
-                p,
-                n,
-                tlb,
-                word,
-                flagA,
-                flagB,
-                target,
-                dispatch,
-                jump,
-                refetch,
-                outOfBudget,
-              };
-              const notAnInstruction = (): void => {
-                fb.set(n, add(fb.get(n), i32(1)));
-              };
-              const cases: (() => void)[] = [
-                () => {
-                  notAnInstruction();
-                  fb.call(decode, fb.get(p));
-                  fb.br(dispatch);
-                },
-                () => {
-                  notAnInstruction();
-                  fb.set(target, add(field64('DELTA'), extU(fb.get(p))));
-                  fb.br(jump);
-                },
-                () => {
-                  spillFlags();
-                  fb.call(
-                    exceptions.raise,
-                    syndrome(EC.unknown),
-                    i64(0),
-                    i32(0),
-                    add(field64('DELTA'), extU(fb.get(p))),
-                  );
-                  fb.br(refetch);
-                },
-              ];
-              for (const handler of all) {
-                if (!handler.isHot) continue;
-                indices.set(handler, cases.length);
-                cases.push(() => {
-                  fb.scope(() => {
-                    new InterpreterStage(fb, core, lookups, handler.row, handler.variant, frame).generate(
-                      handler.statics,
-                      handler.splits,
+              fb.block('loopBack', (loopBack) => {
+                const frame: HotFrame = {
+                  p,
+                  n,
+                  tlb,
+                  word,
+                  flagA,
+                  flagB,
+                  target,
+                  dispatch,
+                  loopBack,
+                  jump,
+                  refetch,
+                  outOfBudget,
+                };
+                const notAnInstruction = (): void => {
+                  fb.set(n, add(fb.get(n), i32(1)));
+                };
+                const cases: (() => void)[] = [
+                  () => {
+                    notAnInstruction();
+                    fb.call(decode, fb.get(p));
+                    fb.br(dispatch);
+                  },
+                  () => {
+                    notAnInstruction();
+                    fb.set(target, add(field64('DELTA'), extU(fb.get(p))));
+                    fb.br(jump);
+                  },
+                  () => {
+                    spillFlags();
+                    fb.call(
+                      exceptions.raise,
+                      syndrome(EC.unknown),
+                      i64(0),
+                      i32(0),
+                      add(field64('DELTA'), extU(fb.get(p))),
                     );
+                    fb.br(refetch);
+                  },
+                ];
+                for (const handler of all) {
+                  if (!handler.isHot) continue;
+                  indices.set(handler, cases.length);
+                  cases.push(() => {
+                    fb.scope(() => {
+                      new InterpreterStage(fb, core, lookups, handler.row, handler.variant, frame).generate(
+                        handler.statics,
+                        handler.splits,
+                      );
+                    });
                   });
-                });
-              }
-              // All others: a call through the table.
-              invariant(cases.length === firstCold, 'hot handlers come first');
-              coldHandlers.forEach((handler, position) => indices.set(handler, firstCold + position));
-              cases.push(() => {
-                spillFlags();
-                fb.if(
-                  ltU(fb.get(index), i32(firstTranslated)),
-                  () => {
-                    setField32(fb, 'BUDGET', fb.get(n));
-                    const handler = sub(fb.get(index), i32(firstCold));
-                    fb.set(index, callIndirect('i32', coldType, handler, [fb.get(p)]));
-                  },
-                  () => {
-                    // It counts its first instruction, too.
-                    const budget = add(fb.get(n), i32(1));
-                    fb.set(index, call(runTranslated, fb.get(index), fb.get(p), budget));
-                  },
-                );
-                fb.set(n, field32('BUDGET'));
-                fb.if(fb.get(index), () => {
-                  fb.brIf(refetch, eq(fb.get(index), i32(NEXT.refetch)));
-                  fb.brIf(exit, eq(fb.get(index), i32(NEXT.exit)));
+                }
+                // All others: a call through the table.
+                invariant(cases.length === firstCold, 'hot handlers come first');
+                coldHandlers.forEach((handler, position) => indices.set(handler, firstCold + position));
+                cases.push(() => {
+                  spillFlags();
+                  fb.if(
+                    ltU(fb.get(index), i32(firstTranslated)),
+                    () => {
+                      setField32(fb, 'BUDGET', fb.get(n));
+                      const handler = sub(fb.get(index), i32(firstCold));
+                      fb.set(index, callIndirect('i32', coldType, handler, [fb.get(p)]));
+                    },
+                    () => {
+                      // It counts its first instruction, too.
+                      const budget = add(fb.get(n), i32(1));
+                      fb.set(index, call(runTranslated, fb.get(index), fb.get(p), budget));
+                    },
+                  );
+                  fb.set(n, field32('BUDGET'));
+                  fb.if(fb.get(index), () => {
+                    fb.brIf(refetch, eq(fb.get(index), i32(NEXT.refetch)));
+                    fb.brIf(exit, eq(fb.get(index), i32(NEXT.exit)));
+                    reloadFlags();
+                    fb.set(target, field64('PC'));
+                    fb.br(jump);
+                  });
                   reloadFlags();
-                  fb.set(target, field64('PC'));
-                  fb.br(jump);
+                  fb.set(p, add(fb.get(p), i32(4)));
+                  fb.br(dispatch);
                 });
-                reloadFlags();
-                fb.set(p, add(fb.get(p), i32(4)));
-                fb.br(dispatch);
+                fb.set(index, load('i32_16u', add(shrU(fb.get(p), i32(1)), fb.get(side))));
+                if (options.isCounting) {
+                  const counter = shl(fb.get(index), i32(2));
+                  const { at } = HANDLER_COUNTS;
+                  fb.store('i32', counter, at, add(load('i32', counter, at), i32(1)));
+                }
+                fb.switch(fb.get(index), cases);
               });
-              fb.set(index, load('i32_16u', add(shrU(fb.get(p), i32(1)), fb.get(side))));
-              if (options.isCounting) {
-                const counter = shl(fb.get(index), i32(2));
-                const { at } = HANDLER_COUNTS;
-                fb.store('i32', counter, at, add(load('i32', counter, at), i32(1)));
-              }
-              fb.switch(fb.get(index), cases);
+              countJump();
+              fb.br(dispatch);
             });
           });
           setField64(fb, 'PC', add(field64('DELTA'), extU(fb.get(p))));

@@ -258,13 +258,24 @@ export const LOOKUP_SIZE = 320 * KIB;
 export const HANDLER_COUNTS = { at: LOOKUP_BASE + LOOKUP_SIZE, capacity: 0x1_0000 } as const;
 
 /**
+ * How often the interpreter went to an address by a jump, or back by a branch: 16 bits for the word at host address `p`,
+ * shared with the words that are a multiple of `words` away.
+ */
+export const JUMP_COUNTS = {
+  at: HANDLER_COUNTS.at + HANDLER_COUNTS.capacity * 4,
+  words: 0x1_0000,
+  /** At this count an address is hot, and counted anew. */
+  hot: 8192,
+} as const;
+
+/**
  * Handler indices: 16 bits a code word and one more for running off the page's end. Pages get one when code on them is
  * first executed.
  */
 export const SIDE_TABLE = { words: PAGE_SIZE / 4, stride: PAGE_SIZE / 2 + 8, capacity: 8192 } as const;
 /** Behind a handler table's words: 16 bits that are not zero where code of the page is translated. */
 export const SIDE_TRANSLATED = (SIDE_TABLE.words + 1) * 2;
-export const SIDE_BASE = HANDLER_COUNTS.at + HANDLER_COUNTS.capacity * 4;
+export const SIDE_BASE = JUMP_COUNTS.at + JUMP_COUNTS.words * 2;
 const SIDE_END = SIDE_BASE + SIDE_TABLE.capacity * SIDE_TABLE.stride;
 
 /** A page of ones: what the CPU sees of every page that is marked `ERASED`. */

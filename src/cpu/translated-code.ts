@@ -1,16 +1,16 @@
 /**
  * What the core module does for translated code: goes from region to region, and the slow paths that would be long if
  * each access had them. A region is `(p, n) → NEXT`: the host address where it is entered, and the instructions that it
- * may execute; what is left of them is in BUDGET when it comes back, and for `NEXT.jump` the address to go on at in PC.
+ * may execute; what is left of them is in BUDGET when it comes back, and the address to go on at in PC.
  */
 import type { I32, I64 } from '../wasm/expr.js';
-import { add, and, callIndirect, extU, i32, i64, leS, load, ltU, ne, shl, shrU, sub, wrap, xor } from '../wasm/expr.js'; // prettier-ignore
+import { add, and, callIndirect, eq, extU, i32, i64, leS, load, ltU, ne, select, shl, shrU, sub, wrap, xor } from '../wasm/expr.js'; // prettier-ignore
 import type { FunctionBuilder } from '../wasm/function-builder.js';
 import type { FunctionRef } from '../wasm/function-ref.js';
 import { call } from '../wasm/function-ref.js';
 import type { ModuleBuilder } from '../wasm/module-builder.js';
 import { NEXT } from './interpreter-stage.js';
-import { CODE_TLB, CODE_TLB_OFFSET } from './layout.js';
+import { CODE_TLB, CODE_TLB_OFFSET, PAGE_SIZE } from './layout.js';
 import type { MmuFunctions } from './mmu.js';
 import { codeTlbEntryOffset, field32, field64, setField32, setField64 } from './state.js';
 
@@ -32,7 +32,7 @@ export interface TranslatedCodeFunctions {
   readonly spillFlags: FunctionRef<'none'>;
   /** `(va, request, host address of the instruction, budget, kind, a, b)`: what `slowLoad` returns. */
   readonly loadSlowly: FunctionRef<'i64'>;
-  /** `(va, request, value, host address of the instruction, budget, kind, a, b)`: 1 where the region must be left. */
+  /** `(va, request, value, host address of the instruction, budget, kind, a, b)`: a value of NEXT. */
   readonly storeSlowly: FunctionRef<'i32'>;
 }
 
@@ -97,15 +97,16 @@ export function defineTranslatedCode(
       const [va, request, value] = [fb.param(0, 'i64'), fb.param(1, 'i32'), fb.param(2, 'i64')];
       fb.call(slowStore, fb.get(va), fb.get(request), fb.get(value), pc);
       fb.if(field32('FAULT'), () => {
-        fb.return(i32(1));
+        fb.return(i32(NEXT.refetch));
       });
       // It may have changed the code that the region was made of.
       fb.if(and(and(at, i32(ENDS_WITH_STORE)), ne(field32('STALE'), i32(0))), () => {
         setField32(fb, 'STALE', i32(0));
         setField64(fb, 'PC', add(pc, i64(4)));
-        fb.return(i32(1));
+        const isLastOfPage = eq(and(at, i32(PAGE_SIZE - 4)), i32(PAGE_SIZE - 4));
+        fb.return(select(isLastOfPage, i32(NEXT.jump), i32(NEXT.fallThrough)));
       });
-      fb.return(i32(0));
+      fb.return(i32(NEXT.instruction));
       fb.unreachable();
     },
   );
@@ -126,9 +127,9 @@ export function defineTranslatedCode(
     fb.loop('region', (next) => {
       const index = sub(fb.get(handler), i32(firstCold));
       fb.set(result, callIndirect('i32', type, index, [fb.get(p), fb.get(n)]));
-      stop(ne(fb.get(result), i32(NEXT.jump)));
+      stop(ltU(fb.get(result), i32(NEXT.jump)));
       fb.set(n, field32('BUDGET'));
-      stop(leS(fb.get(n), i32(0)));
+      stop(and(leS(fb.get(n), i32(0)), eq(fb.get(result), i32(NEXT.jump))));
       const target = fb.let(field64('PC'));
       fb.set(entry, add(add(field32('TLB'), i32(CODE_TLB_OFFSET)), codeTlbEntryOffset(target)));
       fb.set(offset, xor(target, load('i64', fb.get(entry), CODE_TLB.tag)));

@@ -13,7 +13,7 @@ import type { BranchHint, FunctionBuilder, Local } from '../wasm/function-builde
 import { call } from '../wasm/function-ref.js';
 import { extractLane, replaceLane } from '../wasm/simd.js';
 import { FLAG_KIND, conditionOfPacked, conditionOfSub } from './flags.js';
-import type { CoreFunctions, LookupTables } from './interpreter-stage.js';
+import type { CoreFunctions, LookupTables, SlowOptions } from './interpreter-stage.js';
 import { InterpreterStage, NEXT } from './interpreter-stage.js';
 import { STATE } from './layout.js';
 import { field32, field64, setField32 } from './state.js';
@@ -30,8 +30,8 @@ export interface RegionFrame {
   goTo(p: number): void;
   /** Goes on at a virtual address; the budget has been brought up to date. */
   goToAddress(target: I64): void;
-  /** Leaves the region for a virtual address; the budget has been brought up to date. */
-  leaveTo(target: I64): void;
+  /** Leaves the region for the instruction at host address `p`, without a branch. */
+  leaveBefore(p: number): void;
 }
 
 /** What is known of the flags when code is generated. */
@@ -132,7 +132,7 @@ export class RegionLocals {
       const whole = this.#v[register];
       this.#fb.set(
         local,
-        whole && (this.#known.v >>> register) & 1
+        whole && ((this.#known.v >>> register) & 1) === 1
           ? extractLane('i64x2.extract_lane', this.#fb.get(whole), 0)
           : load('i64', i32(0), STATE.V.at + 16 * register),
       );
@@ -229,7 +229,7 @@ export class TranslatorStage extends InterpreterStage {
     const leave = (): void => {
       setField32(this.fb, 'STALE', i32(0));
       this.fb.set(this.#frame.n, this.#budget());
-      this.#frame.leaveTo(add(this.pc(), i64(4)));
+      this.#frame.leaveBefore(this.#at + 4);
     };
     this.fb.if(this.fb.get(this.#locals.stale), leave, undefined, 'not taken');
   }
@@ -579,22 +579,18 @@ export class TranslatorStage extends InterpreterStage {
     return value;
   }
 
-  protected override slowStore(
-    va: I64,
-    size: number,
-    value: I64,
-    options: AccessOptions | undefined,
-    isLast: boolean,
-  ): void {
+  protected override slowStore(va: I64, size: number, value: I64, options: SlowOptions | undefined): void {
     const { storeSlowly } = this.#frame.functions;
-    const isEnd = isLast && this.#endsWithStore;
+    const isEnd = this.#endsWithStore && options?.isFollowed !== true;
     const at = i32(this.#at + (isEnd ? ENDS_WITH_STORE : 0));
     const request = this.request(size, options);
+    const next = this.fb.let(
+      call(storeSlowly, va, request, value, at, this.#budget(), ...this.#flagLocals()),
+    );
     const leave = (): void => {
-      this.refetch();
+      this.fb.return(next);
     };
-    const mustLeave = call(storeSlowly, va, request, value, at, this.#budget(), ...this.#flagLocals());
-    this.fb.if(mustLeave, leave, undefined, 'not taken');
+    this.fb.if(next, leave, undefined, 'not taken');
     this.#reloadBudget();
     if (isEnd) return;
     this.fb.set(this.#locals.stale, field32('STALE'));

@@ -65,11 +65,30 @@ interface Loop {
   readonly to: number;
 }
 
-/** A translated piece of code. */
-export interface Region {
+/** Code to translate: what is reached from the word `start` of a page. */
+export interface RegionRequest {
+  /** Host address of the page. */
+  readonly page: number;
+  /** What the page holds. */
+  readonly words: Uint32Array;
+  readonly start: number;
+  /** Whether a word is worth translating. Where a region leads to one that isn't, it is left. */
+  readonly isWanted: (word: number) => boolean;
+}
+
+/** Translated pieces of code. */
+export interface RegionModule {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Functions of the core module that it imports, in order. */
   readonly imports: readonly string[];
+  /** In the order of the requests. */
+  readonly regions: readonly Region[];
+}
+
+interface Region {
+  readonly request: RegionRequest;
+  /** The name that its function is exported by. */
+  readonly name: string;
   /** Words of the page where it may be entered. */
   readonly entries: readonly number[];
   /** The words of the page that it is made of. */
@@ -123,15 +142,45 @@ export class Translator {
     this.#signatures = signatures;
   }
 
-  /**
-   * Translates the code of a page that is reached from the word `start`. `page` is its host address, `words` its contents.
-   * Undefined where there is no instruction to begin with.
-   */
-  translate(page: number, words: Uint32Array, start: number): Region | undefined {
-    const { blocks, entries } = this.#explore(words, start);
-    if (blocks.length === 0) return undefined;
+  /** Translates pieces of code; those that begin with no instruction, or that an earlier one has as an entry, are left out. */
+  translate(requests: readonly RegionRequest[]): RegionModule | undefined {
     const imports = new Imports(this.#signatures);
-    const core: CoreFunctions = {
+    const core = this.#coreFunctions(imports);
+    const regions: Region[] = [];
+    const functions: FunctionBuilder[] = [];
+    /** Host addresses. */
+    const entered = new Set<number>();
+    for (const request of requests) {
+      const { page, start } = request;
+      if (entered.has(page + start * 4)) continue;
+      const { blocks, entries } = this.#explore(request);
+      if (blocks.length === 0) continue;
+      for (const word of entries) entered.add(page + word * 4);
+      const fb = new FunctionBuilder(REGION_PARAMS, ['i32']);
+      new RegionFunction(fb, core, this.#lookups, imports, page, blocks, entries).generate();
+      regions.push({
+        request,
+        name: `${functions.length}`,
+        entries: [...entries],
+        words: blocks.flatMap(({ first, instructions }) => instructions.map((_, i) => first + i)),
+      });
+      functions.push(fb);
+    }
+    if (regions.length === 0) return undefined;
+    const mb = new ModuleBuilder();
+    mb.importMemory('env', 'memory', 1);
+    for (const name of imports.names) {
+      const f = imports.ref(name);
+      mb.importFunction('env', name, f.params, f.result);
+    }
+    functions.forEach((fb, i) => {
+      mb.export(`${i}`, mb.add('region', fb, 'i32'));
+    });
+    return { bytes: mb.build({ names: false }), imports: imports.names, regions };
+  }
+
+  #coreFunctions(imports: Imports): CoreFunctions {
+    return {
       exceptions: imports.functions(),
       mmu: imports.functions(),
       debug: imports.functions(),
@@ -149,21 +198,6 @@ export class Translator {
       },
       model: this.#model,
       helper: <R extends ValType>(helper: Helper<R>) => imports.ref<R>(helperExport(helper.name)),
-    };
-    const fb = new FunctionBuilder(REGION_PARAMS, ['i32']);
-    new RegionFunction(fb, core, this.#lookups, imports, page, blocks, entries).generate();
-    const mb = new ModuleBuilder();
-    mb.importMemory('env', 'memory', 1);
-    for (const name of imports.names) {
-      const f = imports.ref(name);
-      mb.importFunction('env', name, f.params, f.result);
-    }
-    mb.export('region', mb.add('region', fb, 'i32'));
-    return {
-      bytes: mb.build({ names: false }),
-      imports: imports.names,
-      entries: [...entries],
-      words: blocks.flatMap(({ first, instructions }) => instructions.map((_, i) => first + i)),
     };
   }
 
@@ -185,7 +219,7 @@ export class Translator {
     return instruction;
   }
 
-  #explore(words: Uint32Array, start: number): { blocks: Block[]; entries: Set<number> } {
+  #explore({ words, start, isWanted }: RegionRequest): { blocks: Block[]; entries: Set<number> } {
     const instructions = new Map<number, Instruction>();
     const leaders = new Set<number>([start]);
     const entries = new Set<number>([start]);
@@ -203,7 +237,7 @@ export class Translator {
         entries.add(at);
       }
       while (at < words.length && !instructions.has(at) && instructions.size < MAX_INSTRUCTIONS) {
-        const instruction = this.#instruction(words[at] ?? 0);
+        const instruction = at === start || isWanted(at) ? this.#instruction(words[at] ?? 0) : undefined;
         if (!instruction) break;
         instructions.set(at, instruction);
         const { row, distance, isEnd } = instruction;
@@ -355,10 +389,12 @@ class RegionFunction {
     /** Word of the page that the table leads to, from `first` on. */
     const next = fb.local('i32');
     const pc = fb.local('i64');
+    const result = fb.local('i32');
     const locals = new RegionLocals(fb);
     const first = Math.min(...this.#dispatched);
     const span = Math.max(...this.#dispatched) - first + 1;
     const functions = this.#imports.functions<TranslatedCodeFunctions>();
+    fb.set(result, i32(NEXT.jump));
     fb.set(tlb, field32('TLB'));
     fb.set(locals.flagKind, i32(LOCAL_FLAGS.inMemory));
     fb.set(next, sub(and(shrU(fb.get(p), i32(2)), i32(PAGE_SIZE / 4 - 1)), i32(first)));
@@ -398,7 +434,12 @@ class RegionFunction {
           });
           fb.br(leave);
         };
-        const frame: RegionFrame = { n, tlb, functions, goTo, goToAddress, leaveTo };
+        const leaveBefore = (at: number): void => {
+          // The interpreter looks at the budget where it comes to another page.
+          if (at % PAGE_SIZE !== 0) fb.set(result, i32(NEXT.fallThrough));
+          leaveTo(addressOf(at));
+        };
+        const frame: RegionFrame = { n, tlb, functions, goTo, goToAddress, leaveBefore };
         this.#level(0, this.#blocks.length - 1, { frame, locals }, () => {
           this.#dispatch(next, first, span);
           // A return to where there is no entry; PC is known.
@@ -409,7 +450,7 @@ class RegionFunction {
     fb.call(functions.spillFlags, fb.get(locals.flagKind), fb.get(locals.flagA), fb.get(locals.flagB));
     setField32(fb, 'BUDGET', fb.get(n));
     setField64(fb, 'PC', fb.get(pc));
-    fb.return(i32(NEXT.jump));
+    fb.return(fb.get(result));
     fb.unreachable();
   }
 
@@ -509,8 +550,7 @@ class RegionFunction {
     if (locals.uncounted > 0) fb.set(frame.n, sub(fb.get(frame.n), i32(locals.uncounted)));
     locals.uncounted = 0;
     const end = block.first + block.instructions.length;
-    if (block.fallsThrough && this.#blocks[index + 1]?.first !== end)
-      frame.leaveTo(add(field64('DELTA'), i64(this.#page + end * 4)));
+    if (block.fallsThrough && this.#blocks[index + 1]?.first !== end) frame.leaveBefore(this.#page + end * 4);
   }
 
   #followsOn(index: number): boolean {
@@ -537,7 +577,7 @@ class RegionFunction {
     fb.set(tlb, field32('TLB'));
     const leaveStale = (): void => {
       setField32(fb, 'STALE', i32(0));
-      frame.leaveTo(add(field64('DELTA'), i64(at + 4)));
+      frame.leaveBefore(at + 4);
     };
     fb.if(field32('STALE'), leaveStale, undefined, 'not taken');
     locals.forget();

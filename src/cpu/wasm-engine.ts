@@ -20,13 +20,14 @@ import { NEXT } from './interpreter-stage.js';
 import type { CoreExports, CoreImage, HostImports } from './interpreter.js';
 import { HANDLER, HandlerFinder } from './interpreter.js';
 import {
-  BANK_ASID, CODE_TLB, CODE_TLB_OFFSET, CPU_COUNT, ERASED, ERASED_PAGE, EXIT, HANDLER_COUNTS, MAX_CPUS, NO_ASID, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY,
+  BANK_ASID, CPU_COUNT, ERASED, ERASED_PAGE, EXIT, HANDLER_COUNTS, MAX_CPUS, NO_ASID, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY,
   SIDE_BASE, SIDE_TABLE, SIDE_TRANSLATED, STATE, STATE_USED, parkedStateOf, tlbsOf,
 } from './layout.js'; // prettier-ignore
 import type { CpuModel } from './models.js';
 import { exists, highestEl } from './models.js';
 import { sysregAddress } from './state.js';
 import type { TranslationPolicy } from './translation-policy.js';
+import type { RegionRequest } from './translator.js';
 import { Translator } from './translator.js';
 
 /** What a firmware call did. */
@@ -57,16 +58,12 @@ export interface DirectRegion {
 }
 
 const MAX_SLICE = 1_000_000;
-/**
- * Instructions between two looks at where code is executing, while hot code is translated. Where one finds untranslated
- * code, that code is a little hotter; translating follows from instructions alone, so runs repeat.
- */
-const SAMPLE = 20_000;
-/** Looks that find code at the same address before it is translated. */
-const HOT = 24;
-/** Entries by which the table of functions grows, and addresses that are counted at once at most. */
+/** Instructions until hot code is translated, while code is translated. */
+const TRANSLATION_SLICE = 200_000;
+/** What is hot is translated in pieces of so many at the most. */
+const BATCH = 32;
+/** Entries by which the table of functions grows. */
 const TABLE_STEP = 256;
-const MAX_SAMPLES = 0x1_0000;
 /** WebAssembly that is kept at the most; compiled, it takes several times as much. When more is made, all is dropped. */
 const MAX_TRANSLATED_BYTES = 24 * MIB;
 
@@ -126,8 +123,6 @@ export class WasmEngine implements Engine {
   /** Instructions executed before the current slice. */
   #executed = 0;
   #sliceBudget = 0;
-  /** Instructions executed when the engine looked last where. */
-  #sampledAt = 0;
   /** Part of the slice's budget set aside by `kick`. */
   #surplus = 0;
   #isRunning = false;
@@ -146,8 +141,8 @@ export class WasmEngine implements Engine {
   /** Translated code by host page. */
   readonly #translations = new Map<number, Installed[]>();
   #translatedBytes = 0;
-  /** How often code was found at a host address. */
-  readonly #samples = new Map<number, number>();
+  /** Host addresses of hot code that waits for its translation. */
+  #hot: number[] = [];
   readonly #externalPorts: { readonly name: string; readonly port: SystemRegisterPort }[] = [];
 
   /** `core` was generated for `model`. `affinities`: of each CPU, in the places of MPIDR_EL1. */
@@ -191,6 +186,9 @@ export class WasmEngine implements Engine {
           ? 0
           : this.#external('write', address),
       makeCodePage: (hostPage) => this.#makeCodePage(hostPage),
+      hot: (p) => {
+        if (policy === 'sync') this.#hot.push(p >>> 0);
+      },
       dropTranslations: (hostAddress, bytes) => {
         this.#dropTranslations(hostAddress >>> 0, bytes);
       },
@@ -259,7 +257,7 @@ export class WasmEngine implements Engine {
         cpu.executed += this.#executed - before;
       }
       left -= this.#executed - before;
-      if (this.#policy === 'sync' && this.#executed - this.#sampledAt >= SAMPLE) this.#sample();
+      if (this.#hot.length > 0) this.#translateHot();
       if (cpu.executed >= cpu.alarm) {
         cpu.alarm = Infinity;
         cpu.observer?.onAlarm();
@@ -281,70 +279,71 @@ export class WasmEngine implements Engine {
   // ---- translation
 
   get #maxSlice(): number {
-    return this.#policy === 'sync' ? SAMPLE : MAX_SLICE;
+    return this.#policy === 'sync' ? TRANSLATION_SLICE : MAX_SLICE;
   }
 
-  /** Looks at where the current CPU is. */
-  #sample(): void {
-    this.#sampledAt = this.#executed;
-    const p = this.#codeAt(this.#view.getBigUint64(STATE.PC.at, true));
-    if (p === undefined) return;
-    const count = (this.#samples.get(p) ?? 0) + 1;
-    if (count < HOT) {
-      if (this.#samples.size >= MAX_SAMPLES) this.#samples.clear();
-      this.#samples.set(p, count);
-      return;
-    }
-    this.#samples.delete(p);
-    this.#translate(p);
-  }
-
-  /** Host address of the code at a virtual address, where that was executed lately and isn't translated. */
-  #codeAt(va: bigint): number | undefined {
-    const tlb = this.#view.getUint32(STATE.TLB.at, true) + CODE_TLB_OFFSET;
-    const index = Number((va >> BigInt(PAGE_SHIFT)) & BigInt(CODE_TLB.entries - 1));
-    const entry = tlb + index * CODE_TLB.stride;
-    if (this.#view.getBigUint64(entry + CODE_TLB.tag, true) !== (va & ~0xfffn)) return undefined;
-    const page = this.#view.getUint32(entry + CODE_TLB.host, true);
-    const table = this.#tableOf(page);
-    if (table === 0 || table === ERASED) return undefined;
-    const offset = Number(va & 0xffcn);
-    const handler = this.#view.getUint16(table + offset / 2, true);
-    return this.#isRegion(handler) ? undefined : page + offset;
+  #translateHot(): void {
+    const hot = [...new Set(this.#hot)];
+    this.#hot = [];
+    for (let first = 0; first < hot.length; first += BATCH) this.#translate(hot.slice(first, first + BATCH));
   }
 
   #isRegion(handler: number): boolean {
     return handler >= this.#firstRegion;
   }
 
-  /** Translates the code at host address `p`, on a code page. */
-  #translate(p: number): void {
-    const page = pageOf(p);
-    // Breakpoints are handlers of their own.
-    if ([...this.#breakpoints].some((at) => pageOf(at) === page)) return;
-    const words = new Uint32Array(this.#memory.memory.buffer, page, PAGE_SIZE / 4);
-    const region = this.#translator.translate(page, words, (p - page) / 4);
-    if (!region) return;
-    const sizeBytes = region.bytes.length;
-    if (this.#translatedBytes + sizeBytes > MAX_TRANSLATED_BYTES) this.#dropTranslationsOfAll();
-    const index = this.#freeFunctions.pop() ?? this.#growTable();
-    if (index === undefined) return;
-    this.#translatedBytes += sizeBytes;
+  /** Translates the code at these host addresses. */
+  #translate(hot: readonly number[]): void {
+    const requests = hot.flatMap((p) => this.#requestFor(p) ?? []);
+    const module = requests.length > 0 ? this.#translator.translate(requests) : undefined;
+    if (!module) return;
+    const { bytes, imports, regions } = module;
+    if (this.#translatedBytes + bytes.length > MAX_TRANSLATED_BYTES) this.#dropTranslationsOfAll();
     const env: Record<string, unknown> = { memory: this.#memory.memory };
-    for (const name of region.imports)
-      env[name] = (this.#exports as unknown as Record<string, unknown>)[name];
-    const instance = new webAssembly.Instance(new webAssembly.Module(region.bytes), { env });
-    this.#exports.handlers.set(index, instance.exports['region']);
-    const handler = this.#firstCold + index;
+    for (const name of imports) env[name] = (this.#exports as unknown as Record<string, unknown>)[name];
+    const { exports } = new webAssembly.Instance(new webAssembly.Module(bytes), { env });
+    for (const { request, name, entries, words } of regions) {
+      const index = this.#freeFunctions.pop() ?? this.#growTable();
+      if (index === undefined) return;
+      this.#exports.handlers.set(index, exports[name]);
+      this.#install(request.page, {
+        entries,
+        words: new Set(words),
+        handler: this.#firstCold + index,
+        sizeBytes: bytes.length / regions.length,
+      });
+    }
+  }
+
+  /** Undefined where there is nothing to translate, or nothing any more. */
+  #requestFor(p: number): RegionRequest | undefined {
+    const page = pageOf(p);
+    const table = this.#tableOf(page);
+    // Breakpoints are handlers of their own.
+    if (table === 0 || table === ERASED || [...this.#breakpoints].some((at) => pageOf(at) === page))
+      return undefined;
+    const handlerOf = (word: number): number => this.#view.getUint16(table + word * 2, true);
+    const start = (p - page) / 4;
+    if (this.#isRegion(handlerOf(start))) return undefined;
+    const isAlways = this.#policy === 'always';
+    return {
+      page,
+      words: new Uint32Array(this.#memory.memory.buffer, page, PAGE_SIZE / 4),
+      start,
+      // What was never executed will hardly be.
+      isWanted: (word) => isAlways || handlerOf(word) !== HANDLER.decode,
+    };
+  }
+
+  #install(page: number, region: Installed): void {
     const table = this.#tableOf(page);
     const entries = region.entries.filter(
       (word) => !this.#isRegion(this.#view.getUint16(table + word * 2, true)),
     );
-    for (const word of entries) this.#view.setUint16(table + word * 2, handler, true);
+    for (const word of entries) this.#view.setUint16(table + word * 2, region.handler, true);
     this.#view.setUint16(table + SIDE_TRANSLATED, 1, true);
-    const installed = this.#translations.get(page) ?? [];
-    installed.push({ entries, words: new Set(region.words), handler, sizeBytes });
-    this.#translations.set(page, installed);
+    this.#translatedBytes += region.sizeBytes;
+    this.#translations.set(page, [...(this.#translations.get(page) ?? []), { ...region, entries }]);
   }
 
   /** The first of new entries of the module's table; undefined where there are as many as handlers can name. */
@@ -767,7 +766,7 @@ export class WasmEngine implements Engine {
       if (what !== undefined) this.#reportOnce(what);
     }
     this.#setHandler(p, this.#breakpoints.has(p) ? this.#breakpointHandler : handler);
-    if (this.#policy === 'always' && !this.#breakpoints.has(p)) this.#translate(p);
+    if (this.#policy === 'always' && !this.#breakpoints.has(p)) this.#translate([p]);
   }
 
   /** Of the word at `p`, on a code page. */

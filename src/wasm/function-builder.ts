@@ -125,7 +125,7 @@ export class FunctionBuilder {
 
   if(condition: I32, then: () => void, otherwise?: () => void, hint?: BranchHint): void {
     this.emit(asCondition(condition));
-    if (hint) this.#hints.push({ at: this.#code.length, hint });
+    if (hint !== undefined) this.#hints.push({ at: this.#code.length, hint });
     this.#open(IF);
     this.#depth++;
     then();
@@ -186,7 +186,7 @@ export class FunctionBuilder {
 
   brIf(label: Label, condition: I32, hint?: BranchHint): void {
     this.emit(asCondition(condition));
-    if (hint) this.#hints.push({ at: this.#code.length, hint });
+    if (hint !== undefined) this.#hints.push({ at: this.#code.length, hint });
     this.#code.u8(0x0d);
     this.#code.u32(this.#distance(label));
   }

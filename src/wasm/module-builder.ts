@@ -174,7 +174,7 @@ export class ModuleBuilder {
       for (const f of this.#table) segment.u32(f.index);
       section(9, 1, segment);
     }
-    const hinted = this.#bodies.flatMap((builder, i) => (builder?.hasHints ? [{ builder, i }] : []));
+    const hinted = this.#bodies.flatMap((builder, i) => (builder?.hasHints === true ? [{ builder, i }] : []));
     if (hinted.length > 0) {
       // WebAssembly branch hinting proposal: before the code.
       const hints = new ByteWriter();
