@@ -680,6 +680,15 @@ export class InterpreterStage implements Stage {
     return ltU(offset, i64(PAGE_SIZE + 1 - bytes));
   }
 
+  /** Whether 2^`size` bytes are aligned and in the page: misaligned offsets are rotated to beyond it. */
+  #fitsAligned(offset: I64, size: number): I32 {
+    return ltU(rotr(offset, i64(size)), i64(PAGE_SIZE >> size));
+  }
+
+  #fitsAs(offset: I64, size: SizeLog2, options: AccessOptions | undefined): I32 {
+    return options?.aligned ? this.#fitsAligned(offset, size) : this.#fits(offset, 1 << size);
+  }
+
   protected request(size: number, options: AccessOptions | undefined): I32 {
     const fixed =
       size |
@@ -708,10 +717,8 @@ export class InterpreterStage implements Stage {
       const value = this.slowLoad(va, size, options);
       return signed && size < 3 ? signExtend(value, (8 << size) as 8 | 16 | 32) : value;
     };
-    // What must be aligned can't take the fast path, which doesn't look.
-    if (options?.aligned) return this.let(slow());
     const { offset, host } = this.#fastPath(va, TLB.read, options);
-    const isFast = this.#fits(offset, 1 << size);
+    const isFast = this.#fitsAs(offset, size, options);
     const kind = (signed ? LOADS_S : LOADS_U)[size] ?? 'i64';
     return this.ifValue(isFast, () => load(kind, host()) as I64, slow, 'i64', 'taken');
   }
@@ -723,12 +730,8 @@ export class InterpreterStage implements Stage {
     const slow = (): void => {
       this.slowStore(va, size, data, options);
     };
-    if (options?.aligned) {
-      slow();
-      return;
-    }
     const { offset, host } = this.#fastPath(va, TLB.write, options);
-    const isFast = this.#fits(offset, 1 << size);
+    const isFast = this.#fitsAs(offset, size, options);
     this.if(
       isFast,
       () => {
@@ -917,10 +920,10 @@ export class InterpreterStage implements Stage {
       if (isWanted) this.if(isWanted(old), put);
       else put();
     };
-    // What can be written can be read: one tag is enough. A misaligned address becomes an offset beyond the page.
+    // What can be written can be read: one tag is enough.
     const { offset, host } = this.#fastPath(va, TLB.write, undefined);
     this.if(
-      ltU(rotr(offset, i64(size)), i64(PAGE_SIZE >> size)),
+      this.#fitsAligned(offset, size),
       () => {
         const at = this.let(host());
         halves.forEach((half, i) => {

@@ -4,4 +4,4 @@
  */
 export const TRANSLATION_POLICIES = ['sync', 'off', 'always'] as const;
 export type TranslationPolicy = (typeof TRANSLATION_POLICIES)[number];
-export const DEFAULT_JIT: TranslationPolicy = 'off';
+export const DEFAULT_JIT: TranslationPolicy = 'sync';
