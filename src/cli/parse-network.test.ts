@@ -32,7 +32,13 @@ describe('--network', () => {
   for (const [text, culprit] of [
     ['', /user/],
     ['tap', /none\|user/],
-    ['mode=tap', /none\|user/],
+    ['mode=tap', /needs rights on the host, which v8a does without; accepted: none\|user/],
+    ['mode=user,tapif=tap0', /tapif=tap0 is of mode=tap, which needs rights/],
+    [
+      'mode=user,guest_ip=192.168.33.15',
+      /guest_ip=192\.168\.33\.15 cannot be chosen: the guest is 10\.0\.2\.15/,
+    ],
+    ['mode=user,trans=mmio', /trans=mmio is not of one card; accepted: --virtio-transport, for all devices/],
     ['mode=user,mode=user', /mode=user is not supported/],
     ['guest_mac=52:54:00:ab:cd:01', /none\|user/],
     ['none,mac=52:54:00:12:34:56', /none\|user/],
