@@ -670,8 +670,9 @@ export class InterpreterStage implements Stage {
     options: AccessOptions | undefined,
   ): { readonly offset: I64; readonly host: () => I32 } {
     const base = options?.unprivileged ? field32('TLB_UNPRIVILEGED') : this.tlb();
-    const entry = this.fb.let(add(base, tlbEntryOffset(va)));
-    const offset = this.fb.let(xor(va, load('i64', entry, tag)));
+    // What was computed last comes first.
+    const entry = this.fb.let(add(tlbEntryOffset(va), base));
+    const offset = this.fb.let(xor(load('i64', entry, tag), va));
     return { offset, host: () => add(load('i32', entry, TLB.host), wrap(offset)) };
   }
 

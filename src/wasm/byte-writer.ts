@@ -65,6 +65,11 @@ export class ByteWriter {
     this.#length += bytes.length;
   }
 
+  /** Puts another byte where one has been written. */
+  protected replace(at: number, byte: number): void {
+    this.#bytes[at] = byte;
+  }
+
   /** What `other` holds. */
   append(other: ByteWriter): void {
     this.bytes(other.#bytes.subarray(0, other.#length));

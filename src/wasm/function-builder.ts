@@ -31,11 +31,40 @@ const ELSE = 0x05;
 const END = 0x0b;
 const VOID = 0x40;
 
+const LOCAL_GET = 0x20;
+const LOCAL_SET = 0x21;
+const LOCAL_TEE = 0x22;
+
+/** Instructions of a body. A local that is read right behind its being set is set by a `local.tee`. */
+class CodeWriter extends ByteWriter {
+  #local = -1;
+  #setAt = 0;
+  #setEnd = -1;
+
+  setLocal(index: number): void {
+    this.#local = index;
+    this.#setAt = this.length;
+    this.u8(LOCAL_SET);
+    this.u32(index);
+    this.#setEnd = this.length;
+  }
+
+  getLocal(index: number): void {
+    if (index === this.#local && this.length === this.#setEnd) {
+      this.replace(this.#setAt, LOCAL_TEE);
+      this.#setEnd = -1;
+      return;
+    }
+    this.u8(LOCAL_GET);
+    this.u32(index);
+  }
+}
+
 export class FunctionBuilder {
   readonly params: readonly ValType[];
   readonly results: readonly ValType[];
   /** Body without the locals' declarations and the final `end`. */
-  readonly #code = new ByteWriter();
+  readonly #code = new CodeWriter();
   /** Declared locals after the parameters. */
   readonly #locals: ValType[] = [];
   /** Of branch hints, with where in the body they are. */
@@ -85,8 +114,7 @@ export class FunctionBuilder {
   set<T extends ValType>(local: Local<T>, value: Expr<T>): void {
     if (local.type !== value.type) invariant(false, `local of type ${local.type} set to ${value.type}`);
     this.emit(value);
-    this.#code.u8(0x21);
-    this.#code.u32(local.index);
+    this.#code.setLocal(local.index);
   }
 
   /** Evaluates `value` now; the result can be used any number of times. */
@@ -300,7 +328,7 @@ function writeAccess(out: ByteWriter, { code, low: offset }: Node): void {
   out.u32(offset);
 }
 
-function emitNode(out: ByteWriter, n: Node): void {
+function emitNode(out: CodeWriter, n: Node): void {
   switch (n.kind) {
     case KIND.int:
       if (n.type === 'i32') {
@@ -322,8 +350,7 @@ function emitNode(out: ByteWriter, n: Node): void {
       if (n.bytes) out.bytes(n.bytes);
       return;
     case KIND.local:
-      out.u8(0x20);
-      out.u32(n.code);
+      out.getLocal(n.code);
       return;
     case KIND.operation:
       if (n.a) emitNode(out, n.a);

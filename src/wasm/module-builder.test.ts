@@ -32,4 +32,23 @@ suite('ModuleBuilder', () => {
         [106n, 107n, 108n],
       );
     });
+
+  test('a local that is set and read at once is set on the way', () => {
+    const instance = (isReadAtOnce: boolean): { bytes: number; value: unknown } => {
+      const mb = new ModuleBuilder();
+      const fb = new FunctionBuilder(['i64'], ['i64']);
+      const local = fb.let(add(fb.get(fb.param(0, 'i64')), i64(1)));
+      if (!isReadAtOnce) fb.block('nothing', () => undefined);
+      fb.return(add(local, local));
+      fb.unreachable();
+      mb.export('f', mb.add('f', fb, 'i64'));
+      const bytes = mb.build({ names: false });
+      const { exports } = new webAssembly.Instance(new webAssembly.Module(bytes));
+      return { bytes: bytes.length, value: (exports['f'] as (value: bigint) => bigint)(20n) };
+    };
+    const [tee, get] = [instance(true), instance(false)];
+    assert.deepEqual([tee.value, get.value], [42n, 42n]);
+    // An empty block has three bytes, `local.get` two.
+    assert.equal(get.bytes - tee.bytes, 3 + 2);
+  });
 });
