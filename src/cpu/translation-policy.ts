@@ -1,5 +1,5 @@
 /**
- * When guest code is translated. `sync`: where it is found to be hot, before the guest goes on. `always`: before it is
+ * When guest code is translated. `sync`: when it has become hot, between two slices of execution. `always`: before it is
  * executed first, which is slow, and for tests. The guest executes the same instructions either way.
  */
 export const TRANSLATION_POLICIES = ['sync', 'off', 'always'] as const;
