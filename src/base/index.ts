@@ -1,5 +1,6 @@
 export * from './bits.js';
 export * from './brand.js';
+export * from './byte-buffer.js';
 export * from './deep-copy.js';
 export * from './errors.js';
 export * from './invariant.js';

@@ -81,7 +81,7 @@ function encodeValue(value: DtValue, phandles: ReadonlyMap<string, number>): Uin
       );
       writer.u32(number);
     }
-    return writer.take();
+    return writer.toBytes();
   }
   return Uint8Array.from(value.flatMap(stringBytes));
 }
@@ -160,9 +160,9 @@ export function encodeFdt(root: DtNode, options: FdtOptions = {}): Uint8Array {
   ]) {
     blob.u32(field);
   }
-  blob.bytes(reservations.take());
-  blob.bytes(structure.take());
-  blob.bytes(strings.take());
+  blob.bytes(reservations.toBytes());
+  blob.bytes(structure.toBytes());
+  blob.bytes(strings.toBytes());
   blob.zeros(totalBytes - blob.length);
-  return blob.take();
+  return blob.toBytes();
 }

@@ -57,7 +57,7 @@ export function encodeSmbios(description: SmbiosDescription): ReadonlyMap<string
     .u8(0)
     .u32(tables.length)
     .u64(0)
-    .take();
+    .toBytes();
   anchor[ENTRY_POINT_CHECKSUM_AT] = -anchor.reduce((sum, byte) => sum + byte, 0) & 0xff;
   return new Map([
     ['etc/smbios/smbios-tables', tables],
@@ -74,7 +74,7 @@ function encodeStructures(description: SmbiosDescription): Uint8Array {
     body: (string: (text: string) => number) => ByteWriter,
   ): void => {
     const strings: string[] = [];
-    const formatted = body((text) => strings.push(text)).take();
+    const formatted = body((text) => strings.push(text)).toBytes();
     writer
       .u8(type)
       .u8(4 + formatted.length)
@@ -194,5 +194,5 @@ function encodeStructures(description: SmbiosDescription): Uint8Array {
   structure(32, HANDLE.boot, () => le().zeros(6).u8(0));
   // 7.45 End of table.
   structure(127, HANDLE.end, () => le());
-  return writer.take();
+  return writer.toBytes();
 }

@@ -1,23 +1,12 @@
-/** Bytes in the order in which they are written, and LEB128. WebAssembly Core Specification 2.0, 5.2 and 5.3. */
+/** LEB128 and what else modules are made of. WebAssembly Core Specification 2.0, 5.2 and 5.3. */
+import { ByteBuffer } from '../base/index.js';
 import type { ValType } from './expr.js';
-
-/** Arrays of up to so many bytes are cheap to make in V8. */
-const INITIAL_BYTES = 64;
-const GROWTH = 4;
 
 const VAL_TYPES = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b } as const;
 
-export class ByteWriter {
-  #bytes = new Uint8Array(INITIAL_BYTES);
-  #length = 0;
-
-  get length(): number {
-    return this.#length;
-  }
-
+export class ByteWriter extends ByteBuffer {
   u8(byte: number): void {
-    if (this.#length === this.#bytes.length) this.#reserve(1);
-    this.#bytes[this.#length++] = byte;
+    this.push(byte);
   }
 
   u32(value: number): void {
@@ -60,19 +49,12 @@ export class ByteWriter {
   }
 
   bytes(bytes: ArrayLike<number>): void {
-    this.#reserve(bytes.length);
-    this.#bytes.set(bytes, this.#length);
-    this.#length += bytes.length;
-  }
-
-  /** Puts another byte where one has been written. */
-  protected replace(at: number, byte: number): void {
-    this.#bytes[at] = byte;
+    this.extend(bytes.length).set(bytes);
   }
 
   /** What `other` holds. */
   append(other: ByteWriter): void {
-    this.bytes(other.#bytes.subarray(0, other.#length));
+    this.bytes(other.written);
   }
 
   /** A name: ours, and ASCII. */
@@ -83,19 +65,5 @@ export class ByteWriter {
 
   valType(type: ValType): void {
     this.u8(VAL_TYPES[type]);
-  }
-
-  /** A copy of what has been written. */
-  toBytes(): Uint8Array<ArrayBuffer> {
-    return this.#bytes.slice(0, this.#length);
-  }
-
-  /** Makes room for so many more bytes. */
-  #reserve(count: number): void {
-    const needed = this.#length + count;
-    if (needed <= this.#bytes.length) return;
-    const larger = new Uint8Array(Math.max(needed, GROWTH * this.#bytes.length));
-    larger.set(this.#bytes);
-    this.#bytes = larger;
   }
 }

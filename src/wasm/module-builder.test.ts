@@ -51,4 +51,52 @@ suite('ModuleBuilder', () => {
     // An empty block has three bytes, `local.get` two.
     assert.equal(get.bytes - tee.bytes, 3 + 2);
   });
+
+  test('branch hints say where branches are, in functions by their index', () => {
+    const mb = new ModuleBuilder();
+    const f = mb.importFunction('env', 'f', [], 'none');
+    mb.function('plain', ['i32'], 'none', (fb) => {
+      fb.call(f);
+    });
+    mb.function('hinted', ['i32'], 'none', (fb) => {
+      const condition = fb.get(fb.param(0, 'i32'));
+      fb.set(fb.local('i64'), i64(1));
+      fb.block('end', (end) => {
+        fb.if(condition, () => {
+          fb.call(f);
+        });
+        fb.if(
+          condition,
+          () => {
+            fb.call(f);
+          },
+          undefined,
+          'taken',
+        );
+        fb.brIf(end, condition, 'not taken');
+      });
+    });
+    const bytes = mb.build({ names: false });
+    // All numbers in so small a module have one byte.
+    const sections = new Map<number | string, { readonly at: number; readonly bytes: Uint8Array }>();
+    const order: (number | string)[] = [];
+    for (let at = 8; at < bytes.length;) {
+      const [id = 0, size = 0] = bytes.subarray(at, at + 2);
+      const body = bytes.subarray(at + 2, at + 2 + size);
+      const nameBytes = body.subarray(1, 1 + (body[0] ?? 0));
+      const key = id === 0 ? new TextDecoder().decode(nameBytes) : id;
+      sections.set(key, { at: at + 2, bytes: id === 0 ? body.subarray(1 + nameBytes.length) : body });
+      order.push(key);
+      at += 2 + size;
+    }
+    assert.deepEqual(order.slice(-2), ['metadata.code.branch_hint', 10]);
+    const hints = [...(sections.get('metadata.code.branch_hint')?.bytes ?? [])];
+    const [functions, index, count, ifAt = 0, , isTaken, brIfAt = 0, , isBrTaken] = hints;
+    assert.deepEqual([functions, index, count, isTaken, isBrTaken], [1, 2, 2, 1, 0]);
+    const code = sections.get(10)?.bytes ?? new Uint8Array();
+    const hinted = code.subarray(2 + (code[1] ?? 0) + 1);
+    const [anIf, aBrIf] = [0x04, 0x0d];
+    assert.deepEqual([hinted[ifAt], hinted[brIfAt]], [anIf, aBrIf]);
+    assert.notEqual([...hinted].indexOf(anIf), ifAt, 'the first `if` has no hint');
+  });
 });

@@ -60,7 +60,7 @@ const opcode = (code: number): number[] => (code > 0xff ? [code >> 8, code & 0xf
 function concat(...parts: readonly ArrayLike<number>[]): Uint8Array {
   const writer = new ByteWriter('little-endian');
   for (const part of parts) writer.bytes(part);
-  return writer.take();
+  return writer.toBytes();
 }
 
 /** The `\_SB` scope with all devices in it, as the terms of a definition block. */
@@ -99,7 +99,7 @@ function encodeName(path: string): Uint8Array {
     segments.length === 1 ? [] : segments.length === 2 ? [DUAL_NAME] : [MULTI_NAME, segments.length];
   const writer = new ByteWriter('little-endian').bytes(root === '' ? [] : [ROOT]).bytes(prefix);
   for (const segment of segments) writer.ascii(segment.padEnd(4, '_'));
-  return writer.take();
+  return writer.toBytes();
 }
 
 function encodeDevice({ name, objects, children = [] }: AcpiDevice): Uint8Array {
@@ -193,7 +193,7 @@ function encodeExpression(expression: AcpiExpression): Uint8Array {
 function encodeData(data: AcpiData): Uint8Array {
   if (typeof data === 'number' || typeof data === 'bigint') return encodeInteger(BigInt(data));
   if (typeof data === 'string') {
-    return new ByteWriter('little-endian').u8(OP.StringPrefix).ascii(data).u8(0).take();
+    return new ByteWriter('little-endian').u8(OP.StringPrefix).ascii(data).u8(0).toBytes();
   }
   if ('object' in data) return encodeName(data.object);
   if ('eisaId' in data) return encodeInteger(BigInt(compressedEisaId(data.eisaId)));
@@ -201,7 +201,7 @@ function encodeData(data: AcpiData): Uint8Array {
   if ('unicode' in data) {
     const writer = new ByteWriter('little-endian');
     for (let i = 0; i < data.unicode.length; i++) writer.u16(data.unicode.charCodeAt(i));
-    return encodeBuffer(writer.u16(0).take());
+    return encodeBuffer(writer.u16(0).toBytes());
   }
   if ('bytes' in data) return encodeBuffer(data.bytes);
   if ('resources' in data) return encodeBuffer(encodeResources(data.resources));
@@ -216,7 +216,7 @@ function encodeInteger(value: bigint): Uint8Array {
   else if (value < 1n << 16n) writer.u8(OP.WordPrefix).u16(Number(value));
   else if (value < 1n << 32n) writer.u8(OP.DWordPrefix).u32(Number(value));
   else writer.u8(OP.QWordPrefix).u64(value);
-  return writer.take();
+  return writer.toBytes();
 }
 
 function encodeBuffer(bytes: Uint8Array): Uint8Array {
@@ -283,7 +283,7 @@ function encodeResource(resource: AcpiResource): Uint8Array {
         .u8(MEMORY_FLAGS)
         .u32(resource.base)
         .u32(resource.sizeBytes)
-        .take();
+        .toBytes();
     case 'interrupt': {
       const flags = CONSUMER | (resource.trigger === 'edge-rising' ? INTERRUPT_EDGE : 0);
       return new ByteWriter('little-endian')
@@ -292,7 +292,7 @@ function encodeResource(resource: AcpiResource): Uint8Array {
         .u8(flags)
         .u8(1)
         .u32(resource.gsi)
-        .take();
+        .toBytes();
     }
     case 'bus-numbers': {
       const { first, count } = resource;
@@ -349,5 +349,5 @@ function addressSpace(
     else if (width === 4) writer.u32(number);
     else writer.u64(number);
   }
-  return writer.take();
+  return writer.toBytes();
 }

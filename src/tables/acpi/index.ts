@@ -61,7 +61,7 @@ export function encodeAcpi(description: AcpiDescription): ReadonlyMap<string, Ui
     .u32(RSDP.bytes)
     .u64(xsdtAt)
     .zeros(4)
-    .take();
+    .toBytes();
   allocate(RSDP_FILE, 16, ZONE.F_SEGMENT);
   addPointer(RSDP_FILE, RSDP.xsdtAt);
   addChecksum(RSDP_FILE, RSDP.checksumAt, 0, RSDP.checksummedBytes);
@@ -70,6 +70,6 @@ export function encodeAcpi(description: AcpiDescription): ReadonlyMap<string, Ui
   return new Map([
     [TABLES_FILE, bytes],
     [RSDP_FILE, rsdp],
-    ['etc/table-loader', script.take()],
+    ['etc/table-loader', script.toBytes()],
   ]);
 }

@@ -95,7 +95,7 @@ export function encodeTables(description: AcpiDescription): AcpiBlob {
 
   const xsdtAt = add('XSDT', 1, new Uint8Array(8 * listed.length));
   listed.forEach((to, index) => links.push({ at: xsdtAt + HEADER_BYTES + 8 * index, to }));
-  return { bytes: blob.take(), tables, links, xsdtAt };
+  return { bytes: blob.toBytes(), tables, links, xsdtAt };
 }
 
 /** Fixed ACPI Description Table (ACPI 5.2.9), without any of the fixed hardware. */
@@ -108,7 +108,7 @@ function fadt({ psciConduit }: AcpiDescription): Uint8Array {
   );
   skipTo(FADT_X_FIRMWARE_CTRL_AT);
   skipTo(FADT_HYPERVISOR_AT).ascii(OEM_ID, 8);
-  return writer.take();
+  return writer.toBytes();
 }
 
 /** Multiple APIC Description Table (ACPI 5.2.12). */
@@ -121,7 +121,7 @@ function madt(entries: readonly AcpiInterruptController[]): Uint8Array {
       .u8(2 + fields.body.length)
       .bytes(fields.body);
   }
-  return writer.take();
+  return writer.toBytes();
 }
 
 function interruptController(entry: AcpiInterruptController): { type: number; body: Uint8Array } {
@@ -141,22 +141,22 @@ function interruptController(entry: AcpiInterruptController): { type: number; bo
           .zeros(8 + 8 + 4 + 8) // GICV, GICH, maintenance interrupt, redistributor
           .u64(entry.mpidr)
           .zeros(1 + 1 + 2) // efficiency class, SPE interrupt
-          .take(),
+          .toBytes(),
       };
     case 'gicd': // ACPI 5.2.12.15
       return {
         type: 0x0c,
-        body: le().u16(0).u32(0).u64(entry.base).u32(0).u8(entry.gicVersion).zeros(3).take(),
+        body: le().u16(0).u32(0).u64(entry.base).u32(0).u8(entry.gicVersion).zeros(3).toBytes(),
       };
     case 'msi-frame': // ACPI 5.2.12.16; count and base count, not the frame's own
       return {
         type: 0x0d,
-        body: le().u16(0).u32(0).u64(entry.base).u32(1).u16(entry.count).u16(entry.firstIntid).take(),
+        body: le().u16(0).u32(0).u64(entry.base).u32(1).u16(entry.count).u16(entry.firstIntid).toBytes(),
       };
     case 'gicr': // ACPI 5.2.12.17
-      return { type: 0x0e, body: le().u16(0).u64(entry.base).u32(entry.sizeBytes).take() };
+      return { type: 0x0e, body: le().u16(0).u64(entry.base).u32(entry.sizeBytes).toBytes() };
     case 'its': // ACPI 5.2.12.18
-      return { type: 0x0f, body: le().u16(0).u32(entry.id).u64(entry.base).u32(0).take() };
+      return { type: 0x0f, body: le().u16(0).u32(entry.id).u64(entry.base).u32(0).toBytes() };
   }
 }
 
@@ -174,7 +174,7 @@ function pptt(uids: readonly number[]): Uint8Array {
   const packageAt = node(PHYSICAL_PACKAGE, 0, 0);
   const clusterAt = node(0, packageAt, 0);
   for (const uid of uids) node(UID_VALID | LEAF, clusterAt, uid);
-  return writer.take();
+  return writer.toBytes();
 }
 
 /** Generic Timer Description Table (ACPI 5.2.24). */
@@ -184,17 +184,17 @@ function gtdt({ securePhysical, physical, virtual, hypervisor }: AcpiDescription
   const FLAGS = 1 << 2;
   const writer = le().u64(NO_BLOCK).u32(0);
   for (const intid of [securePhysical, physical, virtual, hypervisor]) writer.u32(intid).u32(FLAGS);
-  return writer.u64(NO_BLOCK).u32(0).u32(0).take();
+  return writer.u64(NO_BLOCK).u32(0).u32(0).toBytes();
 }
 
 /** Memory-mapped configuration space: PCI Firmware Specification 3.3, 4.1.2. */
 function mcfg({ ecamBase, firstBus, lastBus }: AcpiDescription['pcie']): Uint8Array {
-  return le().zeros(8).u64(ecamBase).u16(0).u8(firstBus).u8(lastBus).u32(0).take();
+  return le().zeros(8).u64(ecamBase).u16(0).u8(firstBus).u8(lastBus).u32(0).toBytes();
 }
 
 /** Generic Address Structure of a register in memory that takes accesses of 32 bits (ACPI 5.2.3.2). */
 function memoryRegister32(base: number): Uint8Array {
-  return le().u8(0).u8(32).u8(0).u8(3).u64(base).take();
+  return le().u8(0).u8(32).u8(0).u8(3).u64(base).toBytes();
 }
 
 /** Serial Port Console Redirection Table 1.03 (Microsoft). */
@@ -215,12 +215,12 @@ function spcr({ base, gsi, subtype }: AcpiSerialPort): Uint8Array {
     .u16(0xffff)
     .u16(0xffff) // no PCI device
     .zeros(1 + 1 + 1 + 4 + 1 + 4)
-    .take();
+    .toBytes();
 }
 
 /** Debug Port Table 2 (Microsoft): one port. */
 function dbg2({ base, sizeBytes, subtype, device }: AcpiSerialPort): Uint8Array {
-  const name = le().ascii(device).u8(0).take();
+  const name = le().ascii(device).u8(0).toBytes();
   const BASE_AT = 22;
   const SIZE_AT = BASE_AT + 12;
   const NAME_AT = SIZE_AT + 4;
@@ -241,7 +241,7 @@ function dbg2({ base, sizeBytes, subtype, device }: AcpiSerialPort): Uint8Array 
     .bytes(memoryRegister32(base))
     .u32(sizeBytes)
     .bytes(name)
-    .take();
+    .toBytes();
 }
 
 /** I/O Remapping Table (DEN0049E.b): requester IDs of the one root complex are the device IDs of the ITS group. */
@@ -261,7 +261,7 @@ function iort(itsIds: readonly number[]): Uint8Array {
     .u32(0)
     .u32(0)
     .u32(0)
-    .bytes(itsGroup.take())
+    .bytes(itsGroup.toBytes())
     .u8(2) // root complex
     .u16(ROOT_COMPLEX_BYTES + MAPPING_BYTES)
     .u8(3)
@@ -281,5 +281,5 @@ function iort(itsIds: readonly number[]): Uint8Array {
     .u32(0)
     .u32(ITS_GROUP_AT)
     .u32(0)
-    .take();
+    .toBytes();
 }
