@@ -20,10 +20,10 @@ import { call } from '../wasm/function-ref.js';
 import type { ModuleBuilder } from '../wasm/module-builder.js';
 import type { ExceptionFunctions } from './exceptions.js';
 import { EC, isDebugOfEl2, syndrome } from './exceptions.js';
-import { CODE_TLB, CODE_TLB_OFFSET, DEBUG_REQUEST, PAGE_SIZE } from './layout.js';
+import { CODE_TLB, DEBUG_REQUEST, PAGE_SIZE } from './layout.js';
 import type { CpuModel } from './models.js';
 import { hasFeature } from './models.js';
-import { codeTlbEntryOffset, field32, field64, setField32, setField64, sysreg } from './state.js';
+import { codeTlbEntry, field32, field64, setField32, setField64, sysreg } from './state.js';
 
 /** Fields that DBGBCR<n>_EL1 and DBGWCR<n>_EL1 share, and those of each: their lowest bits. */
 const CONTROL = {
@@ -456,7 +456,7 @@ export function defineStepping(
       fb.return(i32(next.exit));
     });
     countOne();
-    const entry = fb.let(add(add(field32('TLB'), i32(CODE_TLB_OFFSET)), codeTlbEntryOffset(pc)));
+    const entry = fb.let(codeTlbEntry(field32('TLB'), pc));
     const p = fb.let(add(load('i32', entry, CODE_TLB.host), and(wrap(pc), i32(PAGE_SIZE - 1))));
     setField64(fb, 'DELTA', sub(pc, extU(p)));
     const word = fb.let(load('i32', p));

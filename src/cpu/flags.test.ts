@@ -1,9 +1,19 @@
 import { strict as assert } from 'node:assert';
 import { suite, test } from 'node:test';
-import { eq, i32 } from '../wasm/expr.js';
+import type { I32, Int } from '../wasm/expr.js';
+import { add, eq, i32 } from '../wasm/expr.js';
+import type { FunctionBuilder } from '../wasm/function-builder.js';
 import { webAssembly } from '../wasm/host.js';
 import { ModuleBuilder } from '../wasm/module-builder.js';
-import { FLAG_KIND, conditionOfPacked, conditionOfSub, flagOperand, packedFlags } from './flags.js';
+import {
+  FLAG_KIND,
+  conditionOfPacked,
+  conditionOfResult,
+  conditionOfSub,
+  conditionOfSum,
+  flagOperand,
+  packedFlags,
+} from './flags.js';
 
 type Flags = readonly [n: boolean, z: boolean, c: boolean, v: boolean];
 
@@ -46,6 +56,10 @@ interface Exports {
   packed(nzcv: number, condition: number): number;
   sub32(a: number, b: number, condition: number): number;
   sub64(a: bigint, b: bigint, condition: number): number;
+  sum32(a: number, b: number, condition: number): number;
+  sum64(a: bigint, b: bigint, condition: number): number;
+  result32(result: number, ignored: number, condition: number): number;
+  result64(result: bigint, ignored: bigint, condition: number): number;
   flags32(kind: number, a: number, b: number): number;
   flags64(kind: number, a: bigint, b: bigint): number;
 }
@@ -68,17 +82,23 @@ function compile(): Exports {
     ['32', 'i32'],
     ['64', 'i64'],
   ] as const) {
-    mb.export(
-      `sub${name}`,
-      mb.function(`sub${name}`, [type, type, 'i32'], 'i32', (fb) => {
+    const exportConditions = (
+      operation: string,
+      holding: (condition: number, a: Int, b: Int) => I32,
+    ): void => {
+      const body = (fb: FunctionBuilder): void => {
         const [a, b, wanted] = [fb.get(fb.param(0, type)), fb.get(fb.param(1, type)), fb.param(2, 'i32')];
         for (const condition of conditions)
           fb.if(eq(fb.get(wanted), i32(condition)), () => {
-            fb.return(conditionOfSub(condition, flagOperand(a), flagOperand(b)));
+            fb.return(holding(condition, a, b));
           });
         fb.unreachable();
-      }),
-    );
+      };
+      mb.export(`${operation}${name}`, mb.function(`${operation}${name}`, [type, type, 'i32'], 'i32', body));
+    };
+    exportConditions('sub', (condition, a, b) => conditionOfSub(condition, flagOperand(a), flagOperand(b)));
+    exportConditions('sum', (condition, a, b) => conditionOfSum(condition, a, b, add(a, b)));
+    exportConditions('result', (condition, result) => conditionOfResult(condition, result));
     mb.export(
       `flags${name}`,
       mb.function(`flags${name}`, ['i32', type, type], 'i32', (fb) => {
@@ -125,16 +145,36 @@ suite('condition flags', () => {
         }
   });
 
-  test('NZCV after an addition is that of AddWithCarry(a, b, 0) (DDI0487 J1.3)', () => {
+  test('conditions and NZCV after an addition are those of AddWithCarry(a, b, 0) (DDI0487 J1.3)', () => {
     for (const a of INTERESTING)
       for (const b of INTERESTING) {
         const [a32, b32] = [Number(BigInt.asIntN(32, a)), Number(BigInt.asIntN(32, b))];
+        for (let condition = 0; condition < 16; condition++) {
+          const what = `condition ${condition} of ${a} + ${b}`;
+          const [held32, held64] = [exports.sum32(a32, b32, condition), exports.sum64(a, b, condition)];
+          assert.equal(held32 !== 0, holds(condition, addWithCarry(32, a, b, 0n)), what);
+          assert.equal(held64 !== 0, holds(condition, addWithCarry(64, a, b, 0n)), what);
+        }
         assert.equal(
           exports.flags32(FLAG_KIND.add, a32, b32),
           nzcvOf(addWithCarry(32, a, b, 0n)),
           `${a32} + ${b32}`,
         );
         assert.equal(exports.flags64(FLAG_KIND.add, a, b), nzcvOf(addWithCarry(64, a, b, 0n)), `${a} + ${b}`);
+      }
+  });
+
+  test('after a logical operation C and V are clear', () => {
+    for (const result of INTERESTING)
+      for (let condition = 0; condition < 16; condition++) {
+        const narrow = Number(BigInt.asIntN(32, result));
+        const what = `condition ${condition} of ${result}`;
+        const [held32, held64] = [
+          exports.result32(narrow, 0, condition),
+          exports.result64(result, 0n, condition),
+        ];
+        assert.equal(held32 !== 0, holds(condition, [narrow < 0, narrow === 0, false, false]), what);
+        assert.equal(held64 !== 0, holds(condition, [result < 0n, result === 0n, false, false]), what);
       }
   });
 

@@ -56,6 +56,40 @@ export function conditionOfSub(condition: number, a: Int, b: Int): I32 {
   }
 }
 
+/** Conditions after an operation with this result that clears C and V. */
+export function conditionOfResult(condition: number, result: Int): I32 {
+  const zero = intLike(result, 0);
+  const ofBoth: readonly (readonly [I32, I32])[] = [
+    [eqz(result), ne(result, zero)],
+    [i32(0), i32(1)],
+    [ltS(result, zero), geS(result, zero)],
+    [i32(0), i32(1)],
+    [i32(0), i32(1)],
+    [geS(result, zero), ltS(result, zero)],
+    [gtS(result, zero), leS(result, zero)],
+  ];
+  return ofBoth[condition >> 1]?.[condition & 1] ?? i32(1);
+}
+
+/** Conditions after `a + b`, whose `sum` is evaluated several times. */
+export function conditionOfSum(condition: number, a: Int, b: Int, sum: Int): I32 {
+  const zero = intLike(a, 0);
+  const isCarry = ltU(sum, a);
+  const overflowed = and(xor(a, sum), xor(b, sum));
+  // The sum's true sign, the same as of N where V is clear.
+  const sign = xor(sum, overflowed);
+  const ofBoth: readonly (readonly [I32, I32])[] = [
+    [eqz(sum), ne(sum, zero)],
+    [isCarry, eqz(isCarry)],
+    [ltS(sum, zero), geS(sum, zero)],
+    [ltS(overflowed, zero), geS(overflowed, zero)],
+    [and(isCarry, ne(sum, zero)), or(eqz(isCarry), eqz(sum))],
+    [geS(sign, zero), ltS(sign, zero)],
+    [and(geS(sign, zero), ne(sum, zero)), or(ltS(sign, zero), eqz(sum))],
+  ];
+  return ofBoth[condition >> 1]?.[condition & 1] ?? i32(1);
+}
+
 /** Conditions of NZCV in the low four bits of `nzcv`, which is evaluated several times. */
 export function conditionOfPacked(condition: number, nzcv: I32): I32 {
   const bit = (n: number): I32 => and(shrU(nzcv, i32(n)), i32(1));

@@ -29,7 +29,6 @@ import {
   shrU,
   sub,
   wrap,
-  xor,
 } from '../wasm/expr.js';
 import { FunctionBuilder } from '../wasm/function-builder.js';
 import type { FunctionRef } from '../wasm/function-ref.js';
@@ -43,7 +42,6 @@ import type { CoreFunctions, HotFrame, Variant } from './interpreter-stage.js';
 import { InterpreterStage, LookupTables, NEXT } from './interpreter-stage.js';
 import {
   CODE_TLB,
-  CODE_TLB_OFFSET,
   EXIT,
   HANDLER_COUNTS,
   JUMP_COUNTS,
@@ -56,7 +54,8 @@ import { defineMmu } from './mmu.js';
 import { defineTranslatedCode } from './translated-code.js';
 import type { CpuModel } from './models.js';
 import { hasFeature, implementsRow } from './models.js';
-import { codeTlbEntryOffset, field32, field64, orSysreg, setField32, setField64, sysreg } from './state.js';
+import { codeTlbEntry, field32, field64, handlerAt, isElsewhere, offsetInCodePage, orSysreg, setField32, setField64, sysreg } from './state.js'; // prettier-ignore
+import { HOT_JUMPS } from './translation-policy.js';
 
 /** Handlers that belong to no row. */
 export const HANDLER = { decode: 0, pageEnd: 1, undefined: 2 } as const;
@@ -499,7 +498,7 @@ function generate(
     const offset = fb.local('i64');
     /** Counts going to `p`. */
     const countJump = (): void => {
-      const { at, words, hot: isHot } = JUMP_COUNTS;
+      const { at, words } = JUMP_COUNTS;
       fb.set(entry, and(shrU(fb.get(p), i32(1)), i32((words - 1) * 2)));
       fb.set(index, add(load('i32_16u', fb.get(entry), at), i32(1)));
       fb.store('i32_16', fb.get(entry), at, fb.get(index));
@@ -507,7 +506,7 @@ function generate(
         fb.store('i32_16', fb.get(entry), at, i32(0));
         fb.call(hot, fb.get(p));
       };
-      fb.if(eq(fb.get(index), i32(isHot)), report, undefined, 'not taken');
+      fb.if(eq(fb.get(index), i32(HOT_JUMPS)), report, undefined, 'not taken');
     };
     const isOutOfBudget = (): I32 => leS(fb.get(n), i32(0));
     const spillFlags = (): void => {
@@ -560,10 +559,9 @@ function generate(
             fb.br(exit);
           });
           fb.set(isNoBranch, i32(0));
-          fb.set(entry, add(add(fb.get(tlb), i32(CODE_TLB_OFFSET)), codeTlbEntryOffset(fb.get(target))));
-          fb.set(offset, xor(fb.get(target), load('i64', fb.get(entry), CODE_TLB.tag)));
-          // Another page, or not a multiple of 4.
-          fb.if(ne(and(fb.get(offset), i64(~0xffcn)), i64(0)), () => {
+          fb.set(entry, codeTlbEntry(fb.get(tlb), fb.get(target)));
+          fb.set(offset, offsetInCodePage(fb.get(target), fb.get(entry)));
+          fb.if(isElsewhere(fb.get(offset)), () => {
             setField64(fb, 'PC', fb.get(target));
             setField32(fb, 'BUDGET', fb.get(n));
             spillFlags();
@@ -666,7 +664,7 @@ function generate(
                   fb.set(p, add(fb.get(p), i32(4)));
                   fb.br(dispatch);
                 });
-                fb.set(index, load('i32_16u', add(shrU(fb.get(p), i32(1)), fb.get(side))));
+                fb.set(index, handlerAt(fb.get(p), fb.get(side)));
                 if (options.isCounting) {
                   const counter = shl(fb.get(index), i32(2));
                   const { at } = HANDLER_COUNTS;

@@ -264,8 +264,6 @@ export const HANDLER_COUNTS = { at: LOOKUP_BASE + LOOKUP_SIZE, capacity: 0x1_000
 export const JUMP_COUNTS = {
   at: HANDLER_COUNTS.at + HANDLER_COUNTS.capacity * 4,
   words: 0x1_0000,
-  /** At this count an address is hot, and counted anew. */
-  hot: 8192,
 } as const;
 
 /**

@@ -37,6 +37,7 @@ import {
 import type { CpuModel } from './models.js';
 import { hasFeature } from './models.js';
 import {
+  codeTlbEntry,
   codeTlbEntryOffset,
   field32,
   modeOfTlb,
@@ -991,7 +992,7 @@ export function defineMmu(
     fb.if(field32('BREAKPOINTS'), () => {
       fb.call(debug.markBreakpoints, va, page);
     });
-    const entry = fb.let(add(add(tlb, i32(CODE_TLB_OFFSET)), codeTlbEntryOffset(va)));
+    const entry = fb.let(codeTlbEntry(tlb, va));
     fb.store('i64', entry, CODE_TLB.tag, and(va, i64(-PAGE_SIZE)));
     fb.store('i32', entry, CODE_TLB.host, page);
     fb.store('i32', entry, CODE_TLB.side, sub(fb.get(table), shrU(page, i32(1))));

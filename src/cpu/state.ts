@@ -2,10 +2,10 @@
 import { invariant } from '../base/index.js';
 import { systemRegister } from '../isa/system-registers.js';
 import type { Expr, Freshness, I32, I64 } from '../wasm/expr.js';
-import { add, and, divU, extU, i32, i64, load, or, shrU, sub, wrap } from '../wasm/expr.js';
+import { add, and, divU, extU, i32, i64, load, ne, or, shrU, sub, wrap, xor } from '../wasm/expr.js';
 import type { FunctionBuilder } from '../wasm/function-builder.js';
 import type { StateField } from './layout.js';
-import { CODE_TLB, MODE_STRIDE, PAGE_SHIFT, STATE, TLB, tlbOfMode } from './layout.js';
+import { CODE_TLB, CODE_TLB_OFFSET, MODE_STRIDE, PAGE_SHIFT, STATE, TLB, tlbOfMode } from './layout.js';
 
 /** A 32-bit field. */
 export function field32(name: StateField): I32 {
@@ -61,6 +61,26 @@ export function tlbEntryOffset(va: I64): I32 {
 /** Offset of the entry for `va` from the start of a code TLB. */
 export function codeTlbEntryOffset(va: I64): I32 {
   return entryOffset(va, CODE_TLB);
+}
+
+/** The entry for `va` of the code TLB among the TLBs at `tlb`. */
+export function codeTlbEntry(tlb: I32, va: I64): I32 {
+  return add(add(tlb, i32(CODE_TLB_OFFSET)), codeTlbEntryOffset(va));
+}
+
+/** What `va` is beyond the page of a code TLB's entry: an offset in it, unless `isElsewhere`. */
+export function offsetInCodePage(va: I64, entry: I32): I64 {
+  return xor(va, load('i64', entry, CODE_TLB.tag));
+}
+
+/** Not zero where an offset is that of another page, or not a multiple of 4. */
+export function isElsewhere(offset: I64): I32 {
+  return ne(and(offset, i64(~0xffcn)), i64(0));
+}
+
+/** The handler index of the word at host address `p`, whose page has its table at a distance of `side`. */
+export function handlerAt(p: I32, side: I32): I32 {
+  return load('i32_16u', add(shrU(p, i32(1)), side));
 }
 
 /** Where this CPU's TLBs of a mode are. */

@@ -4,15 +4,15 @@
  * may execute; what is left of them is in BUDGET when it comes back, and the address to go on at in PC.
  */
 import type { I32, I64 } from '../wasm/expr.js';
-import { add, and, callIndirect, eq, extU, i32, i64, leS, load, ltU, ne, select, shl, shrU, sub, wrap, xor } from '../wasm/expr.js'; // prettier-ignore
+import { add, and, callIndirect, eq, extU, i32, i64, leS, load, ltU, ne, select, shl, sub, wrap } from '../wasm/expr.js'; // prettier-ignore
 import type { FunctionBuilder } from '../wasm/function-builder.js';
 import type { FunctionRef } from '../wasm/function-ref.js';
 import { call } from '../wasm/function-ref.js';
 import type { ModuleBuilder } from '../wasm/module-builder.js';
 import { NEXT } from './interpreter-stage.js';
-import { CODE_TLB, CODE_TLB_OFFSET, PAGE_SIZE } from './layout.js';
+import { CODE_TLB, PAGE_SIZE } from './layout.js';
 import type { MmuFunctions } from './mmu.js';
-import { codeTlbEntryOffset, field32, field64, setField32, setField64 } from './state.js';
+import { codeTlbEntry, field32, field64, handlerAt, isElsewhere, offsetInCodePage, setField32, setField64 } from './state.js'; // prettier-ignore
 
 /**
  * How a region's locals have the condition flags: a value of FLAG_KIND, where operands of 32 bits are zero-extended
@@ -103,6 +103,7 @@ export function defineTranslatedCode(
       fb.if(and(and(at, i32(ENDS_WITH_STORE)), ne(field32('STALE'), i32(0))), () => {
         setField32(fb, 'STALE', i32(0));
         setField64(fb, 'PC', add(pc, i64(4)));
+        // As where a region is left without a branch.
         const isLastOfPage = eq(and(at, i32(PAGE_SIZE - 4)), i32(PAGE_SIZE - 4));
         fb.return(select(isLastOfPage, i32(NEXT.jump), i32(NEXT.fallThrough)));
       });
@@ -131,12 +132,12 @@ export function defineTranslatedCode(
       fb.set(n, field32('BUDGET'));
       stop(and(leS(fb.get(n), i32(0)), eq(fb.get(result), i32(NEXT.jump))));
       const target = fb.let(field64('PC'));
-      fb.set(entry, add(add(field32('TLB'), i32(CODE_TLB_OFFSET)), codeTlbEntryOffset(target)));
-      fb.set(offset, xor(target, load('i64', fb.get(entry), CODE_TLB.tag)));
-      stop(ne(and(fb.get(offset), i64(~0xffcn)), i64(0)));
+      fb.set(entry, codeTlbEntry(field32('TLB'), target));
+      fb.set(offset, offsetInCodePage(target, fb.get(entry)));
+      stop(isElsewhere(fb.get(offset)));
       fb.set(p, add(load('i32', fb.get(entry), CODE_TLB.host), wrap(fb.get(offset))));
       const side = load('i32', fb.get(entry), CODE_TLB.side);
-      fb.set(handler, load('i32_16u', add(shrU(fb.get(p), i32(1)), side)));
+      fb.set(handler, handlerAt(fb.get(p), side));
       stop(ltU(fb.get(handler), i32(firstTranslated)));
       setField64(fb, 'DELTA', sub(target, extU(fb.get(p))));
       fb.br(next);

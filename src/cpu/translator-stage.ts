@@ -8,11 +8,11 @@ import type { DynamicField, FieldLayout, LabelField, RegField, Row, VecField } f
 import { fieldValue, signedFieldValue } from '../isa/row.js';
 import type { AccessOptions, SizeLog2 } from '../isa/stage.js';
 import type { Expr, I32, I64, Int, V128, ValType } from '../wasm/expr.js';
-import { add, and, constantI32, eq, eqz, extU, geS, gtS, i32, i64, intLike, leS, load, ltS, ltU, ne, or, sub, wrap, xor } from '../wasm/expr.js'; // prettier-ignore
+import { add, constantI32, eq, extU, i32, i64, intLike, load, sub, wrap } from '../wasm/expr.js';
 import type { BranchHint, FunctionBuilder, Local } from '../wasm/function-builder.js';
 import { call } from '../wasm/function-ref.js';
 import { extractLane, replaceLane } from '../wasm/simd.js';
-import { FLAG_KIND, conditionOfPacked, conditionOfSub } from './flags.js';
+import { FLAG_KIND, conditionOfPacked, conditionOfResult, conditionOfSub, conditionOfSum } from './flags.js';
 import type { CoreFunctions, LookupTables, SlowOptions } from './interpreter-stage.js';
 import { InterpreterStage, NEXT } from './interpreter-stage.js';
 import { STATE } from './layout.js';
@@ -149,6 +149,21 @@ export class RegionLocals {
     this.learn({ d: this.#known.d | (1 << register), v: this.#known.v & ~(1 << register) });
   }
 
+  /** As functions of the core take the flags: kind and operands. */
+  get flags(): [I32, I64, I64] {
+    return [this.#fb.get(this.flagKind), this.#fb.get(this.flagA), this.#fb.get(this.flagB)];
+  }
+
+  /** Where locals had the flags, memory has them. */
+  flagsToMemory({ spillFlags }: TranslatedCodeFunctions): void {
+    this.#fb.call(spillFlags, ...this.flags);
+    this.flagsAreInMemory();
+  }
+
+  flagsAreInMemory(): void {
+    this.#fb.set(this.flagKind, i32(LOCAL_FLAGS.inMemory));
+  }
+
   get known(): Known {
     return this.#known;
   }
@@ -247,14 +262,9 @@ export class TranslatorStage extends InterpreterStage {
     return sub(this.fb.get(this.#frame.n), i32(this.#locals.uncounted));
   }
 
-  #flagLocals(): [I32, I64, I64] {
-    const { flagKind, flagA, flagB } = this.#locals;
-    return [this.fb.get(flagKind), this.fb.get(flagA), this.fb.get(flagB)];
-  }
-
   protected override spill(): void {
     setField32(this.fb, 'BUDGET', this.#budget());
-    this.fb.call(this.#frame.functions.spillFlags, ...this.#flagLocals());
+    this.fb.call(this.#frame.functions.spillFlags, ...this.#locals.flags);
   }
 
   protected override afterSlowPath(): void {
@@ -456,13 +466,8 @@ export class TranslatorStage extends InterpreterStage {
     this.#locals.learn({ flags: 'packed' });
   }
 
-  #flagsToMemory(): void {
-    this.fb.call(this.#frame.functions.spillFlags, ...this.#flagLocals());
-    this.fb.set(this.#locals.flagKind, i32(LOCAL_FLAGS.inMemory));
-  }
-
   override nzcv(): I32 {
-    this.#flagsToMemory();
+    this.#locals.flagsToMemory(this.#frame.functions);
     this.#locals.learn({ flags: undefined });
     return super.nzcv();
   }
@@ -471,7 +476,7 @@ export class TranslatorStage extends InterpreterStage {
     const { flags } = this.#locals.known;
     if (condition >= 14) return i32(1);
     if (flags === undefined) {
-      this.#flagsToMemory();
+      this.#locals.flagsToMemory(this.#frame.functions);
       return super.condition(condition);
     }
     const { flagKind, flagA } = this.#locals;
@@ -491,45 +496,8 @@ export class TranslatorStage extends InterpreterStage {
     const narrow = (value: I64): Int => (width === 'i32' ? wrap(value) : value);
     const [a, b] = [narrow(this.fb.get(flagA)), narrow(this.fb.get(flagB))];
     if (kind === 'sub') return conditionOfSub(condition, a, b);
-    return kind === 'logical' ? conditionOfResult(condition, a) : this.#conditionOfSum(condition, a, b);
-  }
-
-  #conditionOfSum(condition: number, a: Int, b: Int): I32 {
-    const zero = intLike(a, 0);
-    const sum = this.fb.let(add(a, b));
-    const overflowed = (): Int => and(xor(a, sum), xor(b, sum));
-    const isCarry = (): I32 => ltU(sum, a);
-    switch (condition) {
-      case 0:
-        return eqz(sum);
-      case 1:
-        return ne(sum, zero);
-      case 2:
-        return isCarry();
-      case 3:
-        return eqz(isCarry());
-      case 4:
-        return ltS(sum, zero);
-      case 5:
-        return geS(sum, zero);
-      case 6:
-        return ltS(overflowed(), zero);
-      case 7:
-        return geS(overflowed(), zero);
-      case 8:
-        return and(isCarry(), ne(sum, zero));
-      case 9:
-        return or(eqz(isCarry()), eqz(sum));
-      // N equals V where the sum without overflow isn't negative.
-      case 10:
-        return geS(xor(sum, overflowed()), zero);
-      case 11:
-        return ltS(xor(sum, overflowed()), zero);
-      case 12:
-        return and(geS(xor(sum, overflowed()), zero), ne(sum, zero));
-      default:
-        return or(ltS(xor(sum, overflowed()), zero), eqz(sum));
-    }
+    if (kind === 'logical') return conditionOfResult(condition, a);
+    return conditionOfSum(condition, a, b, this.fb.let(add(a, b)));
   }
 
   // ---- program counter and branches
@@ -573,7 +541,7 @@ export class TranslatorStage extends InterpreterStage {
     const { loadSlowly } = this.#frame.functions;
     const request = this.request(size, options);
     const value = this.fb.let(
-      call(loadSlowly, va, request, i32(this.#at), this.#budget(), ...this.#flagLocals()),
+      call(loadSlowly, va, request, i32(this.#at), this.#budget(), ...this.#locals.flags),
     );
     this.afterSlowPath();
     return value;
@@ -585,7 +553,7 @@ export class TranslatorStage extends InterpreterStage {
     const at = i32(this.#at + (isEnd ? ENDS_WITH_STORE : 0));
     const request = this.request(size, options);
     const next = this.fb.let(
-      call(storeSlowly, va, request, value, at, this.#budget(), ...this.#flagLocals()),
+      call(storeSlowly, va, request, value, at, this.#budget(), ...this.#locals.flags),
     );
     const leave = (): void => {
       this.fb.return(next);
@@ -596,29 +564,4 @@ export class TranslatorStage extends InterpreterStage {
     this.fb.set(this.#locals.stale, field32('STALE'));
     this.#mayBeStale = true;
   }
-}
-
-/** Conditions after a logical operation, of which C and V are clear. */
-function conditionOfResult(condition: number, result: Int): I32 {
-  const zero = intLike(result, 0);
-  const [isZero, isNegative] = [(): I32 => eqz(result), (): I32 => ltS(result, zero)];
-  const positive = [
-    isZero,
-    (): I32 => i32(0),
-    isNegative,
-    (): I32 => i32(0),
-    (): I32 => i32(0),
-    (): I32 => geS(result, zero),
-    (): I32 => gtS(result, zero),
-  ];
-  const negative = [
-    (): I32 => ne(result, zero),
-    (): I32 => i32(1),
-    (): I32 => geS(result, zero),
-    (): I32 => i32(1),
-    (): I32 => i32(1),
-    isNegative,
-    (): I32 => leS(result, zero),
-  ];
-  return ((condition & 1) === 0 ? positive : negative)[condition >> 1]?.() ?? i32(1);
 }

@@ -25,7 +25,7 @@ import { PAGE_SIZE } from './layout.js';
 import type { CpuModel } from './models.js';
 import { field32, field64, setField32, setField64 } from './state.js';
 import type { TranslatedCodeFunctions } from './translated-code.js';
-import { LOCAL_FLAGS, REGION_PARAMS } from './translated-code.js';
+import { REGION_PARAMS } from './translated-code.js';
 import type { RegionFrame } from './translator-stage.js';
 import { RegionLocals, TranslatorStage } from './translator-stage.js';
 
@@ -396,7 +396,7 @@ class RegionFunction {
     const functions = this.#imports.functions<TranslatedCodeFunctions>();
     fb.set(result, i32(NEXT.jump));
     fb.set(tlb, field32('TLB'));
-    fb.set(locals.flagKind, i32(LOCAL_FLAGS.inMemory));
+    locals.flagsAreInMemory();
     fb.set(next, sub(and(shrU(fb.get(p), i32(2)), i32(PAGE_SIZE / 4 - 1)), i32(first)));
     fb.block('leave', (leave) => {
       fb.loop('table', (table) => {
@@ -447,7 +447,7 @@ class RegionFunction {
         });
       });
     });
-    fb.call(functions.spillFlags, fb.get(locals.flagKind), fb.get(locals.flagA), fb.get(locals.flagB));
+    fb.call(functions.spillFlags, ...locals.flags);
     setField32(fb, 'BUDGET', fb.get(n));
     setField64(fb, 'PC', fb.get(pc));
     fb.return(fb.get(result));
@@ -563,9 +563,7 @@ class RegionFunction {
   #callHandler({ cold }: Instruction, at: number, { frame, locals }: Code): void {
     const fb = this.#fb;
     const { n, tlb, functions } = frame;
-    const { flagKind, flagA, flagB } = locals;
-    fb.call(functions.spillFlags, fb.get(flagKind), fb.get(flagA), fb.get(flagB));
-    fb.set(flagKind, i32(LOCAL_FLAGS.inMemory));
+    locals.flagsToMemory(functions);
     setField32(fb, 'BUDGET', sub(fb.get(n), i32(locals.uncounted)));
     const what = fb.let(call(functions.callCold, i32(cold), i32(at)));
     const leave = (): void => {
