@@ -2,7 +2,7 @@
  * The processors of a machine: instantiates the core module, serves its imports, keeps the handler tables and the map of
  * direct memory. Guest code runs inside `run`; devices are called from there.
  */
-import { MIB, hex, invariant } from '../base/index.js';
+import { hex, invariant } from '../base/index.js';
 import type { Trace } from '../base/index.js';
 import type {
   AddressSpace, AccessSize, CpuActivity, CpuObserver, DirectMap, LendingDmaPort, SystemRegisterPort,
@@ -16,19 +16,19 @@ import {
 import { webAssembly } from '../wasm/host.js';
 import type { Engine, RunExit } from './engine.js';
 import type { GuestMemory } from './guest-memory.js';
+import { HandlerTables, pageOf } from './handler-tables.js';
 import { NEXT } from './interpreter-stage.js';
 import type { CoreExports, CoreImage, HostImports } from './interpreter.js';
 import { HANDLER, HandlerFinder } from './interpreter.js';
 import {
-  BANK_ASID, CPU_COUNT, ERASED, ERASED_PAGE, EXIT, HANDLER_COUNTS, MAX_CPUS, NO_ASID, PAGE_MAP_BASE, PAGE_SHIFT, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY,
-  SIDE_BASE, SIDE_TABLE, SIDE_TRANSLATED, STATE, STATE_USED, parkedStateOf, tlbsOf,
+  BANK_ASID, CPU_COUNT, ERASED, ERASED_PAGE, EXIT, HANDLER_COUNTS, MAX_CPUS, NO_ASID, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY,
+  SIDE_BASE, SIDE_TABLE, STATE, STATE_USED, parkedStateOf, tlbsOf,
 } from './layout.js'; // prettier-ignore
 import type { CpuModel } from './models.js';
 import { exists, highestEl } from './models.js';
 import { sysregAddress } from './state.js';
 import type { TranslationPolicy } from './translation-policy.js';
-import type { RegionRequest } from './translator.js';
-import { Translator } from './translator.js';
+import { Translations } from './translations.js';
 
 /** What a firmware call did. */
 export type FirmwareResult = 'continue' | 'wait' | 'off' | 'stop' | 'undefined';
@@ -60,27 +60,11 @@ export interface DirectRegion {
 const MAX_SLICE = 1_000_000;
 /** Instructions until hot code is translated, while code is translated. */
 const TRANSLATION_SLICE = 200_000;
-/** What is hot is translated in pieces of so many at the most. */
-const BATCH = 32;
-/** Entries by which the table of functions grows. */
-const TABLE_STEP = 256;
-/** WebAssembly that is kept at the most; compiled, it takes several times as much. When more is made, all is dropped. */
-const MAX_TRANSLATED_BYTES = 24 * MIB;
-
 /**
  * Instructions until the next CPU has its turn. Taking turns costs about a microsecond; who spins on a lock, or sends
  * an interrupt to another CPU, waits for some such turns at most.
  */
 const TURN = 10_000;
-
-/** Translated code in use. */
-interface Installed {
-  readonly entries: readonly number[];
-  readonly words: ReadonlySet<number>;
-  readonly handler: number;
-  /** Of WebAssembly. */
-  readonly sizeBytes: number;
-}
 
 /** A CPU as the engine takes turns among them. */
 interface Cpu {
@@ -96,10 +80,6 @@ interface Cpu {
   observer: CpuObserver | undefined;
 }
 
-function pageOf(hostAddress: number): number {
-  return hostAddress - (hostAddress % PAGE_SIZE);
-}
-
 function isAll(words: Int32Array, value: number): boolean {
   for (const word of words) if (word !== value) return false;
   return true;
@@ -111,6 +91,7 @@ export class WasmEngine implements Engine {
   readonly #exchange: DataView;
   readonly #ports: EnginePorts;
   readonly #handlers: HandlerFinder;
+  readonly #tables: HandlerTables;
   readonly #exports: CoreExports;
   readonly #model: CpuModel;
   /** Mapped direct memory; flash comes and goes. */
@@ -132,17 +113,7 @@ export class WasmEngine implements Engine {
   #current = 0;
   readonly #reported = new Set<string>();
   readonly #policy: TranslationPolicy;
-  readonly #translator: Translator;
-  readonly #firstCold: number;
-  /** Handlers from this one on are translated code. */
-  readonly #firstRegion: number;
-  /** Free entries of the module's table. */
-  readonly #freeFunctions: number[] = [];
-  /** Translated code by host page. */
-  readonly #translations = new Map<number, Installed[]>();
-  #translatedBytes = 0;
-  /** Host addresses of hot code that waits for its translation. */
-  #hot: number[] = [];
+  readonly #translations: Translations;
   readonly #externalPorts: { readonly name: string; readonly port: SystemRegisterPort }[] = [];
 
   /** `core` was generated for `model`. `affinities`: of each CPU, in the places of MPIDR_EL1. */
@@ -165,14 +136,13 @@ export class WasmEngine implements Engine {
     }));
     this.#memory = memory;
     this.#view = memory.view;
+    this.#tables = new HandlerTables(memory);
     this.#exchange = new DataView(memory.memory.buffer, STATE.EXCHANGE.at, 16);
     this.#ports = ports;
     this.#model = model;
     this.#handlers = new HandlerFinder(A64, model, core.handlers);
     this.#breakpointHandler = core.handlers.breakpoint;
     this.#policy = policy;
-    this.#translator = new Translator(this.#handlers, model, core.handlers.functions);
-    this.#firstCold = core.handlers.firstCold;
     const imports: HostImports = {
       decode: (p) => {
         this.#decode(p);
@@ -187,10 +157,10 @@ export class WasmEngine implements Engine {
           : this.#external('write', address),
       makeCodePage: (hostPage) => this.#makeCodePage(hostPage),
       hot: (p) => {
-        if (policy === 'sync') this.#hot.push(p >>> 0);
+        this.#translations.addHot(p >>> 0);
       },
       dropTranslations: (hostAddress, bytes) => {
-        this.#dropTranslations(hostAddress >>> 0, bytes);
+        this.#translations.drop(hostAddress >>> 0, bytes);
       },
       coldHandler: (p) => this.#handlers.findCold(this.#view.getUint32(p >>> 0, true)),
       markBreakpoint: (p) => {
@@ -213,7 +183,20 @@ export class WasmEngine implements Engine {
       env: { memory: memory.memory, ...imports },
     });
     this.#exports = instance.exports as unknown as CoreExports;
-    this.#firstRegion = core.handlers.firstTranslated;
+    this.#translations = new Translations(
+      {
+        ...{
+          memory,
+          model,
+          core: this.#exports,
+          index: core.handlers,
+          finder: this.#handlers,
+          tables: this.#tables,
+        },
+        hasBreakpoints: (page) => [...this.#breakpoints].some((at) => pageOf(at) === page),
+      },
+      policy,
+    );
     memory.bytes.fill(0xff, ERASED_PAGE, ERASED_PAGE + PAGE_SIZE);
     this.#view.setInt32(CPU_COUNT, affinities.length, true);
     this.reset(0, 0);
@@ -257,7 +240,7 @@ export class WasmEngine implements Engine {
         cpu.executed += this.#executed - before;
       }
       left -= this.#executed - before;
-      if (this.#hot.length > 0) this.#translateHot();
+      this.#translations.translateHot();
       if (cpu.executed >= cpu.alarm) {
         cpu.alarm = Infinity;
         cpu.observer?.onAlarm();
@@ -276,129 +259,8 @@ export class WasmEngine implements Engine {
     return 'budget';
   }
 
-  // ---- translation
-
   get #maxSlice(): number {
     return this.#policy === 'sync' ? TRANSLATION_SLICE : MAX_SLICE;
-  }
-
-  #translateHot(): void {
-    const hot = [...new Set(this.#hot)];
-    this.#hot = [];
-    for (let first = 0; first < hot.length; first += BATCH) this.#translate(hot.slice(first, first + BATCH));
-  }
-
-  #isRegion(handler: number): boolean {
-    return handler >= this.#firstRegion;
-  }
-
-  /** Translates the code at these host addresses. */
-  #translate(hot: readonly number[]): void {
-    const requests = hot.flatMap((p) => this.#requestFor(p) ?? []);
-    const module = requests.length > 0 ? this.#translator.translate(requests) : undefined;
-    if (!module) return;
-    const { bytes, imports, regions } = module;
-    if (this.#translatedBytes + bytes.length > MAX_TRANSLATED_BYTES) this.#dropTranslationsOfAll();
-    const env: Record<string, unknown> = { memory: this.#memory.memory };
-    for (const name of imports) env[name] = (this.#exports as unknown as Record<string, unknown>)[name];
-    const { exports } = new webAssembly.Instance(new webAssembly.Module(bytes), { env });
-    for (const { request, name, entries, words } of regions) {
-      const index = this.#freeFunctions.pop() ?? this.#growTable();
-      if (index === undefined) return;
-      this.#exports.handlers.set(index, exports[name]);
-      this.#install(request.page, {
-        entries,
-        words: new Set(words),
-        handler: this.#firstCold + index,
-        sizeBytes: bytes.length / regions.length,
-      });
-    }
-  }
-
-  /** Undefined where there is nothing to translate, or nothing any more. */
-  #requestFor(p: number): RegionRequest | undefined {
-    const page = pageOf(p);
-    const table = this.#tableOf(page);
-    // Breakpoints are handlers of their own.
-    if (table === 0 || table === ERASED || [...this.#breakpoints].some((at) => pageOf(at) === page))
-      return undefined;
-    const handlerOf = (word: number): number => this.#view.getUint16(table + word * 2, true);
-    const start = (p - page) / 4;
-    if (this.#isRegion(handlerOf(start))) return undefined;
-    const isAlways = this.#policy === 'always';
-    return {
-      page,
-      words: new Uint32Array(this.#memory.memory.buffer, page, PAGE_SIZE / 4),
-      start,
-      // What was never executed will hardly be.
-      isWanted: (word) => isAlways || handlerOf(word) !== HANDLER.decode,
-    };
-  }
-
-  #install(page: number, region: Installed): void {
-    const table = this.#tableOf(page);
-    const entries = region.entries.filter(
-      (word) => !this.#isRegion(this.#view.getUint16(table + word * 2, true)),
-    );
-    for (const word of entries) this.#view.setUint16(table + word * 2, region.handler, true);
-    this.#view.setUint16(table + SIDE_TRANSLATED, 1, true);
-    this.#translatedBytes += region.sizeBytes;
-    this.#translations.set(page, [...(this.#translations.get(page) ?? []), { ...region, entries }]);
-  }
-
-  /** The first of new entries of the module's table; undefined where there are as many as handlers can name. */
-  #growTable(): number | undefined {
-    const { handlers } = this.#exports;
-    if (this.#firstCold + handlers.length + TABLE_STEP > 0x1_0000) return undefined;
-    const first = handlers.grow(TABLE_STEP);
-    for (let index = first + TABLE_STEP - 1; index > first; index--) this.#freeFunctions.push(index);
-    return first;
-  }
-
-  #dropTranslations(hostAddress: number, bytes: number): void {
-    const page = pageOf(hostAddress);
-    const installed = this.#translations.get(page);
-    if (!installed) return;
-    const first = (hostAddress - page) >> 2;
-    const last = (hostAddress - page + bytes - 1) >> 2;
-    const covers = ({ words }: Installed): boolean => {
-      for (let word = first; word <= last; word++) if (words.has(word)) return true;
-      return false;
-    };
-    this.#drop(page, installed, covers);
-  }
-
-  /** Drops what `isOutdated` of a page's translations. */
-  #drop(page: number, installed: readonly Installed[], isOutdated: (region: Installed) => boolean): void {
-    const kept = installed.filter((region) => !isOutdated(region));
-    if (kept.length === installed.length) return;
-    const table = this.#tableOf(page);
-    for (const region of installed) {
-      if (!isOutdated(region)) continue;
-      for (const word of region.entries)
-        if (this.#view.getUint16(table + word * 2, true) === region.handler)
-          this.#view.setUint16(table + word * 2, HANDLER.decode, true);
-      this.#exports.handlers.set(region.handler - this.#firstCold, null);
-      this.#freeFunctions.push(region.handler - this.#firstCold);
-      this.#translatedBytes -= region.sizeBytes;
-    }
-    if (kept.length > 0) {
-      this.#translations.set(page, kept);
-    } else {
-      this.#translations.delete(page);
-      this.#view.setUint16(table + SIDE_TRANSLATED, 0, true);
-    }
-    // It may be executing.
-    this.#view.setInt32(STATE.STALE.at, 1, true);
-  }
-
-  #dropTranslationsOfAll(): void {
-    for (const page of [...this.#translations.keys()]) this.#dropAllOf(page);
-  }
-
-  #dropAllOf(page: number): void {
-    const installed = this.#translations.get(page);
-    if (installed) this.#drop(page, installed, () => true);
   }
 
   // ---- taking turns
@@ -629,7 +491,7 @@ export class WasmEngine implements Engine {
   directMap(region: DirectRegion): DirectMap {
     const { sizeBytes } = region;
     const base = this.#memory.addressOf(region.block);
-    for (let page = 0; page < sizeBytes; page += PAGE_SIZE) this.#setTableOf(base + page, ERASED);
+    for (let page = 0; page < sizeBytes; page += PAGE_SIZE) this.#tables.setTableOf(base + page, ERASED);
     return {
       sizeBytes,
       bytes: (offset, length) => {
@@ -677,9 +539,9 @@ export class WasmEngine implements Engine {
   #fillErased(hostAddress: number, length: number): void {
     let hasFilled = false;
     for (let page = pageOf(hostAddress); page < hostAddress + length; page += PAGE_SIZE) {
-      if (this.#tableOf(page) !== ERASED) continue;
+      if (this.#tables.tableOf(page) !== ERASED) continue;
       this.#memory.bytes.fill(0xff, page, page + PAGE_SIZE);
-      this.#setTableOf(page, 0);
+      this.#tables.setTableOf(page, 0);
       hasFilled = true;
     }
     // The CPU may have seen `ERASED_PAGE` there.
@@ -695,11 +557,11 @@ export class WasmEngine implements Engine {
       const page = pageOf(at);
       const piece = from.subarray(done, done + page + PAGE_SIZE - at);
       done += piece.length;
-      if (piece.length === PAGE_SIZE && this.#tableOf(page) === ERASED) {
+      if (piece.length === PAGE_SIZE && this.#tables.tableOf(page) === ERASED) {
         bytes.set(piece);
         if (isAll(words, -1)) continue;
         // A page that was never filled is zero.
-        this.#setTableOf(page, 0);
+        this.#tables.setTableOf(page, 0);
         if (isAll(words, 0)) continue;
       }
       this.#fillErased(at, piece.length);
@@ -719,19 +581,11 @@ export class WasmEngine implements Engine {
 
   // ---- handler tables
 
-  #tableOf(hostAddress: number): number {
-    return this.#view.getUint32(PAGE_MAP_BASE + (hostAddress >>> PAGE_SHIFT) * 4, true);
-  }
-
-  #setTableOf(hostPage: number, table: number): void {
-    this.#view.setUint32(PAGE_MAP_BASE + (hostPage >>> PAGE_SHIFT) * 4, table, true);
-  }
-
   #makeCodePage(hostPage: number): number {
     hostPage >>>= 0;
     if (this.#codePages.length === SIDE_TABLE.capacity) {
-      this.#dropTranslationsOfAll();
-      for (const page of this.#codePages) this.#setTableOf(page, 0);
+      this.#translations.dropAll();
+      for (const page of this.#codePages) this.#tables.setTableOf(page, 0);
       this.#codePages = [];
       this.#exports.flushEveryCpu();
     }
@@ -739,7 +593,7 @@ export class WasmEngine implements Engine {
     this.#codePages.push(hostPage);
     this.#memory.bytes.fill(0, table, table + SIDE_TABLE.stride);
     this.#view.setUint16(table + SIDE_TABLE.words * 2, HANDLER.pageEnd, true);
-    this.#setTableOf(hostPage, table);
+    this.#tables.setTableOf(hostPage, table);
     this.#exports.dropWriteTags(hostPage);
     return table;
   }
@@ -747,11 +601,11 @@ export class WasmEngine implements Engine {
   #dropCode(hostAddress: number, length: number): void {
     const end = hostAddress + length;
     for (let page = pageOf(hostAddress); page < end; page += PAGE_SIZE) {
-      const table = this.#tableOf(page);
+      const table = this.#tables.tableOf(page);
       if (table === 0 || table === ERASED) continue;
       const first = Math.max(hostAddress - page, 0) >> 2;
       const last = (Math.min(end - page, PAGE_SIZE) - 1) >> 2;
-      this.#dropTranslations(page + first * 4, (last - first + 1) * 4);
+      this.#translations.drop(page + first * 4, (last - first + 1) * 4);
       this.#memory.bytes.fill(0, table + first * 2, table + (last + 1) * 2);
     }
   }
@@ -765,13 +619,8 @@ export class WasmEngine implements Engine {
       const what = handler === HANDLER.undefined ? this.#undefinedText(word, row) : this.#absentText(word);
       if (what !== undefined) this.#reportOnce(what);
     }
-    this.#setHandler(p, this.#breakpoints.has(p) ? this.#breakpointHandler : handler);
-    if (this.#policy === 'always' && !this.#breakpoints.has(p)) this.#translate([p]);
-  }
-
-  /** Of the word at `p`, on a code page. */
-  #setHandler(p: number, handler: number): void {
-    this.#view.setUint16(this.#tableOf(p) + ((p % PAGE_SIZE) >> 2) * 2, handler, true);
+    this.#tables.setHandlerAt(p, this.#breakpoints.has(p) ? this.#breakpointHandler : handler);
+    this.#translations.onDecoded(p);
   }
 
   // Breakpoints take effect where words are decoded.
@@ -779,12 +628,13 @@ export class WasmEngine implements Engine {
   #markBreakpoint(p: number): void {
     if (this.#breakpoints.has(p)) return;
     this.#breakpoints.add(p);
-    this.#dropAllOf(pageOf(p));
-    this.#setHandler(p, HANDLER.decode);
+    this.#translations.dropPage(pageOf(p));
+    this.#tables.setHandlerAt(p, HANDLER.decode);
   }
 
   #clearBreakpoints(): void {
-    for (const p of this.#breakpoints) if (this.#tableOf(p) !== 0) this.#setHandler(p, HANDLER.decode);
+    for (const p of this.#breakpoints)
+      if (this.#tables.tableOf(p) !== 0) this.#tables.setHandlerAt(p, HANDLER.decode);
     this.#breakpoints.clear();
   }
 
