@@ -16,19 +16,25 @@ const needsQemu = missing === undefined ? {} : { skip: `${missing} is not instal
 const TRANSLATED_CASES = 40;
 
 for (const model of MODELS)
-  suite(`translated code leaves the state that QEMU leaves, as ${model.name}`, needsQemu, () => {
-    let pair: Pair;
-    before(() => {
-      pair = openPair(model, 'always');
-    });
-    after(() => pair.qemu.close());
-    test(`${TRANSLATED_CASES} cases of every definition`, async () => {
-      for (const subject of subjectsOf(model)) {
-        const { mismatches, examples } = await check(pair, subject, SEED, 0, TRANSLATED_CASES);
-        assert.equal(mismatches, 0, `${subject.name}:\n${examples.map(({ line }) => line).join('\n')}`);
-      }
-    });
-  });
+  for (const jit of ['always', 'random'] as const)
+    suite(
+      `translated code leaves the state that QEMU leaves, as ${model.name}, --jit ${jit}`,
+      needsQemu,
+      () => {
+        let pair: Pair;
+        before(() => {
+          pair = openPair(model, jit);
+        });
+        after(() => pair.qemu.close());
+        test(`${TRANSLATED_CASES} cases of every definition, ${CASES} programs`, async () => {
+          for (const subject of subjectsOf(model)) {
+            const cases = subject.isOfPrograms === true ? CASES : TRANSLATED_CASES;
+            const { mismatches, examples } = await check(pair, subject, SEED, 0, cases);
+            assert.equal(mismatches, 0, `${subject.name}:\n${examples.map(({ line }) => line).join('\n')}`);
+          }
+        });
+      },
+    );
 
 for (const model of MODELS)
   suite(`every instruction leaves the state that QEMU leaves, as ${model.name}`, needsQemu, () => {

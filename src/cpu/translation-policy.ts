@@ -6,6 +6,17 @@ export const TRANSLATION_POLICIES = ['sync', 'off', 'always'] as const;
 export type TranslationPolicy = (typeof TRANSLATION_POLICIES)[number];
 export const DEFAULT_JIT: TranslationPolicy = 'sync';
 
+/** A region to translate. */
+export interface RegionChoice {
+  /** Host address. */
+  readonly start: number;
+  /** Whether it goes on at a word of its page. */
+  readonly isWanted: (word: number) => boolean;
+}
+
+/** The regions to translate when the word at host address `p` is going to be executed first: a test's. */
+export type RegionChooser = (p: number) => readonly RegionChoice[];
+
 /**
  * How often the interpreter goes to an address by a jump, or back by a branch, until it is hot; then it is counted anew.
  * Translating 50 instructions costs about as much as interpreting them 5,000 times.

@@ -11,7 +11,7 @@ import type { CoreExports, HandlerFinder, HandlerIndex } from './interpreter.js'
 import { HANDLER } from './interpreter.js';
 import { ERASED, PAGE_SIZE, SIDE_TRANSLATED, STATE } from './layout.js';
 import type { CpuModel } from './models.js';
-import type { TranslationPolicy } from './translation-policy.js';
+import type { RegionChoice, RegionChooser, TranslationPolicy } from './translation-policy.js';
 import type { RegionRequest } from './translator.js';
 import { Translator } from './translator.js';
 
@@ -21,6 +21,8 @@ const BATCH = 32;
 const TABLE_STEP = 256;
 /** WebAssembly that is kept at the most; compiled, it takes several times as much. When more is made, all is dropped. */
 const MAX_TRANSLATED_BYTES = 24 * MIB;
+
+const EVERYTHING: RegionChooser = (start) => [{ start, isWanted: () => true }];
 
 /** What translated code belongs to. */
 export interface TranslatedMachine {
@@ -47,7 +49,8 @@ export class Translations {
   readonly #machine: TranslatedMachine;
   readonly #view: DataView<ArrayBuffer>;
   readonly #tables: HandlerTables;
-  readonly #policy: TranslationPolicy;
+  readonly #isHotTranslated: boolean;
+  readonly #choose: RegionChooser | undefined;
   readonly #translator: Translator;
   /** By host page. */
   readonly #installed = new Map<number, Installed[]>();
@@ -57,30 +60,37 @@ export class Translations {
   /** Host addresses of hot code that waits for its translation. */
   #hot: number[] = [];
 
-  constructor(machine: TranslatedMachine, policy: TranslationPolicy) {
+  constructor(machine: TranslatedMachine, policy: TranslationPolicy | RegionChooser) {
     this.#machine = machine;
     this.#view = machine.memory.view;
     this.#tables = machine.tables;
-    this.#policy = policy;
+    this.#isHotTranslated = policy === 'sync';
+    this.#choose = policy === 'always' ? EVERYTHING : typeof policy === 'function' ? policy : undefined;
     this.#translator = new Translator(machine.finder, machine.model, machine.index.functions);
   }
 
   /** The code at host address `p` is to be translated when `translateHot` is called next. */
   addHot(p: number): void {
-    if (this.#policy === 'sync') this.#hot.push(p);
+    if (this.#isHotTranslated) this.#hot.push(p);
   }
 
   /** Translates what has become hot; not while the guest executes. */
   translateHot(): void {
     if (this.#hot.length === 0) return;
-    const hot = [...new Set(this.#hot)];
+    const hot = [...new Set(this.#hot)].map((start): RegionChoice => {
+      const page = pageOf(start);
+      // What was never executed will hardly be.
+      const isWanted = (word: number): boolean =>
+        this.#tables.handler(this.#tables.tableOf(page), word) !== HANDLER.decode;
+      return { start, isWanted };
+    });
     this.#hot = [];
     for (let first = 0; first < hot.length; first += BATCH) this.#translate(hot.slice(first, first + BATCH));
   }
 
   /** The word at host address `p` has been decoded, and is going to be executed. */
   onDecoded(p: number): void {
-    if (this.#policy === 'always') this.#translate([p]);
+    if (this.#choose) this.#translate(this.#choose(p));
   }
 
   /** Drops translations of these bytes of a page. */
@@ -106,9 +116,8 @@ export class Translations {
     return handler >= this.#machine.index.firstTranslated;
   }
 
-  /** Translates the code at these host addresses. */
-  #translate(hot: readonly number[]): void {
-    const requests = hot.flatMap((p) => this.#requestFor(p) ?? []);
+  #translate(choices: readonly RegionChoice[]): void {
+    const requests = choices.flatMap((choice) => this.#requestFor(choice) ?? []);
     const module = requests.length > 0 ? this.#translator.translate(requests) : undefined;
     if (!module) return;
     const { bytes, imports, regions } = module;
@@ -131,20 +140,14 @@ export class Translations {
   }
 
   /** Undefined where there is nothing to translate, or nothing any more. */
-  #requestFor(p: number): RegionRequest | undefined {
+  #requestFor({ start: p, isWanted }: RegionChoice): RegionRequest | undefined {
     const page = pageOf(p);
     const table = this.#tables.tableOf(page);
     if (table === 0 || table === ERASED || this.#machine.hasBreakpoints(page)) return undefined;
     const start = (p - page) / 4;
     if (this.#isRegion(this.#tables.handler(table, start))) return undefined;
-    const isAlways = this.#policy === 'always';
-    return {
-      page,
-      words: new Uint32Array(this.#machine.memory.memory.buffer, page, PAGE_SIZE / 4),
-      start,
-      // What was never executed will hardly be.
-      isWanted: (word) => isAlways || this.#tables.handler(table, word) !== HANDLER.decode,
-    };
+    const words = new Uint32Array(this.#machine.memory.memory.buffer, page, PAGE_SIZE / 4);
+    return { page, words, start, isWanted };
   }
 
   #install(page: number, region: Installed): void {

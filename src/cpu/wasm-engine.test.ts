@@ -7,6 +7,7 @@ import { bareEnginePorts } from './engine-suite.js';
 import { GuestMemory } from './guest-memory.js';
 import { generateCore } from './interpreter.js';
 import { CORTEX_A57 } from './models.js';
+import type { TranslationPolicy } from './translation-policy.js';
 import { WasmEngine } from './wasm-engine.js';
 
 const RAM = 0x4000_0000;
@@ -35,7 +36,11 @@ const branch = (distance: number): number => (0x1400_0000 | (distance & 0x3ff_ff
 const CORE = generateCore(A64, CORTEX_A57);
 
 /** A CPU with RAM and a device of one word at DEVICE that calls `onRead`. */
-function machine(onRead: () => void = () => undefined, affinities?: readonly bigint[]) {
+function machine(
+  jit: TranslationPolicy,
+  onRead: () => void = () => undefined,
+  affinities?: readonly bigint[],
+) {
   const memory = new GuestMemory([RAM_BYTES]);
   const addressSpace = new AddressSpace(NO_TRACE);
   addressSpace.add(DEVICE, {
@@ -50,7 +55,7 @@ function machine(onRead: () => void = () => undefined, affinities?: readonly big
     reset: () => undefined,
   });
   const ports = bareEnginePorts(addressSpace);
-  const engine = new WasmEngine(memory, CORTEX_A57, CORE, ports, affinities);
+  const engine = new WasmEngine(memory, CORTEX_A57, CORE, ports, affinities, jit);
   engine.setMapped({ base: RAM, sizeBytes: RAM_BYTES, block: 0, isReadOnly: false }, true);
   const program = (words: readonly number[], at = RAM): void => {
     const bytes = new Uint8Array(words.length * 4);
@@ -63,158 +68,159 @@ function machine(onRead: () => void = () => undefined, affinities?: readonly big
   return { engine, program };
 }
 
-suite('engine', () => {
-  test('instructions are counted exactly, and a run passes its budget only up to the next branch', () => {
-    const { engine, program } = machine();
-    program([ADD_X0_1, NOP, NOP, branch(-3)]);
-    assert.equal(engine.run(1000), 'budget');
-    assert.equal(engine.instructions, 1000);
-    assert.equal(engine.x(0), 250n);
-    assert.equal(engine.run(1), 'budget');
-    assert.equal(engine.instructions, 1004);
-    assert.equal(engine.x(0), 251n);
-  });
-
-  test('code without a branch passes the budget by a page at most', () => {
-    const { engine, program } = machine();
-    program(Array.from({ length: 4096 }, () => NOP));
-    engine.run(1);
-    assert.ok(engine.instructions <= 1 + 1024, `${engine.instructions}`);
-    assert.equal(engine.pc(), BigInt(RAM + 4 * engine.instructions));
-  });
-
-  test('WFI ends the run with its own instruction counted, and a pending interrupt passes it', () => {
-    const { engine, program } = machine();
-    program([NOP, WFI, ADD_X0_1, WFI, branch(0)]);
-    assert.equal(engine.run(1000), 'idle');
-    assert.equal(engine.instructions, 2);
-    assert.equal(engine.pc(), BigInt(RAM + 8));
-    engine.setIrq(0, true); // masked: DAIF is set at reset
-    assert.equal(engine.run(10), 'budget');
-    assert.equal(engine.x(0), 1n);
-  });
-
-  test('kick from a device ends the run, and the count is exact inside the device and after it', () => {
-    let seen = -1;
-    const { engine, program } = machine(() => {
-      seen = engine.instructions;
-      engine.kick();
-      assert.equal(engine.instructions, seen);
+for (const jit of ['off', 'always'] as const)
+  suite(`engine, --jit ${jit}`, () => {
+    test('instructions are counted exactly, and a run passes its budget only up to the next branch', () => {
+      const { engine, program } = machine(jit);
+      program([ADD_X0_1, NOP, NOP, branch(-3)]);
+      assert.equal(engine.run(1000), 'budget');
+      assert.equal(engine.instructions, 1000);
+      assert.equal(engine.x(0), 250n);
+      assert.equal(engine.run(1), 'budget');
+      assert.equal(engine.instructions, 1004);
+      assert.equal(engine.x(0), 251n);
     });
-    engine.setX(2, BigInt(DEVICE));
-    program([NOP, NOP, LDR_W1_X2, ADD_X0_1, branch(-4)]);
-    assert.equal(engine.run(1_000_000), 'budget');
-    assert.equal(seen, 3);
-    assert.equal(engine.instructions, 5);
-    assert.equal(engine.x(0), 1n);
-  });
 
-  test('an interrupt after a branch to a tagged address saves the address without its tag (DDI0487 D8.8.2)', () => {
-    const { engine, program } = machine();
-    program([MSR_TCR_X3, MSR_VBAR_X4, MSR_DAIFCLR, BR_X2]);
-    program([MRS_X0_ELR, branch(0)], RAM + 0x1000 + 0x280);
-    engine.setX(2, 0xab00_0000_0000_0000n | BigInt(RAM + 0x100));
-    engine.setX(3, 1n << 37n); // TBI0
-    engine.setX(4, BigInt(RAM + 0x1000));
-    engine.run(4);
-    assert.equal(engine.instructions, 4);
-    engine.setIrq(0, true);
-    engine.run(2);
-    assert.equal(engine.x(0), BigInt(RAM + 0x100));
-  });
-
-  test('vectors that cannot be fetched use up the budget instead of hanging', () => {
-    const { engine } = machine();
-    engine.reset(0x7000_0000, 0); // nothing is there, nor at VBAR_EL1, which is 0
-    assert.equal(engine.run(5000), 'budget');
-    assert.equal(engine.instructions, 5000);
-  });
-
-  test('an alarm comes at the first branch after its instruction, set before or inside the run', () => {
-    const alarms: number[] = [];
-    const { engine, program } = machine(() => {
-      activity.setAlarm(activity.begun + 10);
+    test('code without a branch passes the budget by a page at most', () => {
+      const { engine, program } = machine(jit);
+      program(Array.from({ length: 4096 }, () => NOP));
+      engine.run(1);
+      assert.ok(engine.instructions <= 1 + 1024, `${engine.instructions}`);
+      assert.equal(engine.pc(), BigInt(RAM + 4 * engine.instructions));
     });
-    const activity = engine.activity(0);
-    activity.observe({
-      onAlarm: () => alarms.push(activity.begun),
-      onLevelChange: () => undefined,
-      onReset: () => undefined,
+
+    test('WFI ends the run with its own instruction counted, and a pending interrupt passes it', () => {
+      const { engine, program } = machine(jit);
+      program([NOP, WFI, ADD_X0_1, WFI, branch(0)]);
+      assert.equal(engine.run(1000), 'idle');
+      assert.equal(engine.instructions, 2);
+      assert.equal(engine.pc(), BigInt(RAM + 8));
+      engine.setIrq(0, true); // masked: DAIF is set at reset
+      assert.equal(engine.run(10), 'budget');
+      assert.equal(engine.x(0), 1n);
     });
-    program([NOP, NOP, branch(-2)]);
-    activity.setAlarm(100);
-    assert.equal(engine.run(1000), 'budget');
-    assert.deepEqual(alarms, [102]);
-    assert.ok(engine.instructions >= 1000, 'the run goes on');
-    activity.setAlarm(Infinity);
-    engine.run(1000);
-    assert.equal(alarms.length, 1);
 
-    program([LDR_W1_X2, NOP, branch(1), NOP, branch(-1)]);
-    engine.reset(RAM, 0);
-    engine.setX(2, BigInt(DEVICE));
-    const before = engine.instructions;
-    for (let ran = 0; ran < 1000; ran = engine.instructions - before) engine.run(1000 - ran);
-    assert.deepEqual(alarms.slice(1), [before + 1 + 10]);
-  });
-
-  test('each CPU counts its own instructions, and those that were not executed', () => {
-    const { engine, program } = machine(undefined, [0n, 1n]);
-    program([NOP, NOP, UDF]);
-    program([NOP, branch(-1)], RAM + 0x1000);
-    engine.powerOn(1, RAM + 0x1000, 0n);
-    engine.run(100_000);
-    const [first, second] = [engine.activity(0), engine.activity(1)];
-    assert.equal(first.begun + second.begun, engine.instructions);
-    // The vectors are nowhere: each try to fetch them counts, none is executed.
-    assert.equal(first.retired, 2);
-    assert.ok(second.begun >= 10_000);
-    assert.equal(second.retired, second.begun);
-  });
-
-  test('changes of the exception level are told where they are watched, with the count between them', () => {
-    const { engine, program } = machine();
-    const activity = engine.activity(0);
-    const seen: [level: number, begun: number][] = [];
-    activity.observe({
-      onAlarm: () => undefined,
-      onLevelChange: () => seen.push([activity.exceptionLevel, activity.begun]),
-      onReset: () => undefined,
+    test('kick from a device ends the run, and the count is exact inside the device and after it', () => {
+      let seen = -1;
+      const { engine, program } = machine(jit, () => {
+        seen = engine.instructions;
+        engine.kick();
+        assert.equal(engine.instructions, seen);
+      });
+      engine.setX(2, BigInt(DEVICE));
+      program([NOP, NOP, LDR_W1_X2, ADD_X0_1, branch(-4)]);
+      assert.equal(engine.run(1_000_000), 'budget');
+      assert.equal(seen, 3);
+      assert.equal(engine.instructions, 5);
+      assert.equal(engine.x(0), 1n);
     });
-    for (const isWatched of [false, true]) {
-      engine.reset(RAM, 0);
-      program([MSR_SPSR_XZR, MSR_ELR_X5, ERET]);
-      program([NOP, NOP, NOP, SVC], RAM + 0x1000);
-      engine.setX(5, BigInt(RAM + 0x1000));
-      activity.watchLevel(isWatched);
-      const before = engine.instructions;
+
+    test('an interrupt after a branch to a tagged address saves the address without its tag (DDI0487 D8.8.2)', () => {
+      const { engine, program } = machine(jit);
+      program([MSR_TCR_X3, MSR_VBAR_X4, MSR_DAIFCLR, BR_X2]);
+      program([MRS_X0_ELR, branch(0)], RAM + 0x1000 + 0x280);
+      engine.setX(2, 0xab00_0000_0000_0000n | BigInt(RAM + 0x100));
+      engine.setX(3, 1n << 37n); // TBI0
+      engine.setX(4, BigInt(RAM + 0x1000));
+      engine.run(4);
+      assert.equal(engine.instructions, 4);
+      engine.setIrq(0, true);
+      engine.run(2);
+      assert.equal(engine.x(0), BigInt(RAM + 0x100));
+    });
+
+    test('vectors that cannot be fetched use up the budget instead of hanging', () => {
+      const { engine } = machine(jit);
+      engine.reset(0x7000_0000, 0); // nothing is there, nor at VBAR_EL1, which is 0
+      assert.equal(engine.run(5000), 'budget');
+      assert.equal(engine.instructions, 5000);
+    });
+
+    test('an alarm comes at the first branch after its instruction, set before or inside the run', () => {
+      const alarms: number[] = [];
+      const { engine, program } = machine(jit, () => {
+        activity.setAlarm(activity.begun + 10);
+      });
+      const activity = engine.activity(0);
+      activity.observe({
+        onAlarm: () => alarms.push(activity.begun),
+        onLevelChange: () => undefined,
+        onReset: () => undefined,
+      });
+      program([NOP, NOP, branch(-2)]);
+      activity.setAlarm(100);
+      assert.equal(engine.run(1000), 'budget');
+      assert.deepEqual(alarms, [102]);
+      assert.ok(engine.instructions >= 1000, 'the run goes on');
+      activity.setAlarm(Infinity);
       engine.run(1000);
-      assert.deepEqual(
-        seen,
-        isWatched
-          ? [
-              [0, before + 3],
-              [1, before + 7],
-            ]
-          : [],
-      );
-    }
-  });
+      assert.equal(alarms.length, 1);
 
-  test('a DMA write drops the decoded instructions it overwrites', () => {
-    const { engine, program } = machine();
-    program([ADD_X0_1, branch(-1)]);
-    engine.run(2);
-    program([ADD_X0_2]);
-    engine.run(2);
-    assert.equal(engine.x(0), 3n);
-  });
+      program([LDR_W1_X2, NOP, branch(1), NOP, branch(-1)]);
+      engine.reset(RAM, 0);
+      engine.setX(2, BigInt(DEVICE));
+      const before = engine.instructions;
+      for (let ran = 0; ran < 1000; ran = engine.instructions - before) engine.run(1000 - ran);
+      assert.deepEqual(alarms.slice(1), [before + 1 + 10]);
+    });
 
-  test('BR to an address that is not a multiple of 4 is a PC alignment fault, reported before its translation', () => {
-    const { engine, program } = machine();
-    engine.setX(30, 0x7000_0002n);
-    program([RET]);
-    engine.run(2);
-    assert.equal(engine.pc(), 0x200n); // VBAR_EL1 0, synchronous, current EL with SP_ELx
+    test('each CPU counts its own instructions, and those that were not executed', () => {
+      const { engine, program } = machine(jit, undefined, [0n, 1n]);
+      program([NOP, NOP, UDF]);
+      program([NOP, branch(-1)], RAM + 0x1000);
+      engine.powerOn(1, RAM + 0x1000, 0n);
+      engine.run(100_000);
+      const [first, second] = [engine.activity(0), engine.activity(1)];
+      assert.equal(first.begun + second.begun, engine.instructions);
+      // The vectors are nowhere: each try to fetch them counts, none is executed.
+      assert.equal(first.retired, 2);
+      assert.ok(second.begun >= 10_000);
+      assert.equal(second.retired, second.begun);
+    });
+
+    test('changes of the exception level are told where they are watched, with the count between them', () => {
+      const { engine, program } = machine(jit);
+      const activity = engine.activity(0);
+      const seen: [level: number, begun: number][] = [];
+      activity.observe({
+        onAlarm: () => undefined,
+        onLevelChange: () => seen.push([activity.exceptionLevel, activity.begun]),
+        onReset: () => undefined,
+      });
+      for (const isWatched of [false, true]) {
+        engine.reset(RAM, 0);
+        program([MSR_SPSR_XZR, MSR_ELR_X5, ERET]);
+        program([NOP, NOP, NOP, SVC], RAM + 0x1000);
+        engine.setX(5, BigInt(RAM + 0x1000));
+        activity.watchLevel(isWatched);
+        const before = engine.instructions;
+        engine.run(1000);
+        assert.deepEqual(
+          seen,
+          isWatched
+            ? [
+                [0, before + 3],
+                [1, before + 7],
+              ]
+            : [],
+        );
+      }
+    });
+
+    test('a DMA write drops the decoded instructions it overwrites', () => {
+      const { engine, program } = machine(jit);
+      program([ADD_X0_1, branch(-1)]);
+      engine.run(2);
+      program([ADD_X0_2]);
+      engine.run(2);
+      assert.equal(engine.x(0), 3n);
+    });
+
+    test('BR to an address that is not a multiple of 4 is a PC alignment fault, reported before its translation', () => {
+      const { engine, program } = machine(jit);
+      engine.setX(30, 0x7000_0002n);
+      program([RET]);
+      engine.run(2);
+      assert.equal(engine.pc(), 0x200n); // VBAR_EL1 0, synchronous, current EL with SP_ELx
+    });
   });
-});

@@ -27,7 +27,7 @@ import {
 import type { CpuModel } from './models.js';
 import { exists, highestEl } from './models.js';
 import { sysregAddress } from './state.js';
-import type { TranslationPolicy } from './translation-policy.js';
+import type { RegionChooser, TranslationPolicy } from './translation-policy.js';
 import { Translations } from './translations.js';
 
 /** What a firmware call did. */
@@ -112,7 +112,7 @@ export class WasmEngine implements Engine {
   /** The CPU whose state is at the start of memory. */
   #current = 0;
   readonly #reported = new Set<string>();
-  readonly #policy: TranslationPolicy;
+  readonly #policy: TranslationPolicy | RegionChooser;
   readonly #translations: Translations;
   readonly #externalPorts: { readonly name: string; readonly port: SystemRegisterPort }[] = [];
 
@@ -123,7 +123,7 @@ export class WasmEngine implements Engine {
     core: CoreImage,
     ports: EnginePorts,
     affinities: readonly bigint[] = [0n],
-    policy: TranslationPolicy = 'off',
+    policy: TranslationPolicy | RegionChooser = 'off',
   ) {
     invariant(affinities.length >= 1 && affinities.length <= MAX_CPUS, `1 to ${MAX_CPUS} CPUs`);
     this.#cpus = affinities.map((affinity) => ({

@@ -22,6 +22,7 @@ const CONVERSIONS = 'isa/fp/conversions.js';
 const STAGE = 'cpu/interpreter-stage.js';
 const EXCEPTIONS = 'cpu/exceptions.js';
 const MMU = 'cpu/mmu.js';
+const TRANSLATOR = 'cpu/translator.js';
 
 export const MUTANTS: readonly Mutant[] = [
   // Flags and conditions
@@ -269,5 +270,31 @@ export const MUTANTS: readonly Mutant[] = [
     file: EXCEPTIONS,
     find: "setField32(fb, 'EXCLUSIVE_SIZE', i32(0));",
     replace: '',
+  },
+
+  // Translated code
+  {
+    name: 'a region calls a handler with its flags still in locals',
+    file: TRANSLATOR,
+    find: 'locals.flagsToMemory(functions);',
+    replace: '',
+  },
+  {
+    name: 'a region goes on with registers in locals where a branch leads',
+    file: TRANSLATOR,
+    find: 'this.#targets.has(index) || !this.#followsOn(index)',
+    replace: '!this.#followsOn(index)',
+  },
+  {
+    name: 'a region is left with the flags of before',
+    file: TRANSLATOR,
+    find: 'fb.call(functions.spillFlags, ...locals.flags);',
+    replace: '',
+  },
+  {
+    name: 'a region goes on behind a word that it leaves out',
+    file: TRANSLATOR,
+    find: 'if (block.fallsThrough && this.#blocks[index + 1]?.first !== end)',
+    replace: 'if (block.fallsThrough && index === this.#blocks.length - 1)',
   },
 ];

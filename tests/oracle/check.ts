@@ -1,5 +1,4 @@
 /** Compares a part of a subject's cases. */
-import type { TranslationPolicy } from '#v8a/cpu/translation-policy.js';
 import type { CpuModel } from '#v8a/cpu/models.js';
 import { CPU_MODELS } from '#v8a/cpu/models.js';
 import { compareResults } from './compare.js';
@@ -10,6 +9,7 @@ import type { Subject } from './random-cases.js';
 import { batchSeed } from './random-cases.js';
 import type { Pair } from './reduce.js';
 import { programText, reduceRun } from './reduce.js';
+import type { OracleJit } from './v8a.js';
 import { V8a } from './v8a.js';
 
 /** The CPU models that are compared; QEMU has them under the same names. */
@@ -36,7 +36,7 @@ const NOT_ALONE = 'different only after the runs before it: something was left b
 /** Differences that are told in full. */
 const EXAMPLES = 3;
 
-export function openPair(model: CpuModel, jit: TranslationPolicy = 'off'): Pair {
+export function openPair(model: CpuModel, jit: OracleJit = 'off'): Pair {
   return { model, v8a: new V8a(model, jit), qemu: new QemuUser(model) };
 }
 

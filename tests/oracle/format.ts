@@ -29,13 +29,13 @@ export const CODE_BYTES = SLOTS * SLOT_WORDS * 4;
 export const BRK = 0xd420_0000;
 /** First word of a program in its slot; before it and behind the program are BRKs to branch to. */
 export const FIRST_WORD = 12;
-export const MAX_WORDS = 8;
+export const MAX_WORDS = 16;
 
 /** Where a program goes on when it has come to its end; out of reach of literals. */
 export const TRAMPOLINE = CODE_AREA + 0x1f_0000n;
 /** What the harness has before a program: MRS X30, TPIDR_EL0. */
 const PROLOGUE = 0xd53b_d05e;
-const B = 0x1400_0000;
+export const B = 0x1400_0000;
 
 export function programAddress(slot: number): bigint {
   return CODE_AREA + BigInt(4 * (slot * SLOT_WORDS + FIRST_WORD));

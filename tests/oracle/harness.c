@@ -16,7 +16,7 @@ enum {
   SLOTS = 1024,
   SLOT_WORDS = 32,
   FIRST_WORD = 12,
-  MAX_WORDS = 8,
+  MAX_WORDS = 16,
   SP = 31,
   V = 32,
   NZCV = 96,

@@ -6,7 +6,7 @@
  *     --rows TEXT     only definitions whose name contains it, upper or lower case
  *     --cpu MODEL     only this CPU model
  *     --seed N        other cases
- *     --jit always    translated code instead of the interpreter
+ *     --jit always    translated code instead of the interpreter; random: regions of random extent, and the interpreter between them
  *     --jobs N        worker processes
  *     --state FOLDER  where to keep what has been done (v8a-oracle in the folder for temporary files)
  *     --resume        go on where a run with the same options was interrupted
@@ -22,14 +22,14 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import type { TranslationPolicy } from '#v8a/cpu/translation-policy.js';
-import { TRANSLATION_POLICIES } from '#v8a/cpu/translation-policy.js';
 import { coreImage } from '#v8a/vm/core-image.js';
 import type { Outcome } from './check.js';
 import { MODELS } from './check.js';
 import { missingTool } from './qemu-user.js';
 import { MAX_RUNS, subjectsOf } from './random-cases.js';
 import { report, reportTable, summary } from './report.js';
+import type { OracleJit } from './v8a.js';
+import { ORACLE_JITS } from './v8a.js';
 import type { Answer, Assignment, Unit } from './worker.js';
 
 class Mistake extends Error {}
@@ -147,7 +147,7 @@ function show(progress: Progress): void {
 async function runAll(
   units: readonly Unit[],
   seed: number,
-  jit: TranslationPolicy,
+  jit: OracleJit,
   jobs: number,
   onDone: (done: Done) => void,
 ): Promise<boolean> {
@@ -196,8 +196,8 @@ async function main(): Promise<number> {
   if (missing !== undefined) throw new Mistake(`${missing} is not installed`);
   const cases = count('cases', options.cases, 1);
   const seed = count('seed', options.seed, 0);
-  const jit = TRANSLATION_POLICIES.find((policy) => policy === options.jit);
-  if (jit === undefined) throw new Mistake(`--jit ${options.jit}: ${TRANSLATION_POLICIES.join(', ')}`);
+  const jit = ORACLE_JITS.find((policy) => policy === options.jit);
+  if (jit === undefined) throw new Mistake(`--jit ${options.jit}: ${ORACLE_JITS.join(', ')}`);
   const jobs = count('jobs', options.jobs, 1);
   const filter = options.rows ?? '';
   const folder = options.state ?? '';

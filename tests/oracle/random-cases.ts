@@ -14,6 +14,7 @@ import { departsInResult } from './departures.js';
 import type { Batch, Run, State, Word } from './format.js';
 import {
   AT,
+  B,
   DATA_PAGES,
   FIRST_WORD,
   MAX_WORDS,
@@ -286,6 +287,8 @@ function relative(value: bigint, random: Random): bigint {
 /** What is compared under one name: an instruction, or programs of several. */
 export interface Subject {
   readonly name: string;
+  /** Each case is a program of several instructions. */
+  readonly isOfPrograms?: true;
   /** `runs` cases, at most `MAX_RUNS`; the same seed gives the same. */
   batch(seed: number, runs: number): Batch;
 }
@@ -360,7 +363,7 @@ function rowSubject(model: CpuModel, row: Row): Subject {
 
 /** Base of their loads and stores; nothing else writes it on purpose. */
 const BASE_REGISTER = 28;
-const MIN_SEQUENCE = 3;
+const [MIN_SEQUENCE, MAX_SEQUENCE] = [3, 8];
 
 function sequenceWord(rows: readonly Row[], random: Random): number {
   for (;;) {
@@ -396,12 +399,13 @@ function sequences(model: CpuModel, rows: readonly Row[]): Subject {
   const integer = straight.filter((row) => !row.simd);
   return {
     name: SEQUENCES,
+    isOfPrograms: true,
     batch(seed, runs) {
       const random = randomSource(seed);
       return batchOf(model, random, runs, true, () => {
         const of = random() % 2 === 0 ? integer : straight;
         const words = Array.from(
-          { length: MIN_SEQUENCE + (random() % (MAX_WORDS - MIN_SEQUENCE + 1)) },
+          { length: MIN_SEQUENCE + (random() % (MAX_SEQUENCE - MIN_SEQUENCE + 1)) },
           () =>
             random() % 8 === 0
               ? pick(random, [randomFlagSetter, randomFlagReader])(random)
@@ -421,6 +425,146 @@ function sequences(model: CpuModel, rows: readonly Row[]): Subject {
 
 /** Name of the subject that has programs of several instructions. */
 const SEQUENCES = '(sequences of instructions)';
+
+// ---- programs with branches
+
+/**
+ * Registers that nothing else writes: how often the program may still branch back, where it branches to by a register. All
+ * are even, as the first of a pair of registers is.
+ */
+const [COUNTER, TARGET, LINK] = [26, 24, 30];
+const RESERVED: ReadonlySet<number> = new Set([COUNTER, TARGET, LINK, BASE_REGISTER]);
+
+function isFreeOfReserved(word: number): boolean {
+  const fields = A64.decode(word)?.fields ?? [];
+  const registers = fields.filter(({ kind }) => kind === 'register' || kind === 'register-or-sp');
+  return registers.every(
+    (register) =>
+      (register.name === 'Rn' && isMemoryAccess(word)) || !RESERVED.has(fieldValue(word, register)),
+  );
+}
+
+const branch = (opcode: number, distance: number): number => (opcode | (distance & 0x3ff_ffff)) >>> 0;
+const branchIf = (opcode: number, distance: number, rest: number): number =>
+  (opcode | ((distance & 0x7_ffff) << 5) | rest) >>> 0;
+const testBit = (opcode: number, bit: number, register: number, distance: number): number =>
+  (opcode | ((bit >> 5) << 31) | ((bit & 31) << 19) | ((distance & 0x3fff) << 5) | register) >>> 0;
+const [BL, B_COND, CBZ, TBZ, TBNZ, ADR, BR, BLR, RET] = [
+  0x9400_0000, 0x5400_0000, 0x3400_0000, 0x3600_0000, 0x3700_0000, 0x1000_0000, 0xd61f_0000, 0xd63f_0000, 0xd65f_0000,
+]; // prettier-ignore
+const GT = 12;
+const toRegister = (opcode: number, register: number): number => (opcode | (register << 5)) >>> 0;
+/** SUB and SUBS of 1 from the counter. */
+const COUNT_DOWN = (0xd100_0400 | (COUNTER << 5) | COUNTER) >>> 0;
+const COUNT_DOWN_WITH_FLAGS = (COUNT_DOWN | (1 << 29)) >>> 0;
+const SIGN = 63;
+
+/** Words that only their first is branched to; `ahead` and `back` are distances from it. */
+interface Piece {
+  readonly length: number;
+  words(ahead: number, back: number): number[];
+}
+
+/** A branch ahead, taken or not. */
+function randomBranchAhead(random: Random): Piece {
+  const register = random() & 31;
+  const high = (random() & 1) << 31;
+  const invert = (random() & 1) << 24;
+  return pick<Piece>(random, [
+    { length: 1, words: (ahead) => [branchIf(B_COND, ahead, random() & 15)] },
+    { length: 1, words: (ahead) => [branchIf(B_COND, ahead, random() & 15)] },
+    { length: 1, words: (ahead) => [branchIf(CBZ | high | invert, ahead, register)] },
+    { length: 1, words: (ahead) => [testBit(TBZ | invert, random() & 63, register, ahead)] },
+    { length: 1, words: (ahead) => [branch(B, ahead)] },
+    { length: 1, words: (ahead) => [branch(BL, ahead)] },
+    {
+      length: 2,
+      words: (ahead) => [
+        branchIf(ADR, ahead, TARGET),
+        toRegister(pick(random, [BR, BLR, RET] as const), TARGET),
+      ],
+    },
+  ]);
+}
+
+/** A branch back, for as long as the counter is not used up. */
+function randomBranchBack(random: Random): Piece {
+  return pick<Piece>(random, [
+    { length: 2, words: (_, back) => [COUNT_DOWN_WITH_FLAGS, branchIf(B_COND, back - 1, GT)] },
+    { length: 2, words: (_, back) => [COUNT_DOWN, testBit(TBZ, SIGN, COUNTER, back - 1)] },
+    { length: 3, words: () => [COUNT_DOWN, testBit(TBNZ, SIGN, COUNTER, 2), toRegister(RET, LINK)] },
+    {
+      length: 4,
+      words: (_, back) => [
+        COUNT_DOWN,
+        testBit(TBNZ, SIGN, COUNTER, 3),
+        branchIf(ADR, back - 2, TARGET),
+        toRegister(pick(random, [BR, BLR] as const), TARGET),
+      ],
+    },
+  ]);
+}
+
+/** Programs with loops, calls and branches ahead. */
+function branches(model: CpuModel, rows: readonly Row[]): Subject {
+  // Whether a store-exclusive follows on a load-exclusive depends on the way there.
+  const straight = straightOf(rows).filter((row) => !/^(LDA?|STL?)X[RP]/.test(row.name));
+  const integer = straight.filter((row) => !row.simd);
+  const freeWord = (of: readonly Row[], random: Random): number => {
+    for (;;) {
+      const word =
+        random() % 6 === 0
+          ? pick(random, [randomFlagSetter, randomFlagReader])(random)
+          : sequenceWord(of, random);
+      if (isFreeOfReserved(word)) return word;
+    }
+  };
+  const randomPiece = (of: readonly Row[], random: Random): Piece => {
+    switch (random() % 5) {
+      case 0:
+        return randomBranchAhead(random);
+      case 1:
+        return randomBranchBack(random);
+      default:
+        return { length: 1, words: () => [freeWord(of, random)] };
+    }
+  };
+  return {
+    name: BRANCHES,
+    isOfPrograms: true,
+    batch(seed, runs) {
+      const random = randomSource(seed);
+      return batchOf(model, random, runs, true, (slot) => {
+        const of = random() % 2 === 0 ? integer : straight;
+        const pieces: Piece[] = [];
+        const starts = [0];
+        for (let length = 0; ;) {
+          const piece = randomPiece(of, random);
+          length += piece.length;
+          if (length > MAX_WORDS) break;
+          pieces.push(piece);
+          starts.push(length);
+        }
+        const words = pieces.flatMap((piece, i) => {
+          const at = starts[i] ?? 0;
+          const ahead = pick(random, starts.slice(i + 1)) - at;
+          return piece.words(ahead, pick(random, starts.slice(0, i + 1)) - at);
+        });
+        return {
+          words,
+          overrides(put) {
+            put(AT.x + BASE_REGISTER, dataAddress(random));
+            put(AT.x + COUNTER, BigInt(random() % 6));
+            put(AT.x + LINK, programAddress(slot) + BigInt(4 * pick(random, starts)));
+            for (let i = 0; i < 3; i++) put(AT.x + (random() % COUNTER), randomRegister(random));
+          },
+        };
+      });
+    },
+  };
+}
+
+const BRANCHES = '(programs with branches)';
 
 // ---- system registers that EL0 has
 
@@ -464,5 +608,10 @@ function systemRegisters(model: CpuModel, rows: readonly Row[]): Subject {
 /** All that is compared for a CPU model. */
 export function subjectsOf(model: CpuModel): Subject[] {
   const rows = comparableRows(model, A64.rows);
-  return [...rows.map((row) => rowSubject(model, row)), sequences(model, rows), systemRegisters(model, rows)];
+  return [
+    ...rows.map((row) => rowSubject(model, row)),
+    sequences(model, rows),
+    branches(model, rows),
+    systemRegisters(model, rows),
+  ];
 }

@@ -8,7 +8,7 @@ import { GuestMemory } from '#v8a/cpu/guest-memory.js';
 import { STATE } from '#v8a/cpu/layout.js';
 import type { CpuModel } from '#v8a/cpu/models.js';
 import { sysregAddress } from '#v8a/cpu/state.js';
-import type { TranslationPolicy } from '#v8a/cpu/translation-policy.js';
+import { TRANSLATION_POLICIES } from '#v8a/cpu/translation-policy.js';
 import type { EnginePorts } from '#v8a/cpu/wasm-engine.js';
 import { WasmEngine } from '#v8a/cpu/wasm-engine.js';
 import { coreImage } from '#v8a/vm/core-image.js';
@@ -30,6 +30,7 @@ import {
   programAddress,
   slotWords,
 } from './format.js';
+import { randomRegions } from './random-regions.js';
 
 const RAM_BASE = 0x4000_0000;
 
@@ -174,6 +175,10 @@ class Output {
   }
 }
 
+/** What is translated: as the engine has it, or regions of random extent. */
+export const ORACLE_JITS = [...TRANSLATION_POLICIES, 'random'] as const;
+export type OracleJit = (typeof ORACLE_JITS)[number];
+
 /** v8a as a CPU model; interpreted unless `jit` says that code is translated. */
 export class V8a {
   readonly #memory = new GuestMemory([PAGE_COUNT * PAGE_BYTES]);
@@ -192,15 +197,17 @@ export class V8a {
   readonly #pageHalves: Int32Array;
   readonly #pageBytes: Buffer;
 
-  constructor(model: CpuModel, jit: TranslationPolicy = 'off') {
+  constructor(model: CpuModel, jit: OracleJit = 'off') {
     const ports: EnginePorts = {
       addressSpace: new AddressSpace(NO_TRACE),
       systemRegisterPort: () => undefined,
       firmwareCall: () => 'stop',
       trace: NO_TRACE,
     };
-    this.#engine = new WasmEngine(this.#memory, model, coreImage(model), ports, [0n], jit);
     const { buffer } = this.#memory.memory;
+    const code = this.#memory.addressOf(0) + PAGES.code * PAGE_BYTES;
+    const policy = jit === 'random' ? randomRegions(new Uint32Array(buffer, code, CODE_BYTES / 4)) : jit;
+    this.#engine = new WasmEngine(this.#memory, model, coreImage(model), ports, [0n], policy);
     this.#state = new Int32Array(buffer, 0, PAGE_BYTES / 4);
     this.#x = new BigUint64Array(buffer, STATE.X.at, AT.sp);
     this.#v = new BigUint64Array(buffer, STATE.V.at, 64);

@@ -1,10 +1,10 @@
 /** A worker process of `npm run test:oracle`: gets a part of the work at a time, answers with its outcome. */
-import type { TranslationPolicy } from '#v8a/cpu/translation-policy.js';
 import type { Outcome } from './check.js';
 import { MODELS, check, openPair } from './check.js';
 import type { Subject } from './random-cases.js';
 import { subjectsOf } from './random-cases.js';
 import type { Pair } from './reduce.js';
+import type { OracleJit } from './v8a.js';
 
 /** A part of a subject's cases. */
 export interface Unit {
@@ -16,7 +16,7 @@ export interface Unit {
 
 export interface Assignment {
   readonly seed: number;
-  readonly jit: TranslationPolicy;
+  readonly jit: OracleJit;
   readonly unit: Unit;
 }
 
@@ -27,7 +27,7 @@ interface Bench {
   readonly subjects: ReadonlyMap<string, Subject>;
 }
 
-function openBench(cpu: string, jit: TranslationPolicy): Bench {
+function openBench(cpu: string, jit: OracleJit): Bench {
   const model = MODELS.find(({ name }) => name === cpu);
   if (!model) throw new Error(`no CPU model ${cpu}`);
   return { pair: openPair(model, jit), subjects: new Map(subjectsOf(model).map((s) => [s.name, s])) };
