@@ -8,8 +8,7 @@ import { invariant } from '../base/index.js';
 import type { Decoder } from '../isa/decoder.js';
 import { helperFunctions } from '../isa/helper.js';
 import type { Row } from '../isa/row.js';
-import { fieldValue, signedFieldValue } from '../isa/row.js';
-import type { I32, ValType } from '../wasm/expr.js';
+import type { I32 } from '../wasm/expr.js';
 import {
   add,
   and,
@@ -37,6 +36,8 @@ import type { WasmTable } from '../wasm/host.js';
 import { ModuleBuilder } from '../wasm/module-builder.js';
 import { defineDebug, defineDebugEnable, defineStepping } from './debug.js';
 import { EC, defineExceptions, syndrome, virtualPending } from './exceptions.js';
+import type { HandlerGroup, HandlerIndex } from './handler-finder.js';
+import { HANDLER, groupKey, helperExport, named } from './handler-finder.js';
 import { HOT_HANDLERS } from './hot-handlers.js';
 import type { CoreFunctions, HotFrame, Variant } from './interpreter-stage.js';
 import { InterpreterStage, LookupTables, NEXT } from './interpreter-stage.js';
@@ -57,8 +58,6 @@ import { hasFeature, implementsRow } from './models.js';
 import { codeTlbEntry, field32, field64, handlerAt, isElsewhere, offsetInCodePage, orSysreg, setField32, setField64, sysreg } from './state.js'; // prettier-ignore
 import { HOT_JUMPS } from './translation-policy.js';
 
-/** Handlers that belong to no row. */
-export const HANDLER = { decode: 0, pageEnd: 1, undefined: 2 } as const;
 const ROWLESS = Object.keys(HANDLER).length;
 
 const PLAIN: Variant = { is31: new Set(), isFar: false };
@@ -97,6 +96,8 @@ interface Handler {
 
 /** Handlers of a group on their way to a `HandlerGroup`. */
 interface Group {
+  readonly row: Row;
+  /** Among those of the row. */
   readonly key: string;
   readonly registers: readonly string[];
   readonly label: string | undefined;
@@ -106,146 +107,6 @@ interface Group {
   readonly cold: Handler;
   readonly mustBeCold: boolean;
   readonly endsWithStore: boolean;
-}
-
-/** The handlers of one row with the same static fields and splits. */
-interface HandlerGroup {
-  /** Names of register fields for which 31 is a handler of its own. */
-  readonly registers: readonly string[];
-  /** The field whose target may lie in the page or outside. */
-  readonly label: string | undefined;
-  /** Handler by variant: bit `i` for `registers[i]` being 31, the next one for a target outside the page. */
-  readonly handlers: readonly number[];
-  /** A handler that is a function and does for all variants. */
-  readonly cold: number;
-  /** Translated code calls it too. */
-  readonly mustBeCold: boolean;
-  /** Its one store is the last thing that the instruction does. */
-  readonly endsWithStore: boolean;
-}
-
-/** What decoding needs to know of the core module. Plain data. */
-export interface HandlerIndex {
-  /** By row, static fields and splits. */
-  readonly groups: Readonly<Record<string, HandlerGroup>>;
-  /** The handler of words that a breakpoint is on. */
-  readonly breakpoint: number;
-  /** Handlers from this one on are the functions of the module's table, in its order. */
-  readonly firstCold: number;
-  /** Handlers from this one on are translated code. */
-  readonly firstTranslated: number;
-  /** Types of the exported functions that translated code calls. */
-  readonly functions: Readonly<Record<string, Signature>>;
-}
-
-/** The type of a function of the core module. */
-export interface Signature {
-  readonly params: readonly ValType[];
-  readonly result: ValType | 'none';
-}
-
-/** Name under which the core module exports a helper. */
-export function helperExport(name: string): string {
-  return `helper ${name}`;
-}
-
-function groupKey(row: Row, statics: readonly number[], splits: readonly number[]): string {
-  return `${row.name}/${statics.join()}/${splits.join()}`;
-}
-
-/** An instruction that the CPU has. */
-export interface DecodedInstruction {
-  readonly row: Row;
-  readonly statics: Readonly<Record<string, number>>;
-  readonly splits: Readonly<Record<string, number>>;
-  /** Its handler that is a function; the only one, or the one to call, where it `mustBeCold`. */
-  readonly cold: number;
-  readonly mustBeCold: boolean;
-  readonly endsWithStore: boolean;
-}
-
-interface Found {
-  readonly row: Row | undefined;
-  readonly group: HandlerGroup | undefined;
-}
-
-/** Words that are remembered at the most. */
-const MAX_FOUND = 0x1_0000;
-
-/** Finds the handler of a word. */
-export class HandlerFinder {
-  /** By their words: code repeats itself. */
-  readonly #found = new Map<number, Found>();
-  readonly #decoder: Decoder;
-  readonly #model: CpuModel;
-  readonly #groups: ReadonlyMap<string, HandlerGroup>;
-
-  constructor(decoder: Decoder, model: CpuModel, index: HandlerIndex) {
-    this.#decoder = decoder;
-    this.#model = model;
-    this.#groups = new Map(Object.entries(index.groups));
-  }
-
-  /** What translating `word` needs; undefined where the CPU doesn't have the instruction. */
-  instruction(word: number): DecodedInstruction | undefined {
-    const { row, group } = this.#find(word);
-    if (!row || !group) return undefined;
-    const { cold, mustBeCold, endsWithStore } = group;
-    const staticValues = row.staticFields.map((field) => fieldValue(word, field));
-    return {
-      ...{ row, cold, mustBeCold, endsWithStore },
-      statics: named(row.staticFields, staticValues),
-      splits: named(row.splits, row.splitValues(word)),
-    };
-  }
-
-  /** Row and group of `word`; undefined where the CPU doesn't have the instruction. */
-  #find(word: number): Found {
-    const known = this.#found.get(word);
-    if (known) return known;
-    const found = this.#look(word);
-    if (this.#found.size >= MAX_FOUND) this.#found.clear();
-    this.#found.set(word, found);
-    return found;
-  }
-
-  #look(word: number): Found {
-    const row = this.#decoder.decode(word);
-    if (!row || !implementsRow(this.#model, row)) return { row, group: undefined };
-    const group = this.#groups.get(
-      groupKey(
-        row,
-        row.staticFields.map((field) => fieldValue(word, field)),
-        row.splitValues(word),
-      ),
-    );
-    invariant(group !== undefined, `${row.name} has no handler for 0x${word.toString(16)}`);
-    return { row, group };
-  }
-
-  /** The handler of `word` that is a function. */
-  findCold(word: number): number {
-    return this.#find(word).group?.cold ?? HANDLER.undefined;
-  }
-
-  /** Row and handler of `word` at `offset` bytes into its page. */
-  find(word: number, offset: number): { readonly row: Row | undefined; readonly handler: number } {
-    const { row, group } = this.#find(word);
-    if (!row || !group) return { row, handler: HANDLER.undefined };
-    let variant = 0;
-    group.registers.forEach((name, i) => {
-      const field = row.fields.find((f) => f.name === name);
-      if (field && fieldValue(word, field) === 31) variant |= 1 << i;
-    });
-    const label = row.fields.find((f) => f.name === group.label);
-    if (label) {
-      const destination = offset + signedFieldValue(word, label) * 4;
-      if (destination < 0 || destination >= PAGE_SIZE) variant |= 1 << group.registers.length;
-    }
-    const handler = group.handlers[variant];
-    invariant(handler !== undefined, `${row.name} has no handler for 0x${word.toString(16)}`);
-    return { row, handler };
-  }
 }
 
 /** All combinations of values below the given counts. */
@@ -266,13 +127,6 @@ function* combinations(counts: readonly number[]): Generator<number[]> {
   }
 }
 
-function named(
-  names: readonly { readonly name: string }[],
-  values: readonly number[],
-): Record<string, number> {
-  return Object.fromEntries(names.map(({ name }, i) => [name, values[i] ?? 0]));
-}
-
 function enumerateGroups(
   rows: readonly Row[],
   core: CoreFunctions,
@@ -288,7 +142,7 @@ function enumerateGroups(
       if (!row.isAllocated(statics)) continue;
       for (const splitValues of combinations(row.splits.map((split) => split.count))) {
         const splits = named(row.splits, splitValues);
-        const key = groupKey(row, staticValues, splitValues);
+        const key = groupKey(staticValues, splitValues);
         // A trial run shows which register fields are written or may be the stack pointer.
         const trial = new InterpreterStage(
           new FunctionBuilder(['i32'], ['i32']),
@@ -306,7 +160,7 @@ function enumerateGroups(
         const cold: Handler = { row, statics, splits, variant: PLAIN, isHot: false };
         const handlers: Handler[] = [];
         for (let variant = 0; variant < 2 ** (registers.length + (label === undefined ? 0 : 1)); variant++) {
-          const name = handlerName(key, variant);
+          const name = handlerName(row, key, variant);
           if (!unused.delete(name)) {
             // A handler of its own is what makes a variant countable.
             handlers.push(isCounting ? { ...cold } : cold);
@@ -324,7 +178,7 @@ function enumerateGroups(
           });
         }
         const { mustBeCold, endsWithStore } = trial;
-        groups.push({ key, registers, label, handlers, cold, mustBeCold, endsWithStore });
+        groups.push({ row, key, registers, label, handlers, cold, mustBeCold, endsWithStore });
       }
     }
   }
@@ -333,8 +187,8 @@ function enumerateGroups(
 }
 
 /** Name of a handler in a profile: its group, and which variant of it. */
-function handlerName(groupKey: string, variant: number): string {
-  return `${groupKey}#${variant}`;
+function handlerName(row: Row, key: string, variant: number): string {
+  return `${row.name}/${key}#${variant}`;
 }
 
 /** The core module and what TypeScript must know of it. Plain data: it can be made when v8a is built. */
@@ -373,13 +227,11 @@ export function generateCountingCore(
   decoder: Decoder,
   model: CpuModel,
 ): { readonly image: CoreImage; readonly names: ReadonlyMap<number, string> } {
-  const { image, groups } = generate(decoder, model, { hot: [], isCounting: true });
+  const { image, groups, indexOf } = generate(decoder, model, { hot: [], isCounting: true });
   const names = new Map<number, string>();
-  for (const { key, mustBeCold } of groups) {
+  for (const { row, key, mustBeCold, handlers } of groups) {
     if (mustBeCold) continue;
-    image.handlers.groups[key]?.handlers.forEach((index, variant) =>
-      names.set(index, handlerName(key, variant)),
-    );
+    handlers.forEach((handler, variant) => names.set(indexOf(handler), handlerName(row, key, variant)));
   }
   return { image, names };
 }
@@ -388,7 +240,11 @@ function generate(
   decoder: Decoder,
   model: CpuModel,
   options: Required<CoreOptions>,
-): { readonly image: CoreImage; readonly groups: readonly Group[] } {
+): {
+  readonly image: CoreImage;
+  readonly groups: readonly Group[];
+  readonly indexOf: (handler: Handler) => number;
+} {
   const mb = new ModuleBuilder();
   mb.importMemory('env', 'memory', Math.ceil(PAGE_MAP_BASE / 0x1_0000));
   const imported = <R extends 'i32' | 'none'>(
@@ -697,25 +553,31 @@ function generate(
   for (const { at, values } of lookups.tables) mb.addData(at, new Uint8Array(values.buffer));
   invariant(breakpointHandler < HANDLER_COUNTS.capacity, 'handler indices have 16 bits');
   const indexOf = (handler: Handler): number => indices.get(handler) ?? HANDLER.undefined;
-  const byKey = Object.fromEntries(
-    groups.map(({ key, registers, label, handlers, cold, mustBeCold, endsWithStore }) => [
-      key,
-      {
-        ...{ registers, label, mustBeCold, endsWithStore },
-        handlers: handlers.map(indexOf),
-        cold: indexOf(cold),
-      },
-    ]),
-  );
+  const byRow: Record<string, Record<string, HandlerGroup>> = {};
+  for (const { row, key, registers, label, handlers, cold, mustBeCold, endsWithStore } of groups)
+    (byRow[row.name] ??= {})[key] = {
+      cold: indexOf(cold),
+      ...(mustBeCold ? { mustBeCold } : {}),
+      ...(endsWithStore ? { endsWithStore } : {}),
+      ...(handlers.every((handler) => handler === cold)
+        ? {}
+        : {
+            variants: {
+              registers,
+              ...(label === undefined ? {} : { label }),
+              handlers: handlers.map(indexOf),
+            },
+          }),
+    };
   const functions = Object.fromEntries(
     [...shared].map(([name, { params, result }]) => [name, { params, result }]),
   );
   const handlers: HandlerIndex = {
-    groups: byKey,
+    groups: byRow,
     breakpoint: breakpointHandler,
     ...{ firstCold, firstTranslated, functions },
   };
-  return { image: { bytes: mb.build(), handlers }, groups };
+  return { image: { bytes: mb.build(), handlers }, groups, indexOf };
 }
 
 invariant(SIDE_TABLE.words * 4 === PAGE_SIZE, 'a handler table covers a page');

@@ -18,8 +18,8 @@ import type { Engine, RunExit } from './engine.js';
 import type { GuestMemory } from './guest-memory.js';
 import { HandlerTables, pageOf } from './handler-tables.js';
 import { NEXT } from './interpreter-stage.js';
+import { HANDLER, HandlerFinder } from './handler-finder.js';
 import type { CoreExports, CoreImage, HostImports } from './interpreter.js';
-import { HANDLER, HandlerFinder } from './interpreter.js';
 import {
   BANK_ASID, CPU_COUNT, ERASED, ERASED_PAGE, EXIT, HANDLER_COUNTS, MAX_CPUS, NO_ASID, PAGE_SIZE, REGIONS, REGION_COUNT, REGION_READ_ONLY,
   SIDE_BASE, SIDE_TABLE, STATE, STATE_USED, parkedStateOf, tlbsOf,

@@ -4,7 +4,8 @@
  */
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { CoreImage, HandlerIndex } from '../cpu/interpreter.js';
+import type { HandlerIndex } from '../cpu/handler-finder.js';
+import type { CoreImage } from '../cpu/interpreter.js';
 import { generateCore } from '../cpu/interpreter.js';
 import type { CpuModel } from '../cpu/models.js';
 import { hasFeature } from '../cpu/models.js';

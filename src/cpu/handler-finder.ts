@@ -1,0 +1,161 @@
+/** What decoding needs to know of the core module, and finding the handler of a word with it. */
+import { invariant } from '../base/index.js';
+import type { Decoder } from '../isa/decoder.js';
+import type { Row } from '../isa/row.js';
+import { fieldValue, signedFieldValue } from '../isa/row.js';
+import type { ValType } from '../wasm/expr.js';
+import { PAGE_SIZE } from './layout.js';
+import type { CpuModel } from './models.js';
+import { implementsRow } from './models.js';
+
+/** Handlers that belong to no row. */
+export const HANDLER = { decode: 0, pageEnd: 1, undefined: 2 } as const;
+/** The handlers of one row with the same static fields and splits. */
+export interface HandlerGroup {
+  /** A handler that is a function and does for all variants. */
+  readonly cold: number;
+  /** Translated code calls it too. */
+  readonly mustBeCold?: true;
+  /** Its one store is the last thing that the instruction does. */
+  readonly endsWithStore?: true;
+  /** Where some variants have handlers of their own. */
+  readonly variants?: {
+    /** Names of register fields for which 31 is a handler of its own. */
+    readonly registers: readonly string[];
+    /** The field whose target may lie in the page or outside. */
+    readonly label?: string;
+    /** Handler by variant: bit `i` for `registers[i]` being 31, the next one for a target outside the page. */
+    readonly handlers: readonly number[];
+  };
+}
+
+/** What decoding needs to know of the core module. Plain data. */
+export interface HandlerIndex {
+  /** By names of rows, and by `groupKey`. */
+  readonly groups: Readonly<Record<string, Readonly<Record<string, HandlerGroup>>>>;
+  /** The handler of words that a breakpoint is on. */
+  readonly breakpoint: number;
+  /** Handlers from this one on are the functions of the module's table, in its order. */
+  readonly firstCold: number;
+  /** Handlers from this one on are translated code. */
+  readonly firstTranslated: number;
+  /** Types of the exported functions that translated code calls. */
+  readonly functions: Readonly<Record<string, Signature>>;
+}
+
+/** The type of a function of the core module. */
+export interface Signature {
+  readonly params: readonly ValType[];
+  readonly result: ValType | 'none';
+}
+
+/** Name under which the core module exports a helper. */
+export function helperExport(name: string): string {
+  return `helper ${name}`;
+}
+
+/** Names a group among those of its row. */
+export function groupKey(statics: readonly number[], splits: readonly number[]): string {
+  return `${statics.join()}/${splits.join()}`;
+}
+
+/** Values by the names of their fields or splits. */
+export function named(
+  names: readonly { readonly name: string }[],
+  values: readonly number[],
+): Record<string, number> {
+  return Object.fromEntries(names.map(({ name }, i) => [name, values[i] ?? 0]));
+}
+
+/** An instruction that the CPU has. */
+export interface DecodedInstruction {
+  readonly row: Row;
+  readonly statics: Readonly<Record<string, number>>;
+  readonly splits: Readonly<Record<string, number>>;
+  /** Its handler that is a function; the only one, or the one to call, where it `mustBeCold`. */
+  readonly cold: number;
+  readonly mustBeCold: boolean;
+  readonly endsWithStore: boolean;
+}
+
+interface Found {
+  readonly row: Row | undefined;
+  readonly group: HandlerGroup | undefined;
+}
+
+/** Words that are remembered at the most. */
+const MAX_FOUND = 0x1_0000;
+
+/** Finds the handler of a word. */
+export class HandlerFinder {
+  /** By their words: code repeats itself. */
+  readonly #found = new Map<number, Found>();
+  readonly #decoder: Decoder;
+  readonly #model: CpuModel;
+  readonly #groups: HandlerIndex['groups'];
+
+  constructor(decoder: Decoder, model: CpuModel, index: HandlerIndex) {
+    this.#decoder = decoder;
+    this.#model = model;
+    this.#groups = index.groups;
+  }
+
+  /** What translating `word` needs; undefined where the CPU doesn't have the instruction. */
+  instruction(word: number): DecodedInstruction | undefined {
+    const { row, group } = this.#find(word);
+    if (!row || !group) return undefined;
+    const { cold, mustBeCold = false, endsWithStore = false } = group;
+    const staticValues = row.staticFields.map((field) => fieldValue(word, field));
+    return {
+      ...{ row, cold, mustBeCold, endsWithStore },
+      statics: named(row.staticFields, staticValues),
+      splits: named(row.splits, row.splitValues(word)),
+    };
+  }
+
+  /** Row and group of `word`; undefined where the CPU doesn't have the instruction. */
+  #find(word: number): Found {
+    const known = this.#found.get(word);
+    if (known) return known;
+    const found = this.#look(word);
+    if (this.#found.size >= MAX_FOUND) this.#found.clear();
+    this.#found.set(word, found);
+    return found;
+  }
+
+  #look(word: number): Found {
+    const row = this.#decoder.decode(word);
+    if (!row || !implementsRow(this.#model, row)) return { row, group: undefined };
+    const statics = row.staticFields.map((field) => fieldValue(word, field));
+    const group = this.#groups[row.name]?.[groupKey(statics, row.splitValues(word))];
+    invariant(group !== undefined, () => `${row.name} has no handler for 0x${word.toString(16)}`);
+    return { row, group };
+  }
+
+  /** The handler of `word` that is a function. */
+  findCold(word: number): number {
+    return this.#find(word).group?.cold ?? HANDLER.undefined;
+  }
+
+  /** Row and handler of `word` at `offset` bytes into its page. */
+  find(word: number, offset: number): { readonly row: Row | undefined; readonly handler: number } {
+    const { row, group } = this.#find(word);
+    if (!row || !group) return { row, handler: HANDLER.undefined };
+    const { cold, variants } = group;
+    if (!variants) return { row, handler: cold };
+    const { registers, handlers } = variants;
+    let variant = 0;
+    registers.forEach((name, i) => {
+      const field = row.fields.find((f) => f.name === name);
+      if (field && fieldValue(word, field) === 31) variant |= 1 << i;
+    });
+    const label = row.fields.find((f) => f.name === variants.label);
+    if (label) {
+      const destination = offset + signedFieldValue(word, label) * 4;
+      if (destination < 0 || destination >= PAGE_SIZE) variant |= 1 << registers.length;
+    }
+    const handler = handlers[variant];
+    invariant(handler !== undefined, () => `${row.name} has no handler for 0x${word.toString(16)}`);
+    return { row, handler };
+  }
+}
