@@ -196,11 +196,8 @@ export function buildVirt(config: VirtConfig, ports: BoardPorts): VirtBoard {
     kernel && !config.hasFirmware ? planDirectBoot(kernel.image, kernel.initrd, ram) : undefined;
 
   const parts: VirtDevices = { intc, timers, pmu, uart0, rtc, gpio, ged, fwCfg, virtioMmio, pcie };
-  const files = [
-    encodeSmbios(smbiosDescription(config)),
-    ...(config.hasAcpi ? [encodeAcpi(acpiDescription(config, parts))] : []),
-  ];
-  for (const file of files) for (const [name, bytes] of file) fwCfg.addFile(name, bytes);
+  fwCfg.addFilesWhenAsked(() => encodeSmbios(smbiosDescription(config)));
+  if (config.hasAcpi) fwCfg.addFilesWhenAsked(() => encodeAcpi(acpiDescription(config, parts)));
 
   return {
     name: 'virt',

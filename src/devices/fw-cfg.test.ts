@@ -170,6 +170,29 @@ test('the directory gives size, key and name of each file, big-endian (fw_cfg "F
   assert.equal(directory.subarray(76, 132).toString('latin1'), 'etc/b'.padEnd(56, '\0'));
 });
 
+test('files are made when the directory or a file is first asked for, and once', () => {
+  for (const [key, expected] of [
+    [0x19, 2],
+    [0x20, 7],
+  ] as const) {
+    const { device, select, readBytes } = rig();
+    let made = 0;
+    device.addFilesWhenAsked(() => {
+      made++;
+      return new Map([['etc/late', Uint8Array.of(0, 0, 0, 7)]]);
+    });
+    device.addFilesWhenAsked(() => new Map([['etc/later', Uint8Array.of(8)]]));
+    select(0x05);
+    readBytes(2);
+    assert.equal(made, 0);
+    select(key);
+    assert.equal(Buffer.from(readBytes(4)).readUInt32BE(0), expected);
+    select(0x21);
+    assert.deepEqual([...readBytes(1)], [8]);
+    assert.equal(made, 1);
+  }
+});
+
 test('a kernel, its RAM disk and command line are offered with their sizes, the line with its NUL', () => {
   const { device, select, readBytes } = rig();
   for (const key of [0x08, 0x0b, 0x14]) {

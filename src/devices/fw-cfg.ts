@@ -73,6 +73,9 @@ interface FwCfgPorts {
 /** Called after the guest has changed `length` bytes of a writable file from `offset`; `data` is borrowed. */
 export type FwCfgWriteListener = (data: Uint8Array, offset: number, length: number) => void;
 
+/** File names to contents. */
+type NamedFiles = ReadonlyMap<string, Uint8Array>;
+
 interface Item {
   /** For traces, and in the directory if it is a file. */
   readonly name: string;
@@ -107,6 +110,8 @@ export class FwCfg implements MmioDevice, Snapshottable<FwCfgState> {
   readonly #ports: FwCfgPorts;
   readonly #items = new Map<number, Item>();
   readonly #files: { readonly name: string; readonly key: number; readonly sizeBytes: number }[] = [];
+  /** What makes files that nobody has asked for yet. */
+  readonly #makers: (() => NamedFiles)[] = [];
   #state = initialState();
 
   constructor(ports: FwCfgPorts, { cpuCount }: { readonly cpuCount: number }) {
@@ -238,6 +243,14 @@ export class FwCfg implements MmioDevice, Snapshottable<FwCfgState> {
     };
   }
 
+  /**
+   * Adds files, behind those that are there, made when the guest first asks for the directory or a file: many guests never
+   * do. Contents as with `addFile`.
+   */
+  addFilesWhenAsked(make: () => NamedFiles): void {
+    this.#makers.push(make);
+  }
+
   /** fw_cfg "Selector (Control) Register". */
   #select(selector: number): void {
     this.#state.key = selector & ~KEY_WRITE_CHANNEL;
@@ -305,7 +318,7 @@ export class FwCfg implements MmioDevice, Snapshottable<FwCfgState> {
     if ((control & DMA_CONTROL.WRITE) !== 0) {
       trace('write');
       const { key } = this.#state;
-      const onWrite = this.#items.get(key)?.onWrite;
+      const onWrite = this.#item()?.onWrite;
       if (!onWrite || available < length) return false;
       const bytes = new Uint8Array(length);
       if (!this.#ports.dma.read(address, bytes)) return false;
@@ -335,11 +348,19 @@ export class FwCfg implements MmioDevice, Snapshottable<FwCfgState> {
 
   #data(): Uint8Array {
     const { key, written } = this.#state;
-    return written[key] ?? this.#items.get(key)?.initialData ?? NO_DATA;
+    return written[key] ?? this.#item()?.initialData ?? NO_DATA;
   }
 
   #itemName(): string {
-    return this.#items.get(this.#state.key)?.name ?? '(no item)';
+    return this.#item()?.name ?? '(no item)';
+  }
+
+  /** The selected one. */
+  #item(): Item | undefined {
+    const { key } = this.#state;
+    if (key >= FW_CFG_KEY.FILE_DIR)
+      for (const make of this.#makers.splice(0)) for (const [name, data] of make()) this.addFile(name, data);
+    return this.#items.get(key);
   }
 
   #setItem(key: number, name: string, initialData: Uint8Array, onWrite?: FwCfgWriteListener): void {

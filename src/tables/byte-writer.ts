@@ -10,19 +10,24 @@ export class ByteWriter extends ByteBuffer {
   }
 
   u8(value: number): this {
-    return this.#number(1, BigInt(value));
+    return this.#number(1, value);
   }
 
   u16(value: number): this {
-    return this.#number(2, BigInt(value));
+    return this.#number(2, value);
   }
 
   u32(value: number): this {
-    return this.#number(4, BigInt(value));
+    return this.#number(4, value);
   }
 
   u64(value: number | bigint): this {
-    return this.#number(8, BigInt(value));
+    const whole = BigInt(value);
+    invariant(whole === BigInt.asUintN(64, whole), () => `${whole} does not fit in 8 bytes`);
+    const halves = [Number(whole & 0xffff_ffffn), Number(whole >> 32n)];
+    if (!this.#isLittleEndian) halves.reverse();
+    for (const half of halves) this.u32(half);
+    return this;
   }
 
   bytes(bytes: ArrayLike<number>): this {
@@ -34,7 +39,7 @@ export class ByteWriter extends ByteBuffer {
   ascii(text: string, sizeBytes = text.length, fill = 0): this {
     invariant(
       /^[\x20-\x7e]*$/.test(text) && text.length <= sizeBytes,
-      `no ${sizeBytes} bytes of ASCII: ${text}`,
+      () => `no ${sizeBytes} bytes of ASCII: ${text}`,
     );
     const into = this.extend(sizeBytes).fill(fill);
     for (let i = 0; i < text.length; i++) into[i] = text.charCodeAt(i);
@@ -51,15 +56,14 @@ export class ByteWriter extends ByteBuffer {
     return this.zeros((alignment - (this.length % alignment)) % alignment);
   }
 
-  #number(sizeBytes: number, value: bigint): this {
+  #number(sizeBytes: 1 | 2 | 4, value: number): this {
     invariant(
-      value >= 0n && value < 1n << BigInt(8 * sizeBytes),
-      `${value} does not fit in ${sizeBytes} bytes`,
+      Number.isInteger(value) && value >= 0 && value < 2 ** (8 * sizeBytes),
+      () => `${value} does not fit in ${sizeBytes} bytes`,
     );
-    const into = this.extend(sizeBytes);
     for (let i = 0; i < sizeBytes; i++) {
       const shift = 8 * (this.#isLittleEndian ? i : sizeBytes - 1 - i);
-      into[i] = Number((value >> BigInt(shift)) & 0xffn);
+      this.push((value >>> shift) & 0xff);
     }
     return this;
   }

@@ -38,7 +38,7 @@ function stringBytes(text: string): number[] {
   const bytes = Array.from(text, (character) => character.charCodeAt(0));
   invariant(
     bytes.every((byte) => byte > 0 && byte < 0x80),
-    `device tree string is not ASCII: ${JSON.stringify(text)}`,
+    () => `device tree string is not ASCII: ${JSON.stringify(text)}`,
   );
   return [...bytes, 0];
 }
@@ -77,7 +77,7 @@ function encodeValue(value: DtValue, phandles: ReadonlyMap<string, number>): Uin
       const number = typeof cell === 'number' ? cell : phandles.get(cell.phandle);
       invariant(
         number !== undefined && Number.isInteger(number) && number >= 0 && number < 2 ** 32,
-        `device tree cell is no unsigned 32-bit number: ${JSON.stringify(cell)}`,
+        () => `device tree cell is no unsigned 32-bit number: ${JSON.stringify(cell)}`,
       );
       writer.u32(number);
     }

@@ -24,7 +24,6 @@
  * Claims of those who only read are `shared`: they are in the way of writers, and writers in theirs, but they are not
  * in each other's.
  */
-import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -73,7 +72,7 @@ export class ClaimedError extends Error {
  */
 export function claimFile(path: string, mode: ClaimMode = 'exclusive'): () => void {
   const self = { ...thisProcess(), mode };
-  const name = `${self.pid}.${randomBytes(4).toString('hex')}`;
+  const name = `${self.pid}.${Math.random().toString(16).slice(2, 10)}`;
   const claim = `${path}${CLAIM_SUFFIX}${name}`;
   let announce = (): void => put(claim, `${path}${DRAFT_SUFFIX}${name}`, self);
   const deadline = performance.now() + PATIENCE_MS;

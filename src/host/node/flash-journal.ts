@@ -8,7 +8,7 @@
  * The replaced bytes are there for one question: whether the image is still as a killed commit can have left it.
  * A complete journal must not be replayed over what another program has written since.
  */
-import { createHash } from 'node:crypto';
+import process from 'node:process';
 import type { FlashRange } from '../../bus/index.js';
 
 const MAGIC = Buffer.from('v8a flash journal 1\n', 'latin1');
@@ -44,7 +44,14 @@ export function encodeJournal({ imageBytes, ranges }: Journal): Uint8Array {
     headerBytes,
     ...ranges.flatMap(({ bytes, before }) => [bytes, before]),
   ]);
-  return Buffer.concat([body, createHash('sha256').update(body).digest()]);
+  return Buffer.concat([body, checksumOf(body)]);
+}
+
+/** SHA-256. */
+function checksumOf(body: Buffer): Buffer {
+  // Loading it takes milliseconds, and most runs start without a journal.
+  const { createHash } = process.getBuiltinModule('node:crypto');
+  return createHash('sha256').update(body).digest();
 }
 
 /** The journal in `file`, whose ranges borrow from it; undefined for one that is cut off or is none. */
@@ -52,7 +59,7 @@ export function decodeJournal(file: Buffer): Journal | undefined {
   const headerAt = MAGIC.length + 4;
   if (file.length < headerAt + CHECKSUM_BYTES) return undefined;
   const body = file.subarray(0, file.length - CHECKSUM_BYTES);
-  const checksum = createHash('sha256').update(body).digest();
+  const checksum = checksumOf(body);
   if (!checksum.equals(file.subarray(body.length)) || !body.subarray(0, MAGIC.length).equals(MAGIC)) {
     return undefined;
   }

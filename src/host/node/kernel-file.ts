@@ -1,6 +1,6 @@
 /** Files of a kernel that is started without a boot loader, or handed to firmware: read whole, unpacked. */
 import * as fs from 'node:fs';
-import { gunzipSync } from 'node:zlib';
+import process from 'node:process';
 import { MIB, UserError } from '../../base/index.js';
 import type { HostFiles, ImageKind } from './image-file.js';
 import { openImage, readFully, reasonOf } from './image-file.js';
@@ -97,6 +97,8 @@ export function unpackKernel(bytes: Uint8Array, name: string): Uint8Array {
 }
 
 function gunzip(bytes: Uint8Array, name: string): Uint8Array {
+  // Most kernels aren't packed, and loading it takes time.
+  const { gunzipSync } = process.getBuiltinModule('node:zlib');
   try {
     return gunzipSync(bytes, { maxOutputLength: MAX_BYTES });
   } catch (error) {

@@ -6,11 +6,16 @@ import { setFlagsFromString } from 'node:v8';
  *
  * - take the branch hints of modules (a proposal that is behind a flag in all releases so far): the slow paths of memory
  *   accesses, which call out, then cost the fast ones no registers;
- * - optimise a function sooner, since most code that is translated stays hot. The unit is about a byte executed.
+ * - optimise a function sooner, since most code that is translated stays hot. The unit is about a byte executed;
+ * - validate a function when it is compiled, which is when it is called, and not all of the core module at the start.
  *
  * A V8 that doesn't know a flag says so on the standard error stream and goes on, so none may be misspelt here.
  */
-const FLAGS = ['--experimental-wasm-branch-hinting', '--wasm-tiering-budget=1000000'] as const;
+const FLAGS = [
+  '--experimental-wasm-branch-hinting',
+  '--wasm-tiering-budget=1000000',
+  '--wasm-lazy-validation',
+] as const;
 
 let isTuned = false;
 
