@@ -11,6 +11,8 @@ import { type MarkedStep, type Rounds, alternate, summary, timed } from './measu
 /** A way to run v8a. */
 export interface Variant {
   readonly name: string;
+  /** Path of its Node. */
+  readonly node: string;
   /** The command line that runs v8a with these options and ends with statistics. */
   readonly v8a: (...args: readonly string[]) => string[];
 }

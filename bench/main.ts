@@ -12,18 +12,19 @@ import { parseArgs } from 'node:util';
 import { DEFAULT_JIT } from '#v8a/cpu/translation-policy.js';
 
 import { fetchGuests } from '../scripts/fetch-guests.js';
-import { V8A_MAIN } from '../tests/support/cli.js';
+import { V8A_BUNDLE } from '../tests/support/cli.js';
 import { QEMU } from '../tests/support/qemu.js';
 import { type Bench, type Variant, aavmf, debian, linux } from './boots.js';
 import { inputOutput } from './input-output.js';
 import { kernels } from './kernels.js';
 import { fail } from './measure.js';
 import { programs } from './programs.js';
+import { startup } from './startup.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Each returns what goes into the result file. */
-const SECTIONS = { kernels, aavmf, linux, debian, guest: programs, io: inputOutput } as const;
+const SECTIONS = { startup, kernels, aavmf, linux, debian, guest: programs, io: inputOutput } as const;
 type Section = keyof typeof SECTIONS;
 const NAMES = Object.keys(SECTIONS) as Section[];
 
@@ -53,10 +54,10 @@ const version = (program: string): string => {
 };
 /** Each Node with each kind of translation. */
 const variants = values.node.flatMap((node) =>
-  values.jit.split(',').map((jit): Variant & { readonly node: string; readonly jit: string } => ({
-    ...{ node: version(node), jit },
+  values.jit.split(',').map((jit): Variant & { readonly jit: string } => ({
+    ...{ node, jit },
     name: `v8a, node ${version(node)}, --jit ${jit}`,
-    v8a: (...args) => [node, V8A_MAIN, 'run', '--jit', jit, ...args, '--stats'],
+    v8a: (...args) => [node, V8A_BUNDLE, 'run', '--jit', jit, ...args, '--stats'],
   })),
 );
 const bench: Bench = {
@@ -75,7 +76,7 @@ console.log(
   `${cpus().length} × ${cpus()[0]?.model ?? '?'}; ${version(QEMU)}; median (range) of ${runs} runs each`,
 );
 
-if (chosen.some((name) => name !== 'kernels'))
+if (chosen.some((name) => name !== 'kernels' && name !== 'startup'))
   for (const problem of fetchGuests()) console.error(`bench: ${problem}`);
 for (const name of NAMES.filter((section) => chosen.includes(section))) {
   result[name] = await SECTIONS[name](bench);

@@ -30,7 +30,7 @@ if (!process.stdout.isTTY) args.push('--clock', 'virtual', '--expect', 'Shell>',
 console.error(`$ npx v8a ${args.map((arg) => (/[^\w./=:-]/.test(arg) ? `'${arg}'` : arg)).join(' ')}`);
 const machine = spawnSync(
   process.execPath,
-  [fileURLToPath(new URL('../cli/main.js', import.meta.url)), ...args],
+  [fileURLToPath(new URL('../bin/v8a.cjs', import.meta.url)), ...args],
   { stdio: 'inherit' },
 );
 if (machine.error !== undefined) throw machine.error;

@@ -45,4 +45,8 @@ function version(): string {
 // Whoever reads the output may be gone (`v8a --help | head -1`); there is nothing left to say then.
 process.stdout.on('error', () => undefined);
 process.stderr.on('error', () => undefined);
-process.exitCode = await main(process.argv.slice(2));
+// No top-level await: the bundle is CommonJS (scripts/bundle.ts).
+process.exitCode = ExitStatus.internalError;
+void main(process.argv.slice(2)).then((status) => {
+  process.exitCode = status;
+});

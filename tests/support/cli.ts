@@ -4,8 +4,10 @@ import { fileURLToPath } from 'node:url';
 
 import { endWithTests } from './child.js';
 
-/** The compiled command. */
+/** The compiled command, whose modules tests see as they are. */
 export const V8A_MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
+/** The command that users have: the same in one file. */
+export const V8A_BUNDLE = fileURLToPath(new URL('../../bin/v8a.cjs', import.meta.url));
 
 /** A process that hangs must not hang the tests; this is far more than any of them takes. */
 const RUN_LIMIT_MS = 10 * 60_000;
