@@ -118,6 +118,14 @@ const MISTAKES: readonly (readonly [what: string, args: string[], names: string]
     machine('--dump-dtb', files.path('dtb'), '--flash', missing),
     missing,
   ],
+  ['a profile in a directory that is missing', machine('--profile', `${missing}/p`), `${missing}/p`],
+  ['a profile that is a directory', machine('--profile', directory), directory],
+  ['symbols that are missing', machine('--profile', files.path('profile'), '--symbols', missing), missing],
+  [
+    'a file of symbols that has none',
+    machine('--profile', files.path('profile'), '--symbols', firmware),
+    firmware,
+  ],
   ['a log that is a directory', machine('--log', directory), directory],
   [
     'a device tree for a directory that is missing',

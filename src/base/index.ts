@@ -5,4 +5,5 @@ export * from './deep-copy.js';
 export * from './errors.js';
 export * from './invariant.js';
 export * from './phys-addr.js';
+export * from './region-name.js';
 export * from './trace.js';

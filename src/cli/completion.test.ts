@@ -84,7 +84,7 @@ describe('bash', { skip: without('bash') }, () => {
   });
 
   test('leaves files and directories to readline', () => {
-    for (const option of ['-f', '--firmware', '-F', '-k', '-i', '-d', '--log', '--dump-dtb']) {
+    for (const option of ['-f', '--firmware', '-F', '-k', '-i', '-d', '--log', '--profile', '--dump-dtb']) {
       assert.deepEqual(offered('run', option, 'fl'), ['-o default'], option);
     }
     assert.deepEqual(offered('run', '--9p', ''), ['-o dirnames']);

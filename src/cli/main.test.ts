@@ -116,6 +116,17 @@ describe('a mistake is one line and status 2', () => {
       /: --trace flash,x: x is not .*: all, or .*mmio/,
     ],
     ['a trace file without a trace', [...firmware, '--trace-file', 'x'], /--trace-file x: needs --trace/],
+    ['symbols without a profile', [...firmware, '--symbols', 'x'], /--symbols x: needs --profile/],
+    [
+      'an offset of symbols',
+      [...firmware, '--profile', 'p', '--symbols', 'x,offset=1G'],
+      /: --symbols x,offset=1G: offset=1G is not supported; accepted: <file>\[,offset=<address>\], in hexadecimal$/m,
+    ],
+    [
+      'a profile over the symbols',
+      [...firmware, '--profile', './x', '--symbols', 'x'],
+      /--profile \.\/x: is the file of --symbols/,
+    ],
     ['an escape', [...firmware, '--send', String.raw`\q`], /: --send '\\q': has the .* \\q; accepted: \\r/],
     ['an unknown command of vars', ['vars', 'lst', 'x'], /: lst: unknown command; 'v8a vars --help'/],
     ['an unknown command of flash', ['flash', 'lst', 'x'], /: lst: unknown command; 'v8a flash --help'/],

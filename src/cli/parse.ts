@@ -2,6 +2,7 @@ import { GIB, KIB, MIB } from '../base/index.js';
 import { isSerial, MAX_SERIAL_CHARACTERS, type DiskOptions } from '../vm/disk-options.js';
 import { isPortName, PORT_NAME_RULE } from '../vm/consoles.js';
 import { isTag, TAG_RULE, type ShareOptions } from '../vm/share-options.js';
+import type { SymbolsOptions } from '../vm/profile-options.js';
 import { parseAttributes } from '../varstore/attributes.js';
 import { fromHex } from '../varstore/bytes.js';
 import { parseGuid, type Guid } from '../varstore/guid.js';
@@ -211,6 +212,28 @@ export function splitAtCommas(text: string): string[] {
   parts.pop();
   return parts;
 }
+
+/** What the value of `--symbols` has, for help and messages. */
+export const SYMBOLS_SYNTAX = '<file>[,offset=<address>]';
+
+/** A file of symbols and where the guest has put what they name; a comma in a path is written twice. */
+export function parseSymbols(text: string): SymbolsOptions {
+  const [file = '', ...options] = splitAtCommas(text);
+  if (file === '') throw new UnacceptableValue('names no file', SYMBOLS_SYNTAX);
+  let offset = 0n;
+  for (const option of options) {
+    const [, digits] = /^offset=(0x[0-9a-f]{1,16})$/i.exec(option) ?? [];
+    if (digits === undefined) {
+      throw new UnacceptableValue(
+        `${quoteIfNeeded(option)} is not supported`,
+        `${SYMBOLS_SYNTAX}, in hexadecimal`,
+      );
+    }
+    offset = BigInt(digits);
+  }
+  return { file, offset };
+}
+parseSymbols.completes = 'file' as const;
 
 /** What the value of `--port` has, for help and messages. */
 export const PORT_SYNTAX = '<name>,<file> or <name>,socket=<path>';

@@ -8,7 +8,7 @@ import { refusedLkvmCommand, refusedLkvmOption } from './lkvm-options.js';
 import { alias, inOneLine, option, repeated } from './option.js';
 import {
   DISK_SYNTAX, formatSize, listOf, oneOf, parseAddress, parseCommandLine, parseCpus, parseDisk, parseDuration, parseEscapes, parseKaslrSeed, parseMemory, parsePath, parsePort,
-  parseSeed, parseShare, PORT_SYNTAX, quoteIfNeeded, SHARE_SYNTAX, type Memory, type PortEnd,
+  parseSeed, parseShare, parseSymbols, PORT_SYNTAX, quoteIfNeeded, SHARE_SYNTAX, SYMBOLS_SYNTAX, type Memory, type PortEnd,
 } from './parse.js'; // prettier-ignore
 import { parseNetwork } from './parse-network.js';
 import type { CpuModelName, MachineName, TranslationPolicy } from '../vm/limits.js';
@@ -19,6 +19,7 @@ import { CONSOLE_KINDS, MAX_PORTS, type ConsoleKind } from '../vm/consoles.js';
 import { MAX_DISKS, type DiskOptions } from '../vm/disk-options.js';
 import { MAX_SHARES, type ShareOptions } from '../vm/share-options.js';
 import type { NetworkOptions } from '../vm/network-options.js';
+import type { SymbolsOptions } from '../vm/profile-options.js';
 
 /** Of kvmtool. */
 const LOG_LEVELS = ['error', 'warning', 'info', 'debug'] as const;
@@ -68,6 +69,8 @@ export interface RunOptions {
   readonly trace?: readonly TraceChannel[];
   readonly traceFile?: string;
   readonly stats?: true;
+  readonly profile?: string;
+  readonly symbols?: readonly SymbolsOptions[];
   readonly dumpDtb?: string;
 }
 
@@ -359,6 +362,22 @@ export function buildProgram(
     )
     .addOption(option('--trace-file <file>', 'write them to file instead', parsePath))
     .option('--stats', 'when the run ends, print instructions, speed and accesses by device')
+    .addOption(
+      option(
+        '--profile <file>',
+        'when the run ends, write what it spent time on to file, for https://www.speedscope.app: functions of the guest,' +
+          ' by time and by instructions, and of v8a; print a summary',
+        parsePath,
+      ),
+    )
+    .addOption(
+      option(
+        '--symbols <symbols>',
+        `names of the guest's functions, for --profile: ${SYMBOLS_SYNTAX}. An ELF file with symbols, or a list as nm` +
+          ' prints, System.map and /proc/kallsyms have; offset: what to add to the addresses',
+        repeated(parseSymbols),
+      ),
+    )
     .addOption(option('--dump-dtb <file>', 'write the device tree to file and exit', parsePath))
 
     .addHelpText('after', KEYS)

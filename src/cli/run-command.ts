@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import process from 'node:process';
 import { hex, UserError, type TraceChannel } from '../base/index.js';
 import { nodeLoop } from '../host/node/event-loop.js';
@@ -35,6 +36,9 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
       'option',
       '--firmware is missing: give the image to run, such as AAVMF_CODE.fd, or a --kernel',
     );
+  }
+  if (options.symbols !== undefined && options.profile === undefined) {
+    throw new UserError('option', `--symbols ${options.symbols[0]!.file}: needs --profile`);
   }
   for (const name of ['initrd', 'append'] as const) {
     if (options[name] === undefined || options.kernel !== undefined) continue;
@@ -82,6 +86,7 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
     devices: options.device ?? [],
     clock: options.clock ?? (process.stdin.isTTY ? 'real' : 'virtual'),
     onReset: options.reboot ? 'restart' : 'stop',
+    ...(options.profile === undefined ? {} : { profile: { symbols: options.symbols ?? [] } }),
     ...(channels.length > 0
       ? {
           trace: {
@@ -120,6 +125,7 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
       line.end();
     }
     const traceFile = open('--trace-file', options.traceFile);
+    const profile = open('--profile', options.profile);
     for (const { name, kind, path } of options.port ?? []) {
       if (kind === 'socket' && dtb === undefined) sockets.push(await connectPort(machine, name, path));
     }
@@ -133,12 +139,21 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
       if (traceFile) traceFile.write(line);
       else say(line);
     };
-    return await runInTerminal(machine, options, script, log);
+    const status = await runInTerminal(machine, options, script, log);
+    if (profile) await writeProfile(machine, options, profile);
+    return status;
   } finally {
     for (const file of files) file.close();
     for (const socket of sockets) socket.close();
     await machine.close();
   }
+}
+
+async function writeProfile(machine: Machine, options: RunOptions, to: OutputFile): Promise<void> {
+  const guest = options.kernel ?? options.firmware ?? '';
+  const { file, summary } = await machine.takeProfile(`v8a run ${basename(guest)}`);
+  to.write(file);
+  say(`${summary.join('\n')}\n`);
 }
 
 function tracedChannels({ trace = [], debugMmio, loglevel }: RunOptions): readonly TraceChannel[] {
@@ -266,11 +281,13 @@ function refuseOverlaps(options: RunOptions): void {
     ),
     ['--kernel', options.kernel],
     ['--initrd', options.initrd],
+    ...(options.symbols ?? []).map(({ file }) => ['--symbols', file] as const),
   ] as const;
   const written = [
     ['--network pcap', options.network === 'none' ? undefined : options.network.pcap],
     ['--log', options.log],
     ['--trace-file', options.traceFile],
+    ['--profile', options.profile],
     ['--dump-dtb', options.dumpDtb],
     ...(options.port ?? []).map(({ path }) => ['--port', path] as const),
   ] as const;

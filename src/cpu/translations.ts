@@ -33,6 +33,8 @@ export interface TranslatedMachine {
   readonly index: HandlerIndex;
   readonly finder: HandlerFinder;
   readonly tables: HandlerTables;
+  /** Functions get names. */
+  readonly isProfiled: boolean;
   /** Pages with breakpoints aren't translated. */
   hasBreakpoints(hostPage: number): boolean;
 }
@@ -67,7 +69,12 @@ export class Translations {
     this.#tables = machine.tables;
     this.#isHotTranslated = policy === 'sync';
     this.#choose = policy === 'always' ? EVERYTHING : typeof policy === 'function' ? policy : undefined;
-    this.#translator = new Translator(machine.finder, machine.model, machine.index.functions);
+    this.#translator = new Translator(
+      machine.finder,
+      machine.model,
+      machine.index.functions,
+      machine.isProfiled,
+    );
   }
 
   /** The code at host address `p` is to be translated when `translateHot` is called next. */

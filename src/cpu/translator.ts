@@ -7,7 +7,7 @@
  * loops. Whatever else there is (entries in the middle, returns, backward branches into other loops' bodies) goes through
  * a `br_table` at the start of the function.
  */
-import { invariant } from '../base/index.js';
+import { invariant, regionName } from '../base/index.js';
 import { signedFieldValue } from '../isa/row.js';
 import type { I64, ValType } from '../wasm/expr.js';
 import { add, and, eqz, i32, i64, leS, ltU, shrU, sub, wrap } from '../wasm/expr.js';
@@ -132,14 +132,22 @@ export class Translator {
   readonly #finder: HandlerFinder;
   readonly #model: CpuModel;
   readonly #signatures: Readonly<Record<string, Signature>>;
+  readonly #hasNames: boolean;
   readonly #lookups = new LookupTables();
   /** By their words: code repeats itself. */
   readonly #instructions = new Map<number, Instruction>();
 
-  constructor(finder: HandlerFinder, model: CpuModel, signatures: Readonly<Record<string, Signature>>) {
+  /** `hasNames`: functions of regions are called by `regionName`, for profilers. */
+  constructor(
+    finder: HandlerFinder,
+    model: CpuModel,
+    signatures: Readonly<Record<string, Signature>>,
+    hasNames = false,
+  ) {
     this.#finder = finder;
     this.#model = model;
     this.#signatures = signatures;
+    this.#hasNames = hasNames;
   }
 
   /** Translates pieces of code; those that begin with no instruction, or that an earlier one has as an entry, are left out. */
@@ -173,10 +181,10 @@ export class Translator {
       const f = imports.ref(name);
       mb.importFunction('env', name, f.params, f.result);
     }
-    functions.forEach((fb, i) => {
-      mb.export(`${i}`, mb.add('region', fb, 'i32'));
+    regions.forEach(({ request, name }, i) => {
+      mb.export(name, mb.add(regionName(request.page + request.start * 4), functions[i]!, 'i32'));
     });
-    return { bytes: mb.build({ names: false }), imports: imports.names, regions };
+    return { bytes: mb.build({ names: this.#hasNames }), imports: imports.names, regions };
   }
 
   #coreFunctions(imports: Imports): CoreFunctions {

@@ -9,6 +9,7 @@ import { generateCore } from './interpreter.js';
 import { CORTEX_A57 } from './models.js';
 import type { TranslationPolicy } from './translation-policy.js';
 import { WasmEngine } from './wasm-engine.js';
+import type { Sampler } from './wasm-engine.js';
 
 const RAM = 0x4000_0000;
 const RAM_BYTES = 0x20000;
@@ -40,6 +41,7 @@ function machine(
   jit: TranslationPolicy,
   onRead: () => void = () => undefined,
   affinities?: readonly bigint[],
+  sampler?: Sampler,
 ) {
   const memory = new GuestMemory([RAM_BYTES]);
   const addressSpace = new AddressSpace(NO_TRACE);
@@ -54,7 +56,7 @@ function machine(
     write: () => undefined,
     reset: () => undefined,
   });
-  const ports = bareEnginePorts(addressSpace);
+  const ports = { ...bareEnginePorts(addressSpace), ...(sampler ? { sampler } : {}) };
   const engine = new WasmEngine(memory, CORTEX_A57, CORE, ports, affinities, jit);
   engine.setMapped({ base: RAM, sizeBytes: RAM_BYTES, block: 0, isReadOnly: false }, true);
   const program = (words: readonly number[], at = RAM): void => {
@@ -113,6 +115,47 @@ for (const jit of ['off', 'always'] as const)
       assert.equal(seen, 3);
       assert.equal(engine.instructions, 5);
       assert.equal(engine.x(0), 1n);
+    });
+
+    test('a sampler is called when so many instructions have been executed, which a run does not show', () => {
+      const samples: number[] = [];
+      const sampler: Sampler = {
+        sample: (instructions) => {
+          samples.push(instructions);
+          assert.equal(instructions, engine.instructions);
+          assert.equal(engine.pc(), BigInt(RAM));
+          return instructions + 400;
+        },
+        decoded: () => undefined,
+      };
+      const { engine, program } = machine(jit, undefined, undefined, sampler);
+      program([ADD_X0_1, NOP, NOP, branch(-3)]);
+      assert.equal(engine.run(998), 'budget');
+      assert.equal(engine.instructions, 1000);
+      assert.deepEqual(samples, [4, 404, 804]);
+    });
+
+    test('a sampler is not called where a device or the guest itself ended the slice', () => {
+      const samples: number[] = [];
+      const sampler: Sampler = {
+        sample: (instructions) => samples.push(instructions) + instructions + 6,
+        decoded: () => undefined,
+      };
+      const { engine, program } = machine(jit, () => engine.kick(), undefined, sampler);
+      engine.setX(2, BigInt(DEVICE));
+      program([NOP, branch(1), NOP, NOP, LDR_W1_X2, NOP, WFI, branch(0)]);
+      engine.run(4);
+      assert.equal(engine.run(1000), 'idle');
+      assert.deepEqual(samples, [2]);
+    });
+
+    test('a kick in the instructions that pass the budget of a part of a run ends the run', () => {
+      const sampler: Sampler = { sample: (instructions) => instructions + 2, decoded: () => undefined };
+      const { engine, program } = machine(jit, () => engine.kick(), undefined, sampler);
+      engine.setX(2, BigInt(DEVICE));
+      program([branch(1), NOP, NOP, NOP, LDR_W1_X2, branch(-5)]);
+      assert.equal(engine.run(1000), 'budget');
+      assert.equal(engine.instructions, 6);
     });
 
     test('an interrupt after a branch to a tagged address saves the address without its tag (DDI0487 D8.8.2)', () => {

@@ -45,6 +45,19 @@ export interface EnginePorts {
     setX0: (value: bigint) => void,
   ): FirmwareResult;
   readonly trace: Trace;
+  /** Looks at the guest every now and then. */
+  readonly sampler?: Sampler;
+}
+
+/** What a profiler is to the engine. */
+export interface Sampler {
+  /**
+   * Called between two instructions, when so many have been executed. Returns how many that will be next time; with several
+   * CPUs it waits for the end of a turn.
+   */
+  sample(instructions: number): number;
+  /** Called after the word at a host address, which is executed next, has been decoded. */
+  decoded(hostAddress: number): void;
 }
 
 /** Memory that the CPU reaches directly, at a physical address. */
@@ -106,11 +119,14 @@ export class WasmEngine implements Engine {
   #sliceBudget = 0;
   /** Part of the slice's budget set aside by `kick`. */
   #surplus = 0;
+  #isKicked = false;
   #isRunning = false;
   #isStopped = false;
   readonly #cpus: readonly Cpu[];
   /** The CPU whose state is at the start of memory. */
   #current = 0;
+  /** Instructions executed when the sampler is called next. */
+  #sampleAt = Infinity;
   readonly #reported = new Set<string>();
   readonly #policy: TranslationPolicy | RegionChooser;
   readonly #translations: Translations;
@@ -143,9 +159,11 @@ export class WasmEngine implements Engine {
     this.#handlers = new HandlerFinder(A64, model, core.handlers);
     this.#breakpointHandler = core.handlers.breakpoint;
     this.#policy = policy;
+    if (ports.sampler) this.#sampleAt = 0;
     const imports: HostImports = {
       decode: (p) => {
         this.#decode(p);
+        ports.sampler?.decoded(p >>> 0);
       },
       deviceRead: (address, bytes) =>
         ports.addressSpace.read(address, bytes as AccessSize, this.#exchange)
@@ -193,6 +211,7 @@ export class WasmEngine implements Engine {
           finder: this.#handlers,
           tables: this.#tables,
         },
+        isProfiled: ports.sampler !== undefined,
         hasBreakpoints: (page) => [...this.#breakpoints].some((at) => pageOf(at) === page),
       },
       policy,
@@ -226,10 +245,13 @@ export class WasmEngine implements Engine {
       cpu.power = 'on';
       // TurboFan's code is entered only when the function is called anew: come back often.
       const turn = Math.min(left, this.#cpus.length === 1 ? this.#maxSlice : TURN);
-      const slice = Math.max(1, Math.min(turn, cpu.alarm - cpu.executed));
+      // A turn that ended for a sample would be another order of turns.
+      const untilSample = this.#cpus.length === 1 ? this.#sampleAt - this.#executed : Infinity;
+      const slice = Math.max(1, Math.min(turn, cpu.alarm - cpu.executed, untilSample));
       const before = this.#executed;
       this.#sliceBudget = slice;
       this.#surplus = 0;
+      this.#isKicked = false;
       this.#view.setInt32(STATE.BUDGET.at, slice, true);
       this.#isRunning = true;
       try {
@@ -240,6 +262,7 @@ export class WasmEngine implements Engine {
         cpu.executed += this.#executed - before;
       }
       left -= this.#executed - before;
+      if (this.#executed >= this.#sampleAt) this.#sample();
       this.#translations.translateHot();
       if (cpu.executed >= cpu.alarm) {
         cpu.alarm = Infinity;
@@ -250,13 +273,18 @@ export class WasmEngine implements Engine {
       if (exit === EXIT.waitForInterrupt) cpu.isWaiting = true;
       // WFE may be woken by events that aren't modelled: when all CPUs wait for one, devices get their turn.
       eventWaits = exit === EXIT.waitForEvent ? eventWaits + 1 : 0;
-      const isKicked = this.#surplus > 0;
       const next = this.#nextRunnable();
       if (next === undefined) return 'idle';
       if (next !== this.#current) this.#switchTo(next);
-      if (isKicked || eventWaits >= this.#cpus.length) return 'budget';
+      if (this.#isKicked || eventWaits >= this.#cpus.length) return 'budget';
     }
     return 'budget';
+  }
+
+  #sample(): void {
+    // Where the guest itself ended the slice it would be seen more often than its share.
+    if (this.#isKicked || this.#view.getInt32(STATE.EXIT.at, true) !== EXIT.budget) return;
+    this.#sampleAt = this.#ports.sampler?.sample(this.#executed) ?? Infinity;
   }
 
   get #maxSlice(): number {
@@ -375,6 +403,7 @@ export class WasmEngine implements Engine {
 
   kick(): void {
     if (!this.#isRunning) return;
+    this.#isKicked = true;
     this.#surplus += this.#view.getInt32(STATE.BUDGET.at, true);
     this.#view.setInt32(STATE.BUDGET.at, 0, true);
   }

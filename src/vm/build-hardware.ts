@@ -20,6 +20,7 @@ import type { DeviceStatistics, Hardware, PowerLatch } from './machine.js';
 import type { OpenNetwork } from './network.js';
 import type { OutsideWorld } from './outside-world.js';
 import { buildProcessors } from './processors.js';
+import type { Profiler } from './profiler.js';
 
 /** Room that firmware and boot loaders have for their changes to the device tree. */
 const DEVICE_TREE_PADDING_BYTES = 4096;
@@ -63,6 +64,7 @@ export interface HardwareOptions {
   readonly isRealTime: boolean;
   readonly trace: Trace;
   readonly power: PowerLatch;
+  readonly profiler?: Profiler;
   readonly outside: OutsideWorld;
   readonly serialOutput: ByteSink;
 }
@@ -116,6 +118,7 @@ export async function buildHardware(
       memoryBytes,
       trace,
       power,
+      ...(options.profiler ? { profiler: options.profiler } : {}),
     });
     const { engine, dma } = processors;
     let virtioConsole: VirtioConsole | undefined;

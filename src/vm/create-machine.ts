@@ -27,6 +27,8 @@ import { Machine, PowerLatch } from './machine.js';
 import type { NetworkOptions } from './network-options.js';
 import type { OpenNetwork } from './network.js';
 import { OutsideWorld } from './outside-world.js';
+import type { ProfileOptions } from './profile-options.js';
+import type { Profiler } from './profiler.js';
 import type { ShareOptions } from './share-options.js';
 import { SerialConsole } from './serial.js';
 import { timedTrace } from './trace.js';
@@ -164,6 +166,11 @@ export interface MachineOptions {
   readonly onReset?: 'restart' | 'stop';
   /** Events to report from inside the machine. */
   readonly trace?: TraceOptions;
+  /**
+   * Finds out what the machine spends its time on, from now until `Machine.takeProfile`. The guest executes the same
+   * instructions as without. One machine at a time, as all that this thread does is seen.
+   */
+  readonly profile?: ProfileOptions;
 }
 
 /**
@@ -191,20 +198,28 @@ export interface MachineOptions {
  * ```
  */
 export async function createMachine(options: MachineOptions): Promise<Machine> {
-  const network = options.network && (await (await import('./network.js')).openNetwork(options.network));
+  const profiler =
+    options.profile && (await (await import('./profiler.js')).Profiler.start(options.profile, nodeLoop));
+  let network: OpenNetwork | undefined;
   try {
-    return (await assembleMachine(options, coreImage, network)).machine;
+    if (options.network) network = await (await import('./network.js')).openNetwork(options.network);
+    return (await assembleMachine(options, coreImage, network, profiler)).machine;
   } catch (error) {
     network?.close();
+    profiler?.close();
     throw error;
   }
 }
 
-/** `createMachine` with a look inside and, for tools, other core modules. `network` is that of the options, opened. */
+/**
+ * `createMachine` with a look inside and, for tools, other core modules. `network` and `profiler` are those of the options,
+ * opened.
+ */
 export async function assembleMachine(
   options: MachineOptions,
   coreOf: (model: CpuModel) => CoreImage = coreImage,
   network?: OpenNetwork,
+  profiler?: Profiler,
 ): Promise<{ readonly machine: Machine; readonly hardware: MachineHardware }> {
   checkWord('machine', options.machine, MACHINES);
   checkWord('flashCommit', options.flashCommit, ['quiet', 'immediate']);
@@ -300,6 +315,7 @@ export async function assembleMachine(
       outside,
       trace: options.trace ? timedTrace(options.trace, clock) : NO_TRACE,
       power,
+      ...(profiler ? { profiler } : {}),
       serialOutput: console,
     },
     await DESIGNS[machineName](),
@@ -308,6 +324,7 @@ export async function assembleMachine(
   const machine = new Machine({
     ...{ hardware, clock, host: nodeLoop, power, console, outside, onReset },
     ...(virtioLines ? { virtioLines } : {}),
+    ...(profiler ? { profiler } : {}),
     consoleKind,
   });
   return { machine, hardware };

@@ -14,6 +14,8 @@ export type { ShareOptions } from './share-options.js';
 export type { NetworkOptions, PortForward } from './network-options.js';
 export { MachineStoppedError, TimeoutError } from './errors.js';
 export type { StopReason } from './errors.js';
+export type { Profile } from '../profile/report.js';
+export type { ProfileOptions, SymbolsOptions } from './profile-options.js';
 export type { DeviceStatistics, Machine, MachineEvents, MachineState, MachineStatistics } from './machine.js';
 export type { OutputListener, Serial, SerialMatch, WaitForOptions } from './serial.js';
 export type { TraceEvent, TraceOptions } from './trace.js';

@@ -6,7 +6,9 @@ import type { MachineClock } from './clock.js';
 import { checkConsoleSize, type ConsoleKind, type VirtioLines } from './consoles.js';
 import type { StopReason } from './errors.js';
 import type { HostLoop } from './host-loop.js';
+import type { Profile } from '../profile/report.js';
 import type { OutsideWorld } from './outside-world.js';
+import type { Profiler } from './profiler.js';
 import type { Serial, SerialConsole } from './serial.js';
 
 /** Host time spent executing before the host's event loop gets its turn. */
@@ -124,6 +126,8 @@ interface MachineParts {
   /** `serial` when left out. */
   readonly consoleKind?: ConsoleKind;
   readonly outside: OutsideWorld;
+  /** It has been started. */
+  readonly profiler?: Profiler;
   readonly onReset: 'restart' | 'stop';
 }
 
@@ -161,6 +165,7 @@ export class Machine {
   /** All of them: the UART's, then those of the console device. */
   readonly #consoles: readonly SerialConsole[];
   readonly #outside: OutsideWorld;
+  #profiler: Profiler | undefined;
   readonly #onReset: 'restart' | 'stop';
   readonly #listeners: { [Event in keyof MachineEvents]: Set<(...args: MachineEvents[Event]) => void> } = {
     reset: new Set(),
@@ -196,6 +201,7 @@ export class Machine {
       ...(virtioLines ? [virtioLines.console, ...virtioLines.ports.values()] : []),
     ];
     this.#outside = parts.outside;
+    this.#profiler = parts.profiler;
     this.#onReset = parts.onReset;
     this.serial = parts.console;
     this.console = parts.consoleKind === 'virtio' && virtioLines ? virtioLines.console : parts.console;
@@ -303,6 +309,7 @@ export class Machine {
     return this.#attempt(() => {
       if (this.#isClosed) return;
       this.#isClosed = true;
+      this.#profiler?.close();
       this.#finish({ kind: 'host' });
       for (const console of this.#consoles) console.close();
       this.#hardware.close();
@@ -337,6 +344,23 @@ export class Machine {
       serialBytesIn: this.#countBytes('bytesIn'),
       devices: this.#hardware.statistics(),
     };
+  }
+
+  /**
+   * Ends what the option `profile` has begun. `name` is what a viewer shows.
+   *
+   * @throws UserError `not-profiled` without that option, and the second time.
+   */
+  async takeProfile(name: string): Promise<Profile> {
+    const profiler = this.#profiler;
+    this.#profiler = undefined;
+    if (!profiler) {
+      throw new UserError(
+        'not-profiled',
+        'takeProfile: accepted: once, for a machine with the option profile',
+      );
+    }
+    return profiler.take(name);
   }
 
   /**

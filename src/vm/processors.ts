@@ -6,10 +6,13 @@ import type { Board, BoardPorts } from '../boards/ports.js';
 import { GuestMemory } from '../cpu/guest-memory.js';
 import type { CoreImage } from '../cpu/interpreter.js';
 import type { CpuModel } from '../cpu/models.js';
+import type { GuestRegion } from '../cpu/guest-stack.js';
+import { GuestStackReader } from '../cpu/guest-stack.js';
 import type { TranslationPolicy } from '../cpu/translation-policy.js';
 import type { DirectRegion, FirmwareResult } from '../cpu/wasm-engine.js';
 import { WasmEngine } from '../cpu/wasm-engine.js';
 import type { DeviceStatistics, PowerLatch } from './machine.js';
+import type { Profiler } from './profiler.js';
 
 /** CPUs and memory, made before the board, whose devices are wired to them, and connected to it afterwards. */
 export interface Processors extends Pick<BoardPorts, 'currentCpu' | 'cpuLines' | 'cpuActivity' | 'cpuPower'> {
@@ -34,12 +37,15 @@ interface ProcessorOptions {
   readonly memoryBytes: number;
   readonly trace: Trace;
   readonly power: Pick<PowerLatch, 'halt'>;
+  /** What looks at the guest every now and then. */
+  readonly profiler?: Pick<Profiler, 'samplerOf'>;
 }
 
 export function buildProcessors(options: ProcessorOptions): Processors {
-  const { cpuAffinities, cpu: model, core, jit, directBytes, memoryBytes, trace, power } = options;
+  const { cpuAffinities, cpu: model, core, jit, directBytes, memoryBytes, trace, power, profiler } = options;
   const memory = new GuestMemory([memoryBytes, ...directBytes]);
   const addressSpace = new AddressSpace(trace);
+  const regions: GuestRegion[] = [];
   let board: Board | undefined;
 
   const firmwareCall = (
@@ -61,6 +67,9 @@ export function buildProcessors(options: ProcessorOptions): Processors {
     systemRegisterPort: (name: string) => board?.systemRegisters.get(name),
     firmwareCall,
     trace,
+    ...(profiler
+      ? { sampler: profiler.samplerOf(new GuestStackReader(memory, regions), cpuAffinities.length > 1) }
+      : {}),
   };
   const engine = new WasmEngine(memory, model, core, ports, cpuAffinities, jit);
 
@@ -88,15 +97,15 @@ export function buildProcessors(options: ProcessorOptions): Processors {
       invariant(directBytes[directCount] === sizeBytes, 'direct memory as announced');
       directCount++;
       const region: DirectRegion = { base, sizeBytes, block: directCount, isReadOnly: true };
+      regions.push({ base, sizeBytes, hostAddress: memory.addressOf(directCount) });
       return engine.directMap(region);
     },
     connect: (connected) => {
       board = connected;
-      engine.setMapped(
-        { base: connected.ram.base, sizeBytes: connected.ram.sizeBytes, block: 0, isReadOnly: false },
-        true,
-      );
-      for (const { base, device } of connected.map) addressSpace.add(base, device);
+      const { base, sizeBytes } = connected.ram;
+      regions.push({ base, sizeBytes, hostAddress: memory.addressOf(0) });
+      engine.setMapped({ base, sizeBytes, block: 0, isReadOnly: false }, true);
+      for (const { base: at, device } of connected.map) addressSpace.add(at, device);
     },
     statistics: () => accessStatistics(addressSpace.accesses()),
   };
