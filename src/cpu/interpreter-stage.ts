@@ -122,6 +122,16 @@ export interface SlowOptions extends AccessOptions {
   readonly isFollowed?: true;
 }
 
+/** Where an access is, if the TLB has an entry that allows it. */
+export interface FastPath {
+  /** Of an address in its page, or beyond a page where there is no such entry. */
+  readonly offset: I64;
+  /** Host address of the same. */
+  readonly host: () => I32;
+  /** How far behind it the access begins. */
+  readonly displacement: number;
+}
+
 const LOADS_U: readonly LoadKind[] = ['i64_8u', 'i64_16u', 'i64_32u', 'i64'];
 const LOADS_S: readonly LoadKind[] = ['i64_8s', 'i64_16s', 'i64_32s', 'i64'];
 const STORES: readonly StoreKind[] = ['i64_8', 'i64_16', 'i64_32', 'i64'];
@@ -660,34 +670,27 @@ export class InterpreterStage implements Stage {
     return this.#hot ? this.fb.get(this.#hot.tlb) : field32('TLB');
   }
 
-  /**
-   * The fast path to `va`: the offset in the page, which is beyond it where the tag is another one, and the host address
-   * where it is within.
-   */
-  #fastPath(
-    va: I64,
-    tag: number,
-    options: AccessOptions | undefined,
-  ): { readonly offset: I64; readonly host: () => I32 } {
+  /** The fast path of an access to `va`. */
+  protected fastPath(va: I64, tag: number, options: AccessOptions | undefined): FastPath {
     const base = options?.unprivileged ? field32('TLB_UNPRIVILEGED') : this.tlb();
     // What was computed last comes first.
     const entry = this.fb.let(add(tlbEntryOffset(va), base));
     const offset = this.fb.let(xor(load('i64', entry, tag), va));
-    return { offset, host: () => add(load('i32', entry, TLB.host), wrap(offset)) };
+    return { offset, host: () => add(load('i32', entry, TLB.host), wrap(va)), displacement: 0 };
   }
 
-  /** Whether `bytes` end within the page. */
-  #fits(offset: I64, bytes: number): I32 {
-    return ltU(offset, i64(PAGE_SIZE + 1 - bytes));
+  /** Whether `bytes` are within the page. */
+  #fits({ offset, displacement }: FastPath, bytes: number): I32 {
+    return ltU(offset, i64(PAGE_SIZE + 1 - bytes - displacement));
   }
 
   /** Whether 2^`size` bytes are aligned and in the page: misaligned offsets are rotated to beyond it. */
-  #fitsAligned(offset: I64, size: number): I32 {
-    return ltU(rotr(offset, i64(size)), i64(PAGE_SIZE >> size));
+  #fitsAligned({ offset, displacement }: FastPath, size: number): I32 {
+    return ltU(rotr(add(offset, i64(displacement)), i64(size)), i64(PAGE_SIZE >> size));
   }
 
-  #fitsAs(offset: I64, size: SizeLog2, options: AccessOptions | undefined): I32 {
-    return options?.aligned ? this.#fitsAligned(offset, size) : this.#fits(offset, 1 << size);
+  #fitsAs(path: FastPath, size: SizeLog2, options: AccessOptions | undefined): I32 {
+    return options?.aligned ? this.#fitsAligned(path, size) : this.#fits(path, 1 << size);
   }
 
   protected request(size: number, options: AccessOptions | undefined): I32 {
@@ -718,10 +721,16 @@ export class InterpreterStage implements Stage {
       const value = this.slowLoad(va, size, options);
       return signed && size < 3 ? signExtend(value, (8 << size) as 8 | 16 | 32) : value;
     };
-    const { offset, host } = this.#fastPath(va, TLB.read, options);
-    const isFast = this.#fitsAs(offset, size, options);
+    const path = this.fastPath(va, TLB.read, options);
+    const isFast = this.#fitsAs(path, size, options);
     const kind = (signed ? LOADS_S : LOADS_U)[size] ?? 'i64';
-    return this.ifValue(isFast, () => load(kind, host()) as I64, slow, 'i64', 'taken');
+    return this.ifValue(
+      isFast,
+      () => load(kind, path.host(), path.displacement) as I64,
+      slow,
+      'i64',
+      'taken',
+    );
   }
 
   store(address: I64, size: SizeLog2, value: I64, options?: AccessOptions): void {
@@ -731,12 +740,12 @@ export class InterpreterStage implements Stage {
     const slow = (): void => {
       this.slowStore(va, size, data, options);
     };
-    const { offset, host } = this.#fastPath(va, TLB.write, options);
-    const isFast = this.#fitsAs(offset, size, options);
+    const path = this.fastPath(va, TLB.write, options);
+    const isFast = this.#fitsAs(path, size, options);
     this.if(
       isFast,
       () => {
-        this.fb.store(STORES[size] ?? 'i64', host(), 0, data);
+        this.fb.store(STORES[size] ?? 'i64', path.host(), path.displacement, data);
       },
       slow,
       'taken',
@@ -755,16 +764,16 @@ export class InterpreterStage implements Stage {
       this.fb.set(second, load('i64', i32(0), STATE.EXCHANGE.at + 8));
       return [this.fb.get(first), this.fb.get(second)];
     }
-    const { offset, host } = this.#fastPath(va, TLB.read, options);
-    const isFast = this.#fits(offset, 2 * bytes);
+    const path = this.fastPath(va, TLB.read, options);
+    const isFast = this.#fits(path, 2 * bytes);
     const kind = (signed ? LOADS_S : LOADS_U)[size] ?? 'i64';
     const extend = (value: I64): I64 => (signed && size < 3 ? signExtend(value, 32) : value);
     this.if(
       isFast,
       () => {
-        const at = this.let(host());
-        this.fb.set(first, load(kind, at) as I64);
-        this.fb.set(second, load(kind, at, bytes) as I64);
+        const at = this.let(path.host());
+        this.fb.set(first, load(kind, at, path.displacement) as I64);
+        this.fb.set(second, load(kind, at, path.displacement + bytes) as I64);
       },
       () => {
         this.fb.set(first, extend(this.slowLoad(va, size, options)));
@@ -781,14 +790,14 @@ export class InterpreterStage implements Stage {
     const a = this.let(first);
     const b = this.let(second);
     const bytes = 1 << size;
-    const { offset, host } = this.#fastPath(va, TLB.write, options);
-    const isFast = this.#fits(offset, 2 * bytes);
+    const path = this.fastPath(va, TLB.write, options);
+    const isFast = this.#fits(path, 2 * bytes);
     this.if(
       isFast,
       () => {
-        const at = this.let(host());
-        this.fb.store(STORES[size] ?? 'i64', at, 0, a);
-        this.fb.store(STORES[size] ?? 'i64', at, bytes, b);
+        const at = this.let(path.host());
+        this.fb.store(STORES[size] ?? 'i64', at, path.displacement, a);
+        this.fb.store(STORES[size] ?? 'i64', at, path.displacement + bytes, b);
       },
       () => {
         this.slowStore(va, size, a, { ...options, isFollowed: true });
@@ -811,11 +820,11 @@ export class InterpreterStage implements Stage {
   loadV(address: I64, options?: AccessOptions): V128 {
     const va = this.let(address);
     if (options?.aligned) return this.let(this.#slowLoadV(va, options));
-    const { offset, host } = this.#fastPath(va, TLB.read, undefined);
-    const isFast = this.#fits(offset, 16);
+    const path = this.fastPath(va, TLB.read, undefined);
+    const isFast = this.#fits(path, 16);
     return this.ifValue(
       isFast,
-      () => load('v128', host()),
+      () => load('v128', path.host(), path.displacement),
       () => this.#slowLoadV(va, options),
       'v128',
       'taken',
@@ -826,12 +835,12 @@ export class InterpreterStage implements Stage {
     this.#storing();
     const va = this.let(address);
     const data = this.let(value);
-    const { offset, host } = this.#fastPath(va, TLB.write, undefined);
-    const isFast = this.#fits(offset, 16);
+    const path = this.fastPath(va, TLB.write, undefined);
+    const isFast = this.#fits(path, 16);
     this.if(
       isFast,
       () => {
-        this.fb.store('v128', host(), 0, data);
+        this.fb.store('v128', path.host(), path.displacement, data);
       },
       () => {
         this.#slowStoreV(va, data, options);
@@ -854,19 +863,25 @@ export class InterpreterStage implements Stage {
     this.storeV(add(va, i64(16)), b);
   }
 
+  /** The low half of SP. */
+  protected stackPointer(): I32 {
+    return load('i32', i32(0), STATE.SP.at);
+  }
+
   checkStackAlignment(register: RegField): void {
     const layout = this.layoutOf(register);
     if (layout.kind !== 'register-or-sp') return;
     this.stackPointerFields.add(layout.name);
     if (this.#hot && !this.#variant.is31.has(layout.name)) return;
-    const misaligned = ne(and(load('i32', i32(0), STATE.SP.at), i32(15)), i32(0));
+    const misaligned = ne(and(this.stackPointer(), i32(15)), i32(0));
     const isStack = this.#hot ? i32(1) : eq(this.extract(layout), i32(31));
-    this.if(and(isStack, misaligned), () => {
+    const raise = (): void => {
       // SCTLR_ELx.SA is bit 3, SA0 bit 4.
       this.if(and(shrU(sctlr(this.core.model), select(field32('EL'), i32(3), i32(4))), i32(1)), () => {
         this.#raise(EC.spAlignment);
       });
-    });
+    };
+    this.if(and(isStack, misaligned), raise, undefined, 'not taken');
   }
 
   atomic(operation: AtomicOperation, address: I64, size: SizeLog2, operand: I64): I64 {
@@ -922,17 +937,17 @@ export class InterpreterStage implements Stage {
       else put();
     };
     // What can be written can be read: one tag is enough.
-    const { offset, host } = this.#fastPath(va, TLB.write, undefined);
+    const path = this.fastPath(va, TLB.write, undefined);
     this.if(
-      this.#fitsAligned(offset, size),
+      this.#fitsAligned(path, size),
       () => {
-        const at = this.let(host());
+        const at = this.let(path.host());
         halves.forEach((half, i) => {
-          fb.set(half, load(kind, at, 8 * i) as I64);
+          fb.set(half, load(kind, at, path.displacement + 8 * i) as I64);
         });
         replace((value) => {
           value.forEach((half, i) => {
-            fb.store(STORES[size] ?? 'i64', at, 8 * i, half);
+            fb.store(STORES[size] ?? 'i64', at, path.displacement + 8 * i, half);
           });
         });
       },

@@ -166,7 +166,7 @@ export const PAGE_SIZE = 1 << PAGE_SHIFT;
  * | 0 | page address where plain loads may use the entry, else one that never matches |
  * | 8 | the same for stores |
  * | 16 | page address where the entry is valid at all |
- * | 24 | host address of the page, or the physical page number where it isn't direct |
+ * | 24 | host address minus the low half of the virtual one, or the physical page number where it isn't direct |
  * | 28 | flags: `TLB_FLAGS` |
  */
 export const TLB = { entries: 512, stride: 32, read: 0, write: 8, any: 16, host: 24, flags: 28 } as const;

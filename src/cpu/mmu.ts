@@ -540,7 +540,7 @@ export function defineMmu(
         fb.if(codeTable(direct), () => {
           fb.set(flags, or(fb.get(flags), i32(TLB_FLAGS.code)));
         });
-        fb.store('i32', entry, TLB.host, direct);
+        fb.store('i32', entry, TLB.host, sub(direct, wrap(page)));
       },
       () => {
         fb.store('i32', entry, TLB.host, field32('WALK_PAGE'));
@@ -622,7 +622,7 @@ export function defineMmu(
     const pc = fb.get(fb.param(3, 'i64'));
     const request = fb.get(fb.param(4, 'i32'));
     fb.if(and(load('i32', entry, TLB.flags), i32(TLB_FLAGS.direct)), () => {
-      const at = fb.let(add(load('i32', entry, TLB.host), pageOffset(va)));
+      const at = fb.let(add(load('i32', entry, TLB.host), wrap(va)));
       fb.switch(
         size,
         LOAD_KINDS.map((kind) => () => {
@@ -647,7 +647,7 @@ export function defineMmu(
     const request = fb.get(fb.param(5, 'i32'));
     const flags = fb.let(load('i32', entry, TLB.flags));
     fb.if(eq(and(flags, i32(TLB_FLAGS.direct | TLB_FLAGS.readOnly)), i32(TLB_FLAGS.direct)), () => {
-      const at = fb.let(add(load('i32', entry, TLB.host), pageOffset(va)));
+      const at = fb.let(add(load('i32', entry, TLB.host), wrap(va)));
       fb.if(and(flags, i32(TLB_FLAGS.code)), () => {
         dropCode(fb, at, shl(i32(1), size));
       });
@@ -1149,7 +1149,8 @@ export function defineMmu(
           fb.set(index, i32(0));
           fb.loop('entries', (next) => {
             // The tag of the neighbouring index matches nothing here; the next slow path fills the entry anew.
-            fb.if(eq(load('i32', fb.get(entry), TLB.host), page), () => {
+            const tag = wrap(load('i64', fb.get(entry), TLB.any));
+            fb.if(eq(add(load('i32', fb.get(entry), TLB.host), tag), page), () => {
               dropEntry(fb, fb.get(entry), shl(extU(xor(fb.get(index), i32(1))), i64(PAGE_SHIFT)));
             });
             fb.set(entry, add(fb.get(entry), i32(TLB.stride)));

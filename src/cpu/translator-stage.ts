@@ -8,14 +8,14 @@ import type { DynamicField, FieldLayout, LabelField, RegField, Row, VecField } f
 import { fieldValue, signedFieldValue } from '../isa/row.js';
 import type { AccessOptions, SizeLog2 } from '../isa/stage.js';
 import type { Expr, I32, I64, Int, V128, ValType } from '../wasm/expr.js';
-import { add, constantI32, eq, extU, i32, i64, intLike, load, sub, wrap } from '../wasm/expr.js';
+import { add, constantI32, eq, extU, i32, i64, intLike, load, localPlus, sub, wrap } from '../wasm/expr.js';
 import type { BranchHint, FunctionBuilder, Local } from '../wasm/function-builder.js';
 import { call } from '../wasm/function-ref.js';
 import { extractLane, replaceLane } from '../wasm/simd.js';
 import { FLAG_KIND, conditionOfPacked, conditionOfResult, conditionOfSub, conditionOfSum } from './flags.js';
-import type { CoreFunctions, LookupTables, SlowOptions } from './interpreter-stage.js';
+import type { CoreFunctions, FastPath, LookupTables, SlowOptions } from './interpreter-stage.js';
 import { InterpreterStage, NEXT } from './interpreter-stage.js';
-import { STATE } from './layout.js';
+import { PAGE_SIZE, STATE, TLB } from './layout.js';
 import { field32, field64, setField32 } from './state.js';
 import type { TranslatedCodeFunctions } from './translated-code.js';
 import { ENDS_WITH_STORE, LOCAL_FLAGS } from './translated-code.js';
@@ -47,6 +47,34 @@ interface Flags {
 /** The stack pointer's place among the general registers. */
 const SP = 31;
 
+/** What a register or an address has in common with others: they follow from the same value by adding constants. */
+interface Origin {
+  readonly value: object;
+  readonly plus: number;
+}
+
+/** An address whose page was looked up: further accesses to the page need not look for it again. */
+interface FoundPage {
+  readonly origin: Origin;
+  /** It was found for stores, else for loads. */
+  readonly isForStores: boolean;
+  readonly slot: PageSlot;
+}
+
+/** What is in locals of an address whose page was looked up. */
+interface PageSlot {
+  /** Offset in the page, or beyond it where it wasn't found. */
+  readonly offset: Local<'i64'>;
+  readonly host: Local<'i32'>;
+}
+
+/** Pages that are remembered at once. */
+const PAGE_SLOTS = 4;
+/** How far from an address that was looked up its page may be taken for another access. */
+const NEAR = PAGE_SIZE / 2;
+/** An offset that is beyond a page, and so is everything that is near it. */
+const NO_PAGE = 256 * PAGE_SIZE;
+
 /** What is known at a place of the code. */
 interface Known {
   /** Registers whose locals hold what memory does, by their bits: X0 to X30 and `SP`, V0 to V31. */
@@ -56,9 +84,34 @@ interface Known {
   readonly d: number;
   readonly flags: Flags | 'packed' | undefined;
   readonly isSimdChecked: boolean;
+  /** SP modulo 16 is what it was when its alignment was last checked. */
+  readonly isStackChecked: boolean;
+  /** Of X0 to X30 and `SP`. */
+  readonly origins: readonly (Origin | undefined)[];
+  /** The oldest first. */
+  readonly pages: readonly FoundPage[];
 }
 
-const NOTHING: Known = { x: 0, v: 0, d: 0, flags: undefined, isSimdChecked: false };
+const NOTHING: Known = {
+  x: 0,
+  v: 0,
+  d: 0,
+  flags: undefined,
+  isSimdChecked: false,
+  isStackChecked: false,
+  origins: [],
+  pages: [],
+};
+
+function shifted(origin: Origin | undefined, by: number): Origin | undefined {
+  return origin && { value: origin.value, plus: origin.plus + by };
+}
+
+function originsOfBoth(a: Known['origins'], b: Known['origins']): Known['origins'] {
+  if (a === b) return a;
+  const same = (x: Origin, y: Origin | undefined): boolean => x.value === y?.value && x.plus === y.plus;
+  return a.map((origin, i) => (origin && same(origin, b[i]) ? origin : undefined));
+}
 
 function flagsOfBoth(a: Known['flags'], b: Known['flags']): Known['flags'] {
   if (a === b) return a;
@@ -75,6 +128,9 @@ export class RegionLocals {
   readonly #x: Local<'i64'>[] = [];
   readonly #v: Local<'v128'>[] = [];
   readonly #d: Local<'i64'>[] = [];
+  readonly #pageSlots: PageSlot[] = [];
+  /** Registers by the indices of their locals. */
+  readonly #registers = new Map<number, number>();
   readonly flagKind: Local<'i32'>;
   readonly flagA: Local<'i64'>;
   readonly flagB: Local<'i64'>;
@@ -94,7 +150,7 @@ export class RegionLocals {
 
   /** X0 to X30, or `SP`. */
   x(register: number): I64 {
-    const local = (this.#x[register] ??= this.#fb.local('i64'));
+    const local = this.#localOf(register);
     if (((this.#known.x >>> register) & 1) === 0) {
       this.#fb.set(local, register === SP ? field64('SP') : field64('X', register));
       this.learn({ x: this.#known.x | (1 << register) });
@@ -102,12 +158,90 @@ export class RegionLocals {
     return this.#fb.get(local);
   }
 
-  setX(register: number, value: I64): void {
-    const local = (this.#x[register] ??= this.#fb.local('i64'));
+  setX(register: number, value: I64, origin: Origin | undefined): void {
+    const local = this.#localOf(register);
     this.#fb.set(local, value);
     const at = register === SP ? STATE.SP.at : STATE.X.at + 8 * register;
     this.#fb.store('i64', i32(0), at, this.#fb.get(local));
-    this.learn({ x: this.#known.x | (1 << register) });
+    const { x, origins, isStackChecked } = this.#known;
+    const before = origins[register];
+    const keepsAlignment = origin !== undefined && origin.value === before?.value && (origin.plus - before.plus) % 16 === 0; // prettier-ignore
+    this.learn({
+      x: x | (1 << register),
+      isStackChecked: isStackChecked && (register !== SP || keepsAlignment),
+    });
+    this.#setOrigin(register, origin);
+  }
+
+  #localOf(register: number): Local<'i64'> {
+    const known = this.#x[register];
+    if (known) return known;
+    const local = this.#fb.local('i64');
+    this.#x[register] = local;
+    this.#registers.set(local.index, register);
+    return local;
+  }
+
+  // ---- what addresses have in common
+
+  /** The register whose local this is. */
+  registerOf(local: number): number | undefined {
+    return this.#registers.get(local);
+  }
+
+  originOf(register: number): Origin {
+    const known = this.#known.origins[register];
+    if (known) return known;
+    const origin = { value: {}, plus: 0 };
+    this.#setOrigin(register, origin);
+    return origin;
+  }
+
+  #setOrigin(register: number, origin: Origin | undefined): void {
+    const { origins } = this.#known;
+    if (origins[register] === origin) return;
+    const changed = [...origins];
+    changed[register] = origin;
+    this.learn({ origins: changed });
+  }
+
+  /** The fast path by a page that was looked up before. */
+  fastPathOf({ value, plus }: Origin, isStore: boolean): FastPath | undefined {
+    for (const { origin, isForStores, slot } of this.#known.pages) {
+      const distance = plus - origin.plus;
+      if (origin.value !== value || Math.abs(distance) > NEAR || (isStore && !isForStores)) continue;
+      const before = Math.min(distance, 0);
+      return {
+        offset: add(this.#fb.get(slot.offset), i64(before)),
+        host: () => add(this.#fb.get(slot.host), i32(before)),
+        displacement: distance - before,
+      };
+    }
+    return undefined;
+  }
+
+  /** Remembers the page that an access looks up. */
+  rememberPage(origin: Origin, isForStores: boolean, path: FastPath): FastPath {
+    let { pages } = this.#known;
+    let slot = this.#pageSlots.find((known) => !pages.some((page) => page.slot === known));
+    if (!slot && this.#pageSlots.length < PAGE_SLOTS) {
+      slot = { offset: this.#fb.local('i64'), host: this.#fb.local('i32') };
+      this.#pageSlots.push(slot);
+    }
+    if (!slot) {
+      slot = pages[0]!.slot;
+      pages = pages.slice(1);
+    }
+    this.#fb.set(slot.offset, path.offset);
+    this.#fb.set(slot.host, path.host());
+    this.learn({ pages: [...pages, { origin, isForStores, slot }] });
+    const { offset, host } = slot;
+    return { offset: this.#fb.get(offset), host: () => this.#fb.get(host), displacement: path.displacement };
+  }
+
+  /** After what may have changed translations, or before what relies on pages that may not have been found. */
+  forgetPages(): void {
+    for (const { slot } of this.#known.pages) this.#fb.set(slot.offset, i64(NO_PAGE));
   }
 
   v(register: number): V128 {
@@ -195,6 +329,9 @@ export class RegionLocals {
       d: a.d & b.d,
       flags: flagsOfBoth(a.flags, b.flags),
       isSimdChecked: a.isSimdChecked && b.isSimdChecked,
+      isStackChecked: a.isStackChecked && b.isStackChecked,
+      origins: originsOfBoth(a.origins, b.origins),
+      pages: a.pages.filter((page) => b.pages.includes(page)),
     };
   }
 }
@@ -213,6 +350,8 @@ export class TranslatorStage extends InterpreterStage {
   readonly #endsWithStore: boolean;
   readonly #frame: RegionFrame;
   readonly #locals: RegionLocals;
+  /** Of temporaries, by the indices of their locals. */
+  readonly #origins = new Map<number, Origin>();
   /** A store of the instruction's may have dropped translated code, as the local tells. */
   #mayBeStale = false;
 
@@ -272,10 +411,11 @@ export class TranslatorStage extends InterpreterStage {
       this.refetch();
     };
     this.fb.if(field32('FAULT'), leave, undefined, 'not taken');
-    this.#reloadBudget();
+    this.#afterCall();
   }
 
-  #reloadBudget(): void {
+  #afterCall(): void {
+    this.#locals.forgetPages();
     this.fb.set(this.#frame.n, add(field32('BUDGET'), i32(this.#locals.uncounted)));
   }
 
@@ -331,7 +471,7 @@ export class TranslatorStage extends InterpreterStage {
 
   override setX(register: RegField, value: I64): void {
     const number = this.#register(register);
-    if (number !== undefined) this.#locals.setX(number, value);
+    if (number !== undefined) this.#locals.setX(number, value, this.#originOf(value));
   }
 
   override xAt(register: RegField, offset: number): I64 {
@@ -341,15 +481,40 @@ export class TranslatorStage extends InterpreterStage {
 
   override setXAt(register: RegField, offset: number, value: I64): void {
     const number = this.#number(this.layoutOf(register)) + offset;
-    if (number !== 31) this.#locals.setX(number, value);
+    if (number !== 31) this.#locals.setX(number, value, undefined);
   }
 
   override setLinkRegister(value: I64): void {
-    this.#locals.setX(30, value);
+    this.#locals.setX(30, value, undefined);
+  }
+
+  protected override stackPointer(): I32 {
+    return wrap(this.#locals.x(SP));
   }
 
   override checkStackAlignment(register: RegField): void {
-    if (this.#register(register) === SP) super.checkStackAlignment(register);
+    if (this.#register(register) !== SP || this.#locals.known.isStackChecked) return;
+    super.checkStackAlignment(register);
+    this.#locals.learn({ isStackChecked: true });
+  }
+
+  override let<T extends ValType>(value: Expr<T>): Expr<T> {
+    const result = super.let(value);
+    if (value.type !== 'i64') return result;
+    const origin = this.#originOf(value as I64);
+    const temporary = localPlus(result as I64);
+    if (temporary && origin) this.#origins.set(temporary.local, origin);
+    return result;
+  }
+
+  #originOf(value: I64): Origin | undefined {
+    const sum = localPlus(value);
+    if (!sum) return undefined;
+    const register = this.#locals.registerOf(sum.local);
+    return shifted(
+      register === undefined ? this.#origins.get(sum.local) : this.#locals.originOf(register),
+      sum.plus,
+    );
   }
 
   // ---- vector registers
@@ -537,6 +702,20 @@ export class TranslatorStage extends InterpreterStage {
     return this.fb.get(this.#frame.tlb);
   }
 
+  protected override fastPath(va: I64, tag: number, options: AccessOptions | undefined): FastPath {
+    if (options?.unprivileged) return super.fastPath(va, tag, options);
+    const isStore = tag === TLB.write;
+    let origin = this.#originOf(va);
+    const known = origin && this.#locals.fastPathOf(origin, isStore);
+    if (known) return known;
+    if (!origin) {
+      origin = { value: {}, plus: 0 };
+      const temporary = localPlus(va);
+      if (temporary) this.#origins.set(temporary.local, origin);
+    }
+    return this.#locals.rememberPage(origin, isStore, super.fastPath(va, tag, options));
+  }
+
   protected override slowLoad(va: I64, size: number, options: AccessOptions | undefined): I64 {
     const { loadSlowly } = this.#frame.functions;
     const request = this.request(size, options);
@@ -559,7 +738,7 @@ export class TranslatorStage extends InterpreterStage {
       this.fb.return(next);
     };
     this.fb.if(next, leave, undefined, 'not taken');
-    this.#reloadBudget();
+    this.#afterCall();
     if (isEnd) return;
     this.fb.set(this.#locals.stale, field32('STALE'));
     this.#mayBeStale = true;

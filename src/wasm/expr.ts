@@ -88,6 +88,24 @@ function isOne(n: Node): boolean {
 
 // ---- leaves and calls, made by FunctionBuilder
 
+/** The local that an expression reads, and the constant that it adds, if it is no more than that. */
+export function localPlus(e: I64): { readonly local: number; readonly plus: number } | undefined {
+  const n = node(e);
+  if (n.kind === KIND.local) return { local: n.code, plus: 0 };
+  const sum = leftOf(n, ADD);
+  if (sum) return sum.kind === KIND.local ? localPlusConstant(sum, rightOf(n), 1) : undefined;
+  const difference = leftOf(n, SUB);
+  return difference?.kind === KIND.local ? localPlusConstant(difference, rightOf(n), -1) : undefined;
+}
+
+function localPlusConstant(
+  local: Node,
+  { low, high }: Node,
+  sign: 1 | -1,
+): { readonly local: number; readonly plus: number } | undefined {
+  return high === low >> 31 ? { local: local.code, plus: sign * low } : undefined;
+}
+
 export function localGet<T extends ValType>(type: T, index: number): Expr<T> {
   return local(type, index);
 }
