@@ -40,6 +40,8 @@ const STR_X2_X3 = 0xf900_0062;
 const LDR_X4_X0_8 = 0xf940_0404;
 const STR_X2_X0_8 = 0xf900_0402;
 const B_SELF = 0x1400_0000;
+/** ldr x1, [x14]; ldr x1, [x15]; b .+4. The TLB has the pages, and a new block begins. */
+const LOOK_UP = [0xf940_01c1, 0xf940_01e1, 0x1400_0001];
 
 const core = generateCore(A64, CORTEX_A57, { hot: [] });
 
@@ -74,7 +76,7 @@ function make(code: readonly number[], jit: TranslationPolicy) {
   const put = (address: number, values: ArrayBufferView): void => {
     assert.ok(engine.dma.write(address, new Uint8Array(values.buffer)));
   };
-  put(RAM + CODE * PAGE, Uint32Array.from([...ENABLE_MMU, ...code, B_SELF]));
+  put(RAM + CODE * PAGE, Uint32Array.from([...ENABLE_MMU, ...LOOK_UP, ...code, B_SELF]));
   put(RAM + LEVEL1 * PAGE, BigUint64Array.of(BLOCK_DESCRIPTOR, at(LEVEL2) | TABLE));
   put(RAM + LEVEL2 * PAGE, BigUint64Array.of(at(LEVEL3) | TABLE));
   const pages = Array.from(
@@ -88,14 +90,16 @@ function make(code: readonly number[], jit: TranslationPolicy) {
   engine.setX(11, (2n << 32n) | 0x3519n);
   engine.setX(12, at(LEVEL1));
   engine.setX(13, 0x30d0_0801n);
-  return { engine, writes, put, run: () => engine.run(ENABLE_MMU.length + code.length) };
+  engine.setX(14, at(DATA));
+  engine.setX(15, at(DATA + 1));
+  return { engine, writes, put, run: () => engine.run(ENABLE_MMU.length + LOOK_UP.length + code.length) };
 }
 
 describe('accesses near one whose page was looked up', () => {
   test('a device takes its array away in between', () => {
     for (const jit of ['off', 'always'] as const) {
       const { engine, run } = make([LDR_X1_X0, STR_X2_X3, LDR_X4_X0_8], jit);
-      engine.setX(0, BigInt(ARRAY));
+      for (const x of [0, 14]) engine.setX(x, BigInt(ARRAY));
       engine.setX(3, BigInt(ARRAY + PAGE));
       run();
       assert.equal(engine.x(1), 0xffff_ffff_ffff_ffffn, jit);
@@ -106,7 +110,7 @@ describe('accesses near one whose page was looked up', () => {
   test('what may be loaded may not be stored', () => {
     for (const jit of ['off', 'always'] as const) {
       const { engine, writes, run } = make([LDR_X1_X0, STR_X2_X0_8], jit);
-      engine.setX(0, BigInt(ARRAY));
+      for (const x of [0, 14]) engine.setX(x, BigInt(ARRAY));
       engine.setX(2, 5n);
       run();
       assert.deepEqual(writes, [{ offset: 8, value: 5n }], jit);
