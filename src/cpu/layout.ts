@@ -115,6 +115,8 @@ export const STATE = {
   WALK_FLAGS: cell(4),
   /** The attribute byte of MAIR_EL1; the descriptor's shareability in bits 9:8. */
   WALK_ATTRIBUTES: cell(4),
+  /** Of a mapping larger than 4 KiB: where it is, as bits of `LARGE`. */
+  WALK_PARTS: cell(8),
   /** Data of accesses and system registers that TypeScript serves, 16 bytes. */
   EXCHANGE: cell(16),
   /** Non-zero where the `exceptions` channel is traced. */
@@ -188,8 +190,6 @@ export const TLB_FLAGS = {
   code: 0x100,
   /** Cached from a block, or from a granule above 4 KiB. */
   large: 0x200,
-  /** Cached from a block larger than what a bit of `LARGE` stands for. */
-  huge: 0x400,
   /** A watchpoint may be on it: every access takes the slow path. */
   watched: 0x800,
 } as const;

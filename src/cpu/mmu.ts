@@ -12,7 +12,7 @@
  *
  * @deviation Cached translations are forgotten more often than asked for, which the architecture allows at any time:
  * TLBI by ASID forgets global ones too; TLBI by address disregards regime, ASID and VMID and, where blocks or granules
- * above 4 KiB are in use nearby, forgets all of the address space; all other TLBIs forget everything. TLBI of this PE
+ * above 4 KiB are in use nearby (`LARGE`), forgets all of the address space; all other TLBIs forget everything. TLBI of this PE
  * alone reaches every PE.
  *
  * @deviation There is no stage 2: HCR_EL2.VM, VTTBR_EL2 and VTCR_EL2 keep what is written and have no effect, so a guest
@@ -20,7 +20,7 @@
  */
 import type { I32, I64, LoadKind, StoreKind } from '../wasm/expr.js';
 import {
-  add, and, convert, divU, eq, eqz, extU, geU, gtU, i32, i64, leU, load, ltU, mul, ne, not, or, select, shl, shrS, shrU, sub, wrap, xor,
+  add, and, convert, divU, eq, eqz, extU, geU, gtU, i32, i64, leU, load, ltU, mul, ne, not, or, select, shl, shrS, shrU, sub, v128, wrap, xor,
 } from '../wasm/expr.js'; // prettier-ignore
 import type { FunctionBuilder } from '../wasm/function-builder.js';
 import type { FunctionRef } from '../wasm/function-ref.js';
@@ -40,6 +40,7 @@ import {
   codeTlbEntry,
   codeTlbEntryOffset,
   field32,
+  field64,
   modeOfTlb,
   setField32,
   setField64,
@@ -264,8 +265,9 @@ export function defineMmu(
         fault(i32(FSC.addressSize));
       });
       setField32(fb, 'WALK_PAGE', wrap(shrU(address, i64(PAGE_SHIFT))));
-      const { readable, writable, executable, device, large, huge } = TLB_FLAGS;
-      const always = readable | writable | executable | large | huge;
+      const { readable, writable, executable, device, large } = TLB_FLAGS;
+      const always = readable | writable | executable | large;
+      setField64(fb, 'WALK_PARTS', i64(-1));
       setField32(fb, 'WALK_ATTRIBUTES', select(dc, i32(0xff), i32(0)));
       setField32(
         fb,
@@ -461,7 +463,13 @@ export function defineMmu(
     const device = fb.let(ltU(attributes, i32(0x10)));
     setField32(fb, 'WALK_ATTRIBUTES', or(attributes, and(wrap(d), i32(3 << 8))));
     const flagIf = (condition: I32, flag: number): I32 => mul(is(condition), i32(flag));
-    const isLarge = or(ne(fb.get(level), i64(3)), ne(grain, i64(12)));
+    const isLarge = fb.let(gtU(offsetMask, i64(PAGE_SIZE - 1)));
+    fb.if(isLarge, () => {
+      // A block has 1 GiB at the most: 16 parts.
+      const more = fb.let(shrU(offsetMask, i64(LARGE.shift)));
+      const parts = sub(shl(i64(2), more), i64(1));
+      setField64(fb, 'WALK_PARTS', shl(parts, and(shrU(canonical, i64(LARGE.shift)), not(more))));
+    });
     setField32(fb, 'WALK_PAGE', wrap(shrU(fb.get(output), i64(PAGE_SHIFT))));
     setField32(
       fb,
@@ -473,7 +481,6 @@ export function defineMmu(
         flagIf(x, TLB_FLAGS.executable),
         flagIf(device, TLB_FLAGS.device | TLB_FLAGS.strict),
         flagIf(isLarge, TLB_FLAGS.large),
-        flagIf(gtU(offsetMask, i64(2 ** LARGE.shift - 1)), TLB_FLAGS.huge),
         strict,
       ].reduce((all, flag) => or(all, flag)),
     );
@@ -514,8 +521,7 @@ export function defineMmu(
       const regime = geU(mode, i32(REGIME.el2.first));
       const half = hasEl2 ? add(halfOf(va), mul(regime, i32(LARGE.stride))) : halfOf(va);
       const at = fb.let(add(field32('TLB_BANK'), half));
-      const parts = select(and(field32('WALK_FLAGS'), i32(TLB_FLAGS.huge)), i64(-1), partOf(va));
-      fb.store('i64', at, LARGE.at, or(load('i64', at, LARGE.at), parts));
+      fb.store('i64', at, LARGE.at, or(load('i64', at, LARGE.at), field64('WALK_PARTS')));
     });
   };
 
@@ -589,7 +595,7 @@ export function defineMmu(
     fb.if(
       and(
         eq(load('i64', entry, TLB.any), and(va, i64(-PAGE_SIZE))),
-        and(load('i32', entry, TLB.flags), wanted),
+        ne(and(load('i32', entry, TLB.flags), wanted), i32(0)),
       ),
       () => {
         fb.return(entry);
@@ -938,6 +944,15 @@ export function defineMmu(
       fb.if(isHit, () => {
         fb.return();
       });
+    });
+    const isRam = eq(and(flags, i32(TLB_FLAGS.direct | TLB_FLAGS.readOnly)), i32(TLB_FLAGS.direct));
+    fb.if(isRam, () => {
+      const at = fb.let(add(load('i32', entry, TLB.host), pageOffset(block)));
+      fb.if(and(flags, i32(TLB_FLAGS.code)), () => {
+        dropCode(fb, at, i32(ZVA_BYTES));
+      });
+      for (let n = 0; n < ZVA_BYTES; n += 16) fb.store('v128', at, n, v128(new Uint8Array(16)));
+      fb.return();
     });
     const n = fb.local('i32');
     fb.set(n, i32(0));

@@ -219,6 +219,25 @@ static void levels(u32 grain, const u8 *sizes) {
   }
 }
 
+/* A block is forgotten by any address in it. */
+static void maintenance_of_blocks(u32 grain, u32 size) {
+  for (u32 level = grain == 12 ? 1 : 2; level <= 2; level++) {
+    struct space space = make_space(grain, size);
+    u64 va = high_address(&space, level), bytes = 1ul << shift_of(&space, level);
+    prepare_target();
+    title("maintenance of a block", &space, level);
+    for (u32 quarter = 0; quarter < 4; quarter++) {
+      u64 *entry = map(&space, va, level, LEAF);
+      use(&space, 0);
+      try_el1("ldr", op_ldr, va, 0);
+      *entry = 0;
+      u64 address = (va & -bytes) + bytes / 4 * quarter + 0x1000;
+      asm volatile("dsb ishst; tlbi vaae1is, %0; dsb ish; isb" ::"r"(address >> 12 & 0xffffffffffful) : "memory");
+      try_el1("ldr", op_ldr, va, 0);
+    }
+  }
+}
+
 /* A code for what happened: `-` nothing, else class and fault status. */
 static void print_outcome(void) {
   if (taken.count == 0 || (taken.esr == 0x560000e0)) {
@@ -769,9 +788,12 @@ int main(void) {
 #endif
   } else if (GRANULE_16K) {
     levels(14, (const u8[]){16, 17, 29, 39, 0});
+    maintenance_of_blocks(14, 17);
   } else {
     levels(12, (const u8[]){16, 25, 33, 34, 39, 0});
     levels(16, (const u8[]){16, 22, 35, 0});
+    maintenance_of_blocks(12, 25);
+    maintenance_of_blocks(16, 22);
     permissions(0);
     page_crossing();
     tags_and_ranges();
