@@ -947,7 +947,7 @@ export function defineMmu(
     });
     const isRam = eq(and(flags, i32(TLB_FLAGS.direct | TLB_FLAGS.readOnly)), i32(TLB_FLAGS.direct));
     fb.if(isRam, () => {
-      const at = fb.let(add(load('i32', entry, TLB.host), pageOffset(block)));
+      const at = fb.let(add(load('i32', entry, TLB.host), wrap(block)));
       fb.if(and(flags, i32(TLB_FLAGS.code)), () => {
         dropCode(fb, at, i32(ZVA_BYTES));
       });
