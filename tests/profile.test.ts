@@ -1,11 +1,12 @@
 /** `--profile`: the file for a viewer and the summary, whatever ends the run. */
 import { strict as assert } from 'node:assert';
+import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { after, suite, test } from 'node:test';
 
 import { guestFile } from '../scripts/fetch-guests.js';
 import { tinyInitramfs } from '../scripts/make-initramfs.js';
-import { statistics, v8a } from './support/cli.js';
+import { statistics, V8A_BUNDLE, v8a } from './support/cli.js';
 import { LETTER_A, scratch, skipWithout } from './support/guests.js';
 
 const KERNEL = guestFile('linux');
@@ -45,6 +46,29 @@ suite('--profile', () => {
       );
       assert.ok(shared.frames.some((frame) => frame.name === 'stay'));
     }
+  });
+
+  test('is lost on a full disk, which status 5 and a line tell', async () => {
+    const run = await v8a(['run', '--firmware', firmware, '--profile', '/dev/full', '--expect', 'A']);
+    assert.equal(run.status, 5);
+    assert.match(run.stderr, /^v8a: --profile \/dev\/full: the disk is full$/m);
+  });
+
+  test('of the command in one file has the functions of its sources', () => {
+    const file = files.path('bundle.json');
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      [V8A_BUNDLE, 'run', '--firmware', firmware, '--profile', file, '--expect', 'never', '--timeout', '1s'],
+      { encoding: 'utf8' },
+    );
+    assert.equal(status, 1, stderr);
+    const { shared } = JSON.parse(readFileSync(file, 'utf8')) as File;
+    const names = shared.frames.map(({ name }) => name);
+    assert.ok(
+      names.some((name) => /^run \(cpu\/wasm-engine:\d+\)$/.test(name)),
+      names.join('\n'),
+    );
+    assert.ok(!names.some((name) => /^run \(bin/.test(name)));
   });
 
   test('leaves Linux as it is', { skip: skipWithout(KERNEL, INITRD) }, async () => {

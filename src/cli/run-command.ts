@@ -140,8 +140,7 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
       else say(line);
     };
     const status = await runInTerminal(machine, options, script, log);
-    if (profile) await writeProfile(machine, options, profile);
-    return status;
+    return profile && !(await writeProfile(machine, options, profile)) ? ExitStatus.hostError : status;
   } finally {
     for (const file of files) file.close();
     for (const socket of sockets) socket.close();
@@ -149,11 +148,19 @@ export async function run(options: RunOptions, script: readonly ScriptStep[]): P
   }
 }
 
-async function writeProfile(machine: Machine, options: RunOptions, to: OutputFile): Promise<void> {
+/** False when the host's disk fails. */
+async function writeProfile(machine: Machine, options: RunOptions, to: OutputFile): Promise<boolean> {
   const guest = options.kernel ?? options.firmware ?? '';
   const { file, summary } = await machine.takeProfile(`v8a run ${basename(guest)}`);
-  to.write(file);
   say(`${summary.join('\n')}\n`);
+  try {
+    to.write(file);
+    return true;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    say(`v8a: ${error.message}\n`);
+    return false;
+  }
 }
 
 function tracedChannels({ trace = [], debugMmio, loglevel }: RunOptions): readonly TraceChannel[] {

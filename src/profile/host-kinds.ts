@@ -59,9 +59,9 @@ const ENGINE: readonly (readonly [names: RegExp, kind: Kind])[] = [
   [/^run$/, 'run loop'],
 ];
 
-/** The file of ours that a URL is, below the folder of compiled code, without its extension. */
+/** The file of ours that a URL is, below the folder of sources or of compiled code, without its extension. */
 export function ownFile(url: string): string | undefined {
-  return /\/dist\/((?:host\/)?[a-z]+\/[\w/-]+)\.js$/.exec(url)?.[1];
+  return /^.*\/(?:src|dist)\/((?:host\/)?[a-z]+\/[\w/-]+)\.[jt]s$/.exec(url)?.[1];
 }
 
 const WASM = 'wasm://';

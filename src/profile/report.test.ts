@@ -9,7 +9,7 @@ import { SymbolTable } from './symbols.js';
 
 const CORE = 'wasm://wasm/00000001';
 const CODE = 'wasm://wasm/00000002';
-const own = (file: string): string => `file:///opt/v8a/dist/${file}.js`;
+const own = (file: string): string => `file:///usr/src/v8a/src/${file}.ts`;
 
 type Frame = readonly [functionName: string, url: string];
 
@@ -45,6 +45,11 @@ describe('what the host does', () => {
     ['nothing', [['(idle)', '']], 'idle', '(idle)', false],
     ['Node', [['processImmediate', 'node:internal/timers']], 'other', 'processImmediate', false],
   ]; // prettier-ignore
+  test('is known from compiled code, where there are no maps', () => {
+    const frame = { functionName: '#read', url: 'file:///opt/dist/v8a/dist/devices/pl011.js', lineNumber: 0 };
+    assert.deepEqual(hostState([frame]), { kind: 'devices', detail: 'pl011', isGuest: false });
+  });
+
   for (const [what, frames, kind, detail, isGuest] of states) {
     test(`${what}: ${kind}`, () => {
       const stack = frames.map(([functionName, url]) => ({ functionName, url, lineNumber: 0 }));
