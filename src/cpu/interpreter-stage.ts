@@ -31,7 +31,7 @@ import { EC, HCR, SPSR_DIT, SPSR_SSBS, hcrBit, sctlr, syndrome, virtualPending }
 import { FLAG_KIND, conditionOfPacked, conditionOfSub, flagOperand } from './flags.js';
 import { CPU_COUNT, EXIT, LOOKUP_BASE, LOOKUP_SIZE, MODE, PAGE_SIZE, STATE, TLB } from './layout.js';
 import type { MmuFunctions } from './mmu.js';
-import { ACCESS, REQUEST } from './mmu.js';
+import { ACCESS, REQUEST, ZVA_BYTES, zeroBlockAt } from './mmu.js';
 import type { CpuModel } from './models.js';
 import { exists, hasFeature, writableBits } from './models.js';
 import {
@@ -1160,6 +1160,7 @@ export class InterpreterStage implements Stage {
   /** HCR_EL2.TIDCP: EL1's accesses to encodings with CRn 11 and 15, which are no registers here. */
   #trapImplementationDefined(isRead: boolean): void {
     if (!this.#hasEl2) return;
+    this.#requireCold();
     const word = load('i32', this.fb.get(this.#p));
     const field = (from: number, width: number, to: number): I32 =>
       shl(and(shrU(word, i32(from)), i32((1 << width) - 1)), i32(to));
@@ -1250,7 +1251,6 @@ export class InterpreterStage implements Stage {
   }
 
   readSystemRegister(register: SystemRegister | undefined, target: RegField): void {
-    this.#requireCold();
     if (!this.#exists(register, true)) return;
     if (register.access === 'wo') {
       this.undefined();
@@ -1281,6 +1281,7 @@ export class InterpreterStage implements Stage {
         this.setX(target, this.#readDebug(name));
         return;
       case 'external':
+        this.#requireCold();
         this.if(call(this.core.externalRead, i32(SYSTEM_REGISTERS.indexOf(register))), () => {
           this.undefined();
         });
@@ -1372,7 +1373,6 @@ export class InterpreterStage implements Stage {
   }
 
   writeSystemRegister(register: SystemRegister | undefined, source: RegField): void {
-    this.#requireCold();
     if (!this.#exists(register, false)) return;
     if (register.access === 'ro') {
       this.undefined();
@@ -1397,13 +1397,18 @@ export class InterpreterStage implements Stage {
         const value = or(and(this.x(source), i64(writable)), i64(behind.reset & ~writable));
         setSysreg(this.fb, name, value);
         if (behind.isShown) {
+          this.#requireCold();
           this.fb.store('i64', i32(0), STATE.EXCHANGE.at, value);
           // Nobody there to see it: just as well.
           this.let(call(this.core.externalWrite, i32(SYSTEM_REGISTERS.indexOf(register))));
           this.#refetchAtNext();
         }
-        if (behind.isDerivedFrom) this.fb.call(exceptions.stateChanged);
+        if (behind.isDerivedFrom) {
+          this.#requireCold();
+          this.fb.call(exceptions.stateChanged);
+        }
         if (behind.invalidates === undefined) return;
+        this.#requireCold();
         if (behind.invalidates === 'translations') this.fb.call(mmu.flushAll);
         this.fb.call(mmu.selectAddressSpace);
         this.#refetchAtNext();
@@ -1419,6 +1424,7 @@ export class InterpreterStage implements Stage {
         this.#writeDebug(name, source);
         return;
       case 'external':
+        this.#requireCold();
         this.fb.store('i64', i32(0), STATE.EXCHANGE.at, this.x(source));
         this.if(call(this.core.externalWrite, i32(SYSTEM_REGISTERS.indexOf(register))), () => {
           this.undefined();
@@ -1468,6 +1474,7 @@ export class InterpreterStage implements Stage {
   }
 
   #writeDebugStorage(name: string, behind: Storage, source: RegField): void {
+    this.#requireCold();
     const fb = this.fb;
     const { debug, mmu, clearBreakpoints, model } = this.core;
     const { debug: part, writableUnderLock = 0n, reset } = behind;
@@ -1502,6 +1509,7 @@ export class InterpreterStage implements Stage {
         this.#refetchAtNext();
         return;
       case 'SPSel':
+        this.#requireCold();
         this.fb.call(this.core.exceptions.selectStackPointer, and(this.w(source), i32(1)));
         return;
       case 'PAN':
@@ -1531,6 +1539,7 @@ export class InterpreterStage implements Stage {
   }
 
   #setAccessState(name: 'PAN' | 'UAO', value: I32): void {
+    this.#requireCold();
     setField32(this.fb, name, value);
     this.fb.call(this.core.exceptions.stateChanged);
     this.#refetchAtNext();
@@ -1541,12 +1550,16 @@ export class InterpreterStage implements Stage {
   }
 
   systemOperation(operation: SystemOperation | undefined, source: RegField): void {
-    this.#requireCold();
     if (!this.#exists(operation, false)) return;
     this.#checkSystemAccess(operation, source, false);
     const { mmu } = this.core;
     const va = (): I64 => this.x(source);
     const { effect } = operation;
+    if (effect === 'zero block') {
+      this.#zeroBlock(va());
+      return;
+    }
+    this.#requireCold();
     if (typeof effect === 'object') {
       if ('maintain' in effect) {
         this.fb.call(mmu.checkMaintenance, va(), i32(CHECK[effect.maintain]), this.pc());
@@ -1561,11 +1574,6 @@ export class InterpreterStage implements Stage {
       case 'invalidate instructions':
         // Stores drop the decoded instructions they overwrite, so there is nothing stale to invalidate.
         return;
-      case 'zero block': {
-        this.fb.call(mmu.zeroBlock, va(), this.pc());
-        this.afterSlowPath();
-        return;
-      }
       case 'invalidate translations':
         this.fb.call(mmu.flushEveryCpu);
         this.#refetchAtNext();
@@ -1580,6 +1588,27 @@ export class InterpreterStage implements Stage {
         this.#refetchAtNext();
         return;
     }
+  }
+
+  #zeroBlock(address: I64): void {
+    const va = this.let(address);
+    const path = this.fastPath(and(va, i64(-ZVA_BYTES)), TLB.write, undefined);
+    this.if(
+      this.#fits(path, ZVA_BYTES),
+      () => {
+        zeroBlockAt(this.fb, this.let(path.host()), path.displacement);
+      },
+      () => {
+        this.zeroSlowly(va);
+      },
+      'taken',
+    );
+  }
+
+  protected zeroSlowly(va: I64): void {
+    this.spill();
+    this.fb.call(this.core.mmu.zeroBlock, va, this.pc());
+    this.afterSlowPath();
   }
 
   /** The mode that an AT operation translates for. */

@@ -333,9 +333,12 @@ function generate(
   const breakpointHandler = firstCold + mb.addToTable(breakpoint);
   const firstTranslated = breakpointHandler + 1;
   const { runTranslated, ...forTranslatedCode } = defineTranslatedCode(mb, mmu, firstCold, firstTranslated);
-  const { raise, raiseDebug, trapSimdAccess, packFlags } = exceptions;
-  const { checkAtomic, checkStore } = mmu;
-  const ofCore = { raise, raiseDebug, trapSimdAccess, packFlags, checkAtomic, checkStore };
+  const { raise, raiseDebug, trapToEl2, trapSimdAccess, packFlags } = exceptions;
+  const { checkAtomic, checkStore, zeroBlock } = mmu;
+  const ofCore = {
+    ...{ raise, raiseDebug, trapSimdAccess, packFlags, checkAtomic, checkStore, zeroBlock },
+    ...(trapToEl2 && { trapToEl2 }),
+  };
   for (const [name, f] of Object.entries({ ...ofCore, ...forTranslatedCode })) shared.set(name, f);
 
   const run = mb.function('run', ['i32'], 'none', (fb) => {

@@ -5,6 +5,7 @@ import { bareEnginePorts } from './engine-suite.js';
 import { GuestMemory } from './guest-memory.js';
 import { generateCore } from './interpreter.js';
 import { CORTEX_A57 } from './models.js';
+import type { TranslationPolicy } from './translation-policy.js';
 import { WasmEngine } from './wasm-engine.js';
 
 const PAGE = 4096;
@@ -50,8 +51,9 @@ const READ_ONLY = 1n << 7n;
 const core = generateCore(A64, CORTEX_A57, { hot: [] });
 
 /** A CPU with translation on, that executes what it is given. */
-function make() {
-  const engine = new WasmEngine(new GuestMemory([RAM_BYTES]), CORTEX_A57, core, bareEnginePorts());
+function make(jit: TranslationPolicy) {
+  const memory = new GuestMemory([RAM_BYTES]);
+  const engine = new WasmEngine(memory, CORTEX_A57, core, bareEnginePorts(), [0n], jit);
   engine.setMapped({ base: RAM, sizeBytes: RAM_BYTES, block: 0, isReadOnly: false }, true);
   const write = (address: number, ...doublewords: readonly bigint[]): void => {
     assert.ok(engine.dma.write(address, new Uint8Array(BigUint64Array.from(doublewords).buffer)));
@@ -103,73 +105,75 @@ const WRITE = 1 << 6;
 /** TLBI's operand. */
 const operand = (address: number): number => address / PAGE;
 
-describe('translations', () => {
-  test('are cached until they are invalidated, for slow stores as well', () => {
-    const { engine, write, read, executeAt, descriptorOf } = make();
-    // A page with code: every store takes the slow path.
-    write(descriptorOf(1), BigInt(CODE) | LEAF | PAGE_OR_TABLE);
-    const address = WINDOW + PAGE + 0x800;
-    engine.setX(2, 5n);
-    assert.equal(executeAt(address, STR_X2_X1), 0n);
-    write(descriptorOf(1), 0n);
-    engine.setX(2, 6n);
-    assert.equal(executeAt(address, STR_X2_X1), 0n);
-    assert.equal(read(CODE + 0x800), 6n);
-    executeAt(operand(WINDOW + PAGE), TLBI_VAAE1IS_X1);
-    assert.equal(executeAt(address, STR_X2_X1), abort(TRANSLATION_LEVEL_3 | WRITE));
-  });
-
-  test('invalidating a page leaves pages alone that have only large mappings elsewhere for company', () => {
-    const { write, executeAt, descriptorOf } = make();
-    write(PAGES + PAGE, 0x11n);
-    // The second and the fourth GiB.
-    executeAt(BLOCK, LDR_X0_X1);
-    assert.equal(executeAt(WINDOW + PAGE, LDR_X0_X1), 0x11n);
-    assert.equal(executeAt(WINDOW + 2 * PAGE, LDR_X0_X1), 0n);
-    write(descriptorOf(1), 0n, 0n);
-    executeAt(operand(WINDOW + 2 * PAGE), TLBI_VAAE1IS_X1);
-    assert.equal(executeAt(WINDOW + PAGE, LDR_X0_X1), 0x11n);
-    assert.equal(executeAt(WINDOW + 2 * PAGE, LDR_X0_X1), abort(TRANSLATION_LEVEL_3));
-  });
-
-  for (const part of [0, 1, 8, 15])
-    test(`any address in a block invalidates all of it: part ${part} of 1 GiB`, () => {
-      const { write, executeAt } = make();
-      write(PAGES, 0x22n);
-      const address = BLOCK + PAGES - RAM;
-      assert.equal(executeAt(address, LDR_X0_X1), 0x22n);
-      write(TABLES[0] + 24, 0n);
-      executeAt(operand(BLOCK + part * 0x400_0000 + 0x123_4000), TLBI_VAAE1IS_X1);
-      assert.equal(executeAt(address, LDR_X0_X1), abort(TRANSLATION_LEVEL_1));
+for (const jit of ['off', 'always'] as const) {
+  describe(`translations, jit ${jit}`, () => {
+    test('are cached until they are invalidated, for slow stores as well', () => {
+      const { engine, write, read, executeAt, descriptorOf } = make(jit);
+      // A page with code: every store takes the slow path.
+      write(descriptorOf(1), BigInt(CODE) | LEAF | PAGE_OR_TABLE);
+      const address = WINDOW + PAGE + 0x800;
+      engine.setX(2, 5n);
+      assert.equal(executeAt(address, STR_X2_X1), 0n);
+      write(descriptorOf(1), 0n);
+      engine.setX(2, 6n);
+      assert.equal(executeAt(address, STR_X2_X1), 0n);
+      assert.equal(read(CODE + 0x800), 6n);
+      executeAt(operand(WINDOW + PAGE), TLBI_VAAE1IS_X1);
+      assert.equal(executeAt(address, STR_X2_X1), abort(TRANSLATION_LEVEL_3 | WRITE));
     });
-});
 
-describe('DC ZVA', () => {
-  test('zeroes the block of 64 bytes that the address is in', () => {
-    const { write, read, executeAt } = make();
-    const block = PAGES + 0x7c0;
-    write(block - 8, ...Array.from({ length: 10 }, () => 0xffn));
-    assert.equal(executeAt(WINDOW + 0x7ff, DC_ZVA_X1), 0n);
-    const after = Array.from({ length: 10 }, (_, i) => read(block - 8 + 8 * i));
-    assert.deepEqual(after, [0xffn, ...Array.from({ length: 8 }, () => 0n), 0xffn]);
+    test('invalidating a page leaves pages alone that have only large mappings elsewhere for company', () => {
+      const { write, executeAt, descriptorOf } = make(jit);
+      write(PAGES + PAGE, 0x11n);
+      // The second and the fourth GiB.
+      executeAt(BLOCK, LDR_X0_X1);
+      assert.equal(executeAt(WINDOW + PAGE, LDR_X0_X1), 0x11n);
+      assert.equal(executeAt(WINDOW + 2 * PAGE, LDR_X0_X1), 0n);
+      write(descriptorOf(1), 0n, 0n);
+      executeAt(operand(WINDOW + 2 * PAGE), TLBI_VAAE1IS_X1);
+      assert.equal(executeAt(WINDOW + PAGE, LDR_X0_X1), 0x11n);
+      assert.equal(executeAt(WINDOW + 2 * PAGE, LDR_X0_X1), abort(TRANSLATION_LEVEL_3));
+    });
+
+    for (const part of [0, 1, 8, 15])
+      test(`any address in a block invalidates all of it: part ${part} of 1 GiB`, () => {
+        const { write, executeAt } = make(jit);
+        write(PAGES, 0x22n);
+        const address = BLOCK + PAGES - RAM;
+        assert.equal(executeAt(address, LDR_X0_X1), 0x22n);
+        write(TABLES[0] + 24, 0n);
+        executeAt(operand(BLOCK + part * 0x400_0000 + 0x123_4000), TLBI_VAAE1IS_X1);
+        assert.equal(executeAt(address, LDR_X0_X1), abort(TRANSLATION_LEVEL_1));
+      });
   });
 
-  test('is a store to where there is no permission, or nothing', () => {
-    const { write, read, executeAt, descriptorOf } = make();
-    write(PAGES, 0x33n);
-    write(descriptorOf(0), BigInt(PAGES) | LEAF | PAGE_OR_TABLE | READ_ONLY, 0n);
-    assert.equal(executeAt(WINDOW, LDR_X0_X1), 0x33n);
-    assert.equal(executeAt(WINDOW, DC_ZVA_X1), abort(PERMISSION_LEVEL_3 | WRITE));
-    assert.equal(executeAt(WINDOW + PAGE, DC_ZVA_X1), abort(TRANSLATION_LEVEL_3 | WRITE));
-    assert.equal(read(PAGES), 0x33n);
-  });
+  describe(`DC ZVA, jit ${jit}`, () => {
+    test('zeroes the block of 64 bytes that the address is in', () => {
+      const { write, read, executeAt } = make(jit);
+      const block = PAGES + 0x7c0;
+      write(block - 8, ...Array.from({ length: 10 }, () => 0xffn));
+      assert.equal(executeAt(WINDOW + 0x7ff, DC_ZVA_X1), 0n);
+      const after = Array.from({ length: 10 }, (_, i) => read(block - 8 + 8 * i));
+      assert.deepEqual(after, [0xffn, ...Array.from({ length: 8 }, () => 0n), 0xffn]);
+    });
 
-  test('overwrites instructions that were executed', () => {
-    const { executeAt } = make();
-    const words = Array.from({ length: 40 }, () => ISB);
-    words[0] = DC_ZVA_X1;
-    assert.equal(executeAt(PAGES, ...words), 0n);
-    // Undefined: of ESR_EL1 there is IL alone.
-    assert.equal(executeAt(CODE + 64, ...words), BigInt(1 << 25));
+    test('is a store to where there is no permission, or nothing', () => {
+      const { write, read, executeAt, descriptorOf } = make(jit);
+      write(PAGES, 0x33n);
+      write(descriptorOf(0), BigInt(PAGES) | LEAF | PAGE_OR_TABLE | READ_ONLY, 0n);
+      assert.equal(executeAt(WINDOW, LDR_X0_X1), 0x33n);
+      assert.equal(executeAt(WINDOW, DC_ZVA_X1), abort(PERMISSION_LEVEL_3 | WRITE));
+      assert.equal(executeAt(WINDOW + PAGE, DC_ZVA_X1), abort(TRANSLATION_LEVEL_3 | WRITE));
+      assert.equal(read(PAGES), 0x33n);
+    });
+
+    test('overwrites instructions that were executed', () => {
+      const { executeAt } = make(jit);
+      const words = Array.from({ length: 40 }, () => ISB);
+      words[0] = DC_ZVA_X1;
+      assert.equal(executeAt(PAGES, ...words), 0n);
+      // Undefined: of ESR_EL1 there is IL alone.
+      assert.equal(executeAt(CODE + 64, ...words), BigInt(1 << 25));
+    });
   });
-});
+}

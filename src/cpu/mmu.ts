@@ -951,7 +951,7 @@ export function defineMmu(
       fb.if(and(flags, i32(TLB_FLAGS.code)), () => {
         dropCode(fb, at, i32(ZVA_BYTES));
       });
-      for (let n = 0; n < ZVA_BYTES; n += 16) fb.store('v128', at, n, v128(new Uint8Array(16)));
+      zeroBlockAt(fb, at);
       fb.return();
     });
     const n = fb.local('i32');
@@ -1258,6 +1258,11 @@ export function defineMmu(
 /** log2 of the words of a DC ZVA block, as DCZID_EL0.BS has it. */
 export const ZVA_LOG2_WORDS = 4;
 /** Bytes of a DC ZVA block. */
-const ZVA_BYTES = 4 << ZVA_LOG2_WORDS;
+export const ZVA_BYTES = 4 << ZVA_LOG2_WORDS;
+
+/** Zeroes a DC ZVA block in host memory. */
+export function zeroBlockAt(fb: FunctionBuilder, at: I32, displacement = 0): void {
+  for (let n = 0; n < ZVA_BYTES; n += 16) fb.store('v128', at, displacement + n, v128(new Uint8Array(16)));
+}
 /** Bytes of a cache line, as CTR_EL0 has it. */
 const LINE_BYTES = 64;

@@ -739,7 +739,15 @@ export class TranslatorStage extends InterpreterStage {
     };
     this.fb.if(next, leave, undefined, 'not taken');
     this.#afterCall();
-    if (isEnd) return;
+    if (!isEnd) this.#noteStaleness();
+  }
+
+  protected override zeroSlowly(va: I64): void {
+    super.zeroSlowly(va);
+    this.#noteStaleness();
+  }
+
+  #noteStaleness(): void {
     this.fb.set(this.#locals.stale, field32('STALE'));
     this.#mayBeStale = true;
   }
