@@ -81,18 +81,40 @@ export interface DecodedInstruction {
 interface Found {
   readonly row: Row | undefined;
   readonly group: HandlerGroup | undefined;
+  /** Where its target lies in the page, and where outside. */
+  readonly handlers: { readonly near: number; readonly far: number };
+  /** Bytes to its target; 0 for what has one handler. */
+  readonly distance: number;
 }
 
 /** Words that are remembered at the most. */
 const MAX_FOUND = 0x1_0000;
 
+function handlersOf(row: Row, { cold, variants }: HandlerGroup, word: number): Found['handlers'] {
+  if (!variants) return { near: cold, far: cold };
+  const { registers, label, handlers } = variants;
+  let variant = 0;
+  registers.forEach((name, i) => {
+    const field = row.fields.find((f) => f.name === name);
+    if (field && fieldValue(word, field) === 31) variant |= 1 << i;
+  });
+  const near = handlers[variant];
+  const far = label === undefined ? near : handlers[variant | (1 << registers.length)];
+  invariant(near !== undefined && far !== undefined, () => `${row.name}: a handler for each variant`);
+  return { near, far };
+}
+
+const UNDEFINED = { near: HANDLER.undefined, far: HANDLER.undefined } as const;
+
 /** Finds the handler of a word. */
 export class HandlerFinder {
-  /** By their words: code repeats itself. */
+  /** By their words, signed: code repeats itself. */
   readonly #found = new Map<number, Found>();
   readonly #decoder: Decoder;
   readonly #model: CpuModel;
   readonly #groups: HandlerIndex['groups'];
+  /** Groups by their static fields and splits as one number, which takes less time than `groupKey`. */
+  readonly #known = new Map<Row, Map<number, HandlerGroup>>();
 
   constructor(decoder: Decoder, model: CpuModel, index: HandlerIndex) {
     this.#decoder = decoder;
@@ -115,21 +137,40 @@ export class HandlerFinder {
 
   /** Row and group of `word`; undefined where the CPU doesn't have the instruction. */
   #find(word: number): Found {
-    const known = this.#found.get(word);
+    // V8 finds small integers sooner than other numbers; these are 32 bits and a sign.
+    const key = word | 0;
+    const known = this.#found.get(key);
     if (known) return known;
     const found = this.#look(word);
     if (this.#found.size >= MAX_FOUND) this.#found.clear();
-    this.#found.set(word, found);
+    this.#found.set(key, found);
     return found;
   }
 
   #look(word: number): Found {
     const row = this.#decoder.decode(word);
-    if (!row || !implementsRow(this.#model, row)) return { row, group: undefined };
+    if (!row || !implementsRow(this.#model, row))
+      return { row, group: undefined, handlers: UNDEFINED, distance: 0 };
+    const group = this.#groupOf(row, word);
+    const label = row.fields.find((field) => field.name === group.variants?.label);
+    const handlers = handlersOf(row, group, word);
+    return { row, group, handlers, distance: label ? signedFieldValue(word, label) * 4 : 0 };
+  }
+
+  #groupOf(row: Row, word: number): HandlerGroup {
+    const known = this.#known.get(row) ?? new Map<number, HandlerGroup>();
+    this.#known.set(row, known);
+    const splits = row.splitValues(word);
+    let key = 0;
+    for (const field of row.staticFields) key = key * (1 << field.width) + fieldValue(word, field);
+    row.splits.forEach(({ count }, i) => (key = key * count + (splits[i] ?? 0)));
+    let group = known.get(key);
+    if (group) return group;
     const statics = row.staticFields.map((field) => fieldValue(word, field));
-    const group = this.#groups[row.name]?.[groupKey(statics, row.splitValues(word))];
+    group = this.#groups[row.name]?.[groupKey(statics, splits)];
     invariant(group !== undefined, () => `${row.name} has no handler for 0x${word.toString(16)}`);
-    return { row, group };
+    known.set(key, group);
+    return group;
   }
 
   /** The handler of `word` that is a function. */
@@ -139,23 +180,8 @@ export class HandlerFinder {
 
   /** Row and handler of `word` at `offset` bytes into its page. */
   find(word: number, offset: number): { readonly row: Row | undefined; readonly handler: number } {
-    const { row, group } = this.#find(word);
-    if (!row || !group) return { row, handler: HANDLER.undefined };
-    const { cold, variants } = group;
-    if (!variants) return { row, handler: cold };
-    const { registers, handlers } = variants;
-    let variant = 0;
-    registers.forEach((name, i) => {
-      const field = row.fields.find((f) => f.name === name);
-      if (field && fieldValue(word, field) === 31) variant |= 1 << i;
-    });
-    const label = row.fields.find((f) => f.name === variants.label);
-    if (label) {
-      const destination = offset + signedFieldValue(word, label) * 4;
-      if (destination < 0 || destination >= PAGE_SIZE) variant |= 1 << registers.length;
-    }
-    const handler = handlers[variant];
-    invariant(handler !== undefined, () => `${row.name} has no handler for 0x${word.toString(16)}`);
-    return { row, handler };
+    const { row, handlers, distance } = this.#find(word);
+    const target = offset + distance;
+    return { row, handler: target >= 0 && target < PAGE_SIZE ? handlers.near : handlers.far };
   }
 }

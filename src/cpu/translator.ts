@@ -134,7 +134,7 @@ export class Translator {
   readonly #signatures: Readonly<Record<string, Signature>>;
   readonly #hasNames: boolean;
   readonly #lookups = new LookupTables();
-  /** By their words: code repeats itself. */
+  /** By their words, signed: code repeats itself. */
   readonly #instructions = new Map<number, Instruction>();
 
   /** `hasNames`: functions of regions are called by `regionName`, for profilers. */
@@ -210,7 +210,8 @@ export class Translator {
   }
 
   #instruction(word: number): Instruction | undefined {
-    const known = this.#instructions.get(word);
+    const key = word | 0;
+    const known = this.#instructions.get(key);
     if (known) return known;
     const decoded = this.#finder.instruction(word);
     if (!decoded) return undefined;
@@ -223,7 +224,7 @@ export class Translator {
       isEnd: ENDS.has(row.name),
     };
     if (this.#instructions.size >= MAX_KNOWN) this.#instructions.clear();
-    this.#instructions.set(word, instruction);
+    this.#instructions.set(key, instruction);
     return instruction;
   }
 

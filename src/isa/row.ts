@@ -181,7 +181,7 @@ function parseBits(name: string, text: string, statics: readonly string[]): Pars
 
 /** The field's bits in `word`, unsigned. */
 export function fieldValue(word: number, field: FieldLayout): number {
-  return (word >>> field.low) & (2 ** field.width - 1);
+  return (word << (32 - field.low - field.width)) >>> (32 - field.width);
 }
 
 /** The field's bits in `word` as a two's complement number. */

@@ -83,6 +83,8 @@ async function runQemu(
           'none',
         ],
         ...['-display', 'none', '-monitor', 'none', '-serial', 'stdio', '-bios', image],
+        // With a thread for each CPU, QEMU 7.2 now and then waits for ever.
+        ...['-accel', 'tcg,thread=single'],
         ...qemuArguments,
       ],
       { stdio: ['ignore', 'pipe', 'pipe'], timeout: QEMU_LIMIT_MS, killSignal: 'SIGKILL' },
