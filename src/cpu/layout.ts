@@ -95,6 +95,10 @@ export const STATE = {
   FAULT: cell(4),
   /** Non-zero after translated code was dropped: what is executing may be outdated. */
   STALE: cell(4),
+  /** How often translated code was dropped, modulo 2^32. */
+  DROPS: cell(4),
+  /** Calls in translated code that haven't returned. */
+  CALL_DEPTH: cell(4),
   /** Instructions that used up budget and were not executed: undefined, trapped, ended by an abort. */
   UNRETIRED: cell(8),
   /** Where changes of the exception level are to be told: one more than the level told last. Else 0. */

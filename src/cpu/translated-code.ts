@@ -4,8 +4,8 @@
  * may execute; what is left of them is in BUDGET when it comes back, and the address to go on at in PC.
  */
 import type { I32, I64 } from '../wasm/expr.js';
-import { add, and, callIndirect, eq, extU, i32, i64, leS, load, ltU, ne, select, shl, sub, wrap } from '../wasm/expr.js'; // prettier-ignore
-import type { FunctionBuilder } from '../wasm/function-builder.js';
+import { add, and, callIndirect, eq, eqz, extU, geU, i32, i64, leS, load, ltU, ne, select, shl, sub, wrap } from '../wasm/expr.js'; // prettier-ignore
+import type { FunctionBuilder, Local } from '../wasm/function-builder.js';
 import type { FunctionRef } from '../wasm/function-ref.js';
 import { call } from '../wasm/function-ref.js';
 import type { ModuleBuilder } from '../wasm/module-builder.js';
@@ -20,6 +20,9 @@ import { codeTlbEntry, field32, field64, handlerAt, isElsewhere, offsetInCodePag
  */
 export const LOCAL_FLAGS = { kind: 3, narrow: 4, inMemory: 8 } as const;
 
+/** Calls that are calls of WebAssembly one in the other. A deeper one makes all of them return, and goes on as a jump does. */
+const MAX_CALL_DEPTH = 64;
+
 /** Added to the address of an instruction whose slow store is the last thing that it does. */
 export const ENDS_WITH_STORE = 1;
 
@@ -28,7 +31,12 @@ export interface TranslatedCodeFunctions {
   readonly callCold: FunctionRef<'i32'>;
   /** `(handler, p, n)`: executes regions for as long as one leads to the next. Returns what the last one did. */
   readonly runTranslated: FunctionRef<'i32'>;
-  /** `(kind, a, b)`: puts the flags that locals have where the rest of the machine finds them. */
+  /**
+   * `(target, link, n, kind, a, b)`: executes regions from `target` until one jumps to `link`. `NEXT.instruction` if the
+   * caller can go on there, with what is in BUDGET, which is more than 0; else what the caller has to return.
+   */
+  readonly callTranslated: FunctionRef<'i32'>;
+  /** `(kind, a, b)`: `putFlags`. */
   readonly spillFlags: FunctionRef<'none'>;
   /** `(va, request, host address of the instruction, budget, kind, a, b)`: what `slowLoad` returns. */
   readonly loadSlowly: FunctionRef<'i64'>;
@@ -38,6 +46,18 @@ export interface TranslatedCodeFunctions {
 
 /** The type of regions. */
 export const REGION_PARAMS = ['i32', 'i32'] as const;
+
+/** Puts the flags that locals have where the rest of the machine finds them. */
+export function putFlags(fb: FunctionBuilder, kind: I32, a: I64, b: I64): void {
+  const put = (): void => {
+    // 32, if they are narrow.
+    const shift = fb.let(extU(shl(and(kind, i32(LOCAL_FLAGS.narrow)), i32(3))));
+    setField64(fb, 'FLAG_A', shl(a, shift));
+    setField64(fb, 'FLAG_B', shl(b, shift));
+    setField32(fb, 'FLAG_KIND', and(kind, i32(LOCAL_FLAGS.kind)));
+  };
+  fb.if(eqz(and(kind, i32(LOCAL_FLAGS.inMemory))), put);
+}
 
 export function defineTranslatedCode(
   mb: ModuleBuilder,
@@ -52,15 +72,7 @@ export function defineTranslatedCode(
   });
 
   const spillFlags = mb.function('spillFlags', ['i32', 'i64', 'i64'], 'none', (fb) => {
-    const kind = fb.get(fb.param(0, 'i32'));
-    fb.if(and(kind, i32(LOCAL_FLAGS.inMemory)), () => {
-      fb.return();
-    });
-    // 32, if they are narrow.
-    const shift = fb.let(extU(shl(and(kind, i32(LOCAL_FLAGS.narrow)), i32(3))));
-    setField64(fb, 'FLAG_A', shl(fb.get(fb.param(1, 'i64')), shift));
-    setField64(fb, 'FLAG_B', shl(fb.get(fb.param(2, 'i64')), shift));
-    setField32(fb, 'FLAG_KIND', and(kind, i32(LOCAL_FLAGS.kind)));
+    putFlags(fb, fb.get(fb.param(0, 'i32')), fb.get(fb.param(1, 'i64')), fb.get(fb.param(2, 'i64')));
   });
 
   const spill = (fb: FunctionBuilder, budget: number): void => {
@@ -112,37 +124,97 @@ export function defineTranslatedCode(
     },
   );
 
-  const runTranslated = mb.function('runTranslated', ['i32', 'i32', 'i32'], 'i32', (fb) => {
-    const handler = fb.param(0, 'i32');
-    const p = fb.param(1, 'i32');
-    const n = fb.param(2, 'i32');
+  /**
+   * Goes from region to region, beginning with a handler that is known or at a virtual address, until there is none or
+   * `link` is reached: then the result is `NEXT.instruction`.
+   */
+  const chain = (
+    fb: FunctionBuilder,
+    n: Local<'i32'>,
+    begin: { readonly handler: I32; readonly p: I32 } | { readonly target: I64; readonly link: I64 },
+  ): I32 => {
+    const handler = fb.local('i32');
+    const p = fb.local('i32');
     const entry = fb.local('i32');
     const offset = fb.local('i64');
+    const target = fb.local('i64');
     const result = fb.local('i32');
-    const stop = (condition: I32): void => {
-      fb.if(condition, () => {
-        fb.return(fb.get(result));
-      });
-    };
     const type = mb.typeIndex(REGION_PARAMS, 'i32');
-    fb.loop('region', (next) => {
-      const index = sub(fb.get(handler), i32(firstCold));
-      fb.set(result, callIndirect('i32', type, index, [fb.get(p), fb.get(n)]));
-      stop(ltU(fb.get(result), i32(NEXT.jump)));
-      fb.set(n, field32('BUDGET'));
-      stop(and(leS(fb.get(n), i32(0)), eq(fb.get(result), i32(NEXT.jump))));
-      const target = fb.let(field64('PC'));
-      fb.set(entry, codeTlbEntry(field32('TLB'), target));
-      fb.set(offset, offsetInCodePage(target, fb.get(entry)));
-      stop(isElsewhere(fb.get(offset)));
-      fb.set(p, add(load('i32', fb.get(entry), CODE_TLB.host), wrap(fb.get(offset))));
-      const side = load('i32', fb.get(entry), CODE_TLB.side);
-      fb.set(handler, handlerAt(fb.get(p), side));
-      stop(ltU(fb.get(handler), i32(firstTranslated)));
-      setField64(fb, 'DELTA', sub(target, extU(fb.get(p))));
-      fb.br(next);
+    fb.block('end', (end) => {
+      const execute = (): void => {
+        const index = sub(fb.get(handler), i32(firstCold));
+        fb.set(result, callIndirect('i32', type, index, [fb.get(p), fb.get(n)]));
+        fb.brIf(end, ltU(fb.get(result), i32(NEXT.jump)));
+        fb.set(n, field32('BUDGET'));
+        fb.brIf(end, and(leS(fb.get(n), i32(0)), eq(fb.get(result), i32(NEXT.jump))));
+        fb.set(target, field64('PC'));
+      };
+      const find = (): void => {
+        fb.set(entry, codeTlbEntry(field32('TLB'), fb.get(target)));
+        fb.set(offset, offsetInCodePage(fb.get(target), fb.get(entry)));
+        fb.brIf(end, isElsewhere(fb.get(offset)));
+        fb.set(p, add(load('i32', fb.get(entry), CODE_TLB.host), wrap(fb.get(offset))));
+        const side = load('i32', fb.get(entry), CODE_TLB.side);
+        fb.set(handler, handlerAt(fb.get(p), side));
+        fb.brIf(end, ltU(fb.get(handler), i32(firstTranslated)));
+        setField64(fb, 'DELTA', sub(fb.get(target), extU(fb.get(p))));
+      };
+      if ('target' in begin) {
+        fb.set(target, begin.target);
+        fb.set(result, i32(NEXT.jump));
+        fb.loop('region', (next) => {
+          find();
+          execute();
+          fb.brIf(next, ne(fb.get(target), begin.link));
+        });
+        fb.set(result, i32(NEXT.instruction));
+      } else {
+        fb.set(handler, begin.handler);
+        fb.set(p, begin.p);
+        fb.loop('region', (next) => {
+          execute();
+          find();
+          fb.br(next);
+        });
+      }
     });
+    return fb.get(result);
+  };
+
+  const runTranslated = mb.function('runTranslated', ['i32', 'i32', 'i32'], 'i32', (fb) => {
+    const [handler, p] = [fb.get(fb.param(0, 'i32')), fb.get(fb.param(1, 'i32'))];
+    fb.return(chain(fb, fb.param(2, 'i32'), { handler, p }));
     fb.unreachable();
   });
-  return { callCold, runTranslated, spillFlags, loadSlowly, storeSlowly };
+
+  const callTranslated = mb.function(
+    'callTranslated',
+    ['i64', 'i64', 'i32', 'i32', 'i64', 'i64'],
+    'i32',
+    (fb) => {
+      const target = fb.get(fb.param(0, 'i64'));
+      const link = fb.get(fb.param(1, 'i64'));
+      const n = fb.param(2, 'i32');
+      putFlags(fb, fb.get(fb.param(3, 'i32')), fb.get(fb.param(4, 'i64')), fb.get(fb.param(5, 'i64')));
+      setField64(fb, 'PC', target);
+      setField32(fb, 'BUDGET', fb.get(n));
+      const depth = fb.let(field32('CALL_DEPTH'));
+      fb.if(geU(depth, i32(MAX_CALL_DEPTH)), () => {
+        fb.return(i32(NEXT.jump));
+      });
+      const delta = fb.let(field64('DELTA'));
+      const drops = fb.let(field32('DROPS'));
+      setField32(fb, 'CALL_DEPTH', add(depth, i32(1)));
+      const result = chain(fb, n, { target, link });
+      setField32(fb, 'CALL_DEPTH', depth);
+      fb.if(result, () => {
+        fb.return(result);
+      });
+      setField64(fb, 'DELTA', delta);
+      // The caller may have been dropped. PC and BUDGET are as after a jump.
+      fb.return(select(eq(field32('DROPS'), drops), i32(NEXT.instruction), i32(NEXT.jump)));
+      fb.unreachable();
+    },
+  );
+  return { callCold, runTranslated, callTranslated, spillFlags, loadSlowly, storeSlowly };
 }

@@ -199,5 +199,6 @@ export class Translations {
     }
     // It may be executing.
     this.#view.setInt32(STATE.STALE.at, 1, true);
+    this.#view.setInt32(STATE.DROPS.at, this.#view.getInt32(STATE.DROPS.at, true) + 1, true);
   }
 }

@@ -20,6 +20,9 @@ import { field32, field64, setField32 } from './state.js';
 import type { TranslatedCodeFunctions } from './translated-code.js';
 import { ENDS_WITH_STORE, LOCAL_FLAGS } from './translated-code.js';
 
+/** Where a call goes: a host address of the page or beyond it, or a virtual one. */
+export type CallTarget = { readonly host: number } | { readonly address: I64 };
+
 /** Locals of a region's function, and ways to go on. */
 export interface RegionFrame {
   /** Instructions that may still be executed. */
@@ -30,6 +33,8 @@ export interface RegionFrame {
   goTo(p: number): void;
   /** Goes on at a virtual address; the budget has been brought up to date. */
   goToAddress(target: I64): void;
+  /** The same, of a call at host address `p`. */
+  call(p: number, target: CallTarget, link: I64): void;
   /** Leaves the region for the instruction at host address `p`, without a branch. */
   leaveBefore(p: number): void;
 }
@@ -350,6 +355,8 @@ export class TranslatorStage extends InterpreterStage {
   readonly #endsWithStore: boolean;
   readonly #frame: RegionFrame;
   readonly #locals: RegionLocals;
+  /** Where a call returns to. */
+  #link: I64 | undefined;
   /** Of temporaries, by the indices of their locals. */
   readonly #origins = new Map<number, Origin>();
   /** A store of the instruction's may have dropped translated code, as the local tells. */
@@ -486,6 +493,7 @@ export class TranslatorStage extends InterpreterStage {
 
   override setLinkRegister(value: I64): void {
     this.#locals.setX(30, value, undefined);
+    this.#link = this.#locals.x(30);
   }
 
   protected override stackPointer(): I32 {
@@ -679,7 +687,9 @@ export class TranslatorStage extends InterpreterStage {
 
   override branch(target: LabelField): void {
     this.#count();
-    this.#frame.goTo(this.#at + this.#signedNumber(this.layoutOf(target)) * 4);
+    const to = this.#at + this.#signedNumber(this.layoutOf(target)) * 4;
+    if (this.#link) this.#frame.call(this.#at, { host: to }, this.#link);
+    else this.#frame.goTo(to);
   }
 
   override branchIf(condition: I32, target: LabelField): void {
@@ -693,7 +703,8 @@ export class TranslatorStage extends InterpreterStage {
   override branchTo(target: I64): void {
     const to = this.fb.let(target);
     this.#count();
-    this.#frame.goToAddress(to);
+    if (this.#link) this.#frame.call(this.#at, { address: to }, this.#link);
+    else this.#frame.goToAddress(to);
   }
 
   // ---- memory

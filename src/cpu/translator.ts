@@ -14,7 +14,7 @@ import { add, and, eqz, i32, i64, leS, ltU, shrU, sub, wrap } from '../wasm/expr
 import type { Label, Local } from '../wasm/function-builder.js';
 import { FunctionBuilder } from '../wasm/function-builder.js';
 import type { FunctionRef } from '../wasm/function-ref.js';
-import { call } from '../wasm/function-ref.js';
+import { call as callFunction } from '../wasm/function-ref.js';
 import type { Helper } from '../isa/helper.js';
 import { ModuleBuilder } from '../wasm/module-builder.js';
 import type { CoreFunctions } from './interpreter-stage.js';
@@ -25,8 +25,8 @@ import { PAGE_SIZE } from './layout.js';
 import type { CpuModel } from './models.js';
 import { field32, field64, setField32, setField64 } from './state.js';
 import type { TranslatedCodeFunctions } from './translated-code.js';
-import { REGION_PARAMS } from './translated-code.js';
-import type { RegionFrame } from './translator-stage.js';
+import { REGION_PARAMS, putFlags } from './translated-code.js';
+import type { CallTarget, RegionFrame } from './translator-stage.js';
 import { RegionLocals, TranslatorStage } from './translator-stage.js';
 
 /** Instructions of a region at the most. */
@@ -433,22 +433,50 @@ class RegionFunction {
             fb.br(table);
           }
         };
-        const goToAddress = (target: I64): void => {
-          fb.set(pc, target);
-          fb.brIf(leave, leS(fb.get(n), i32(0)), 'not taken');
+        const goToEntry = (): void => {
           const distance = fb.let(sub(fb.get(pc), addressOf(this.#page + first * 4)));
           fb.if(and(ltU(distance, i64(span * 4)), eqz(and(wrap(distance), i32(3)))), () => {
             fb.set(next, shrU(wrap(distance), i32(2)));
             fb.br(table);
           });
+        };
+        const goToAddress = (target: I64): void => {
+          fb.set(pc, target);
+          fb.brIf(leave, leS(fb.get(n), i32(0)), 'not taken');
+          goToEntry();
           fb.br(leave);
+        };
+        const call = (at: number, target: CallTarget, link: I64): void => {
+          if ('host' in target && this.#isWithin(target.host)) {
+            goTo(target.host);
+            return;
+          }
+          fb.set(pc, 'host' in target ? addressOf(target.host) : target.address);
+          fb.brIf(leave, leS(fb.get(n), i32(0)), 'not taken');
+          if ('address' in target) goToEntry();
+          fb.set(
+            result,
+            callFunction(functions.callTranslated, fb.get(pc), link, fb.get(n), ...locals.flags),
+          );
+          const leaveNow = (): void => {
+            fb.return(fb.get(result));
+          };
+          fb.if(fb.get(result), leaveNow, undefined, 'not taken');
+          locals.flagsAreInMemory();
+          fb.set(n, field32('BUDGET'));
+          const word = (at + 4 - this.#page) / 4;
+          const label = this.#labelOf(word);
+          if (label) {
+            fb.set(result, i32(NEXT.jump));
+            fb.br(label);
+          } else fb.return(i32(NEXT.jump));
         };
         const leaveBefore = (at: number): void => {
           // The interpreter looks at the budget where it comes to another page.
           if (at % PAGE_SIZE !== 0) fb.set(result, i32(NEXT.fallThrough));
           leaveTo(addressOf(at));
         };
-        const frame: RegionFrame = { n, tlb, functions, goTo, goToAddress, leaveBefore };
+        const frame: RegionFrame = { n, tlb, functions, goTo, goToAddress, call, leaveBefore };
         this.#level(0, this.#blocks.length - 1, { frame, locals }, () => {
           this.#dispatch(next, first, span);
           // A return to where there is no entry; PC is known.
@@ -456,7 +484,7 @@ class RegionFunction {
         });
       });
     });
-    fb.call(functions.spillFlags, ...locals.flags);
+    putFlags(fb, ...locals.flags);
     setField32(fb, 'BUDGET', fb.get(n));
     setField64(fb, 'PC', fb.get(pc));
     fb.return(fb.get(result));
@@ -472,6 +500,11 @@ class RegionFunction {
       const labels = Array.from({ length: span }, (_, i) => labelOf(first + i) ?? nowhere);
       fb.brTable(fb.get(next), labels, nowhere);
     });
+  }
+
+  /** Whether a block of the region begins at this host address. */
+  #isWithin(at: number): boolean {
+    return this.#blockAt.has((at - this.#page) / 4);
   }
 
   /** Where a branch to a word of the page can go directly. */
@@ -574,7 +607,7 @@ class RegionFunction {
     const { n, tlb, functions } = frame;
     locals.flagsToMemory(functions);
     setField32(fb, 'BUDGET', sub(fb.get(n), i32(locals.uncounted)));
-    const what = fb.let(call(functions.callCold, i32(cold), i32(at)));
+    const what = fb.let(callFunction(functions.callCold, i32(cold), i32(at)));
     const leave = (): void => {
       fb.return(what);
     };
