@@ -24,6 +24,8 @@ const SUBS_X2_1 = 0xf100_0442;
 const ADD_X1_1 = 0x9100_0421;
 const CMP_X1_100 = 0xf101_903f;
 const RET = 0xd65f_03c0;
+const BLR_X9 = 0xd63f_0120;
+const BLR_X10 = 0xd63f_0140;
 const TBZ_X2_0_OVER_ONE = 0x3600_0042;
 const branch = (distance: number): number => (0x1400_0000 | (distance & 0x3ff_ffff)) >>> 0;
 const call = (distance: number): number => (0x9400_0000 | (distance & 0x3ff_ffff)) >>> 0;
@@ -91,6 +93,55 @@ suite('translated code', () => {
       engine.setX(6, BigInt(RAM + 8));
       engine.run(4);
       assert.equal(engine.x(0), 7n, jit);
+    }
+  });
+
+  test('calls that go deeper than those of the host may return to each of their callers', () => {
+    // mov x2, #200; blr x9; b .-8
+    // 1: str x30, [sp, #-16]!; subs x2, x2, #1; b.eq .+8; blr x9; add x0, x0, #1; ldr x30, [sp], #16; ret
+    const code = [
+      ...[0xd280_1902, BLR_X9, branch(-2)],
+      ...[0xf81f_0ffe, SUBS_X2_1, branchIf(0, 2), BLR_X9, ADD_X0_1, 0xf841_07fe, RET],
+    ];
+    const engines = (['always', 'sync', 'off'] as const).map((jit) => {
+      const engine = machine(code, jit);
+      engine.setX(9, BigInt(RAM + 12));
+      engine.setX(31, BigInt(RAM + RAM_BYTES));
+      return engine;
+    });
+    for (const budget of [1_000_000, ...Array.from({ length: 60 }, (_, n) => 37 * n + 1)]) {
+      const [always, sync, off] = engines.map((engine) => {
+        engine.run(budget);
+        return state(engine);
+      });
+      assert.deepEqual(always, off, `a budget of ${budget}`);
+      assert.deepEqual(sync, off, `a budget of ${budget}`);
+    }
+  });
+
+  test('a call may change what it returns to', () => {
+    for (const jit of ['off', 'always'] as const) {
+      // The first call has what follows on the store translated: the second call returns by translated code.
+      const engine = machine([BLR_X10, BLR_X9, ADD_X0_1, branch(-3), STR_W5_X6, RET], jit);
+      engine.setX(9, BigInt(RAM + 16));
+      engine.setX(10, BigInt(RAM + 20));
+      engine.setX(6, BigInt(RAM + 0x100));
+      engine.run(14);
+      assert.equal(engine.x(0), 2n, jit);
+      engine.setX(5, BigInt(ADD_X0_2));
+      engine.setX(6, BigInt(RAM + 8));
+      engine.run(14);
+      assert.equal(engine.x(0), 6n, jit);
+    }
+  });
+
+  test('a call may go on elsewhere than behind it', () => {
+    // blr x9; add x0, x0, #1; add x0, x0, #2; b .-12; 1: add x30, x30, #4; ret
+    for (const jit of ['off', 'always'] as const) {
+      const engine = machine([BLR_X9, ADD_X0_1, ADD_X0_2, branch(-3), 0x9100_13de, RET], jit);
+      engine.setX(9, BigInt(RAM + 16));
+      engine.run(50);
+      assert.equal(engine.x(0), 20n, jit);
     }
   });
 

@@ -454,22 +454,17 @@ class RegionFunction {
           fb.set(pc, 'host' in target ? addressOf(target.host) : target.address);
           fb.brIf(leave, leS(fb.get(n), i32(0)), 'not taken');
           if ('address' in target) goToEntry();
-          fb.set(
-            result,
-            callFunction(functions.callTranslated, fb.get(pc), link, fb.get(n), ...locals.flags),
-          );
+          const { callTranslated } = functions;
+          const what = fb.let(callFunction(callTranslated, fb.get(pc), link, fb.get(n), ...locals.flags));
           const leaveNow = (): void => {
-            fb.return(fb.get(result));
+            fb.return(what);
           };
-          fb.if(fb.get(result), leaveNow, undefined, 'not taken');
+          fb.if(what, leaveNow, undefined, 'not taken');
           locals.flagsAreInMemory();
           fb.set(n, field32('BUDGET'));
-          const word = (at + 4 - this.#page) / 4;
-          const label = this.#labelOf(word);
-          if (label) {
-            fb.set(result, i32(NEXT.jump));
-            fb.br(label);
-          } else fb.return(i32(NEXT.jump));
+          const label = this.#labelOf((at + 4 - this.#page) / 4);
+          if (label) fb.br(label);
+          else fb.return(i32(NEXT.jump));
         };
         const leaveBefore = (at: number): void => {
           // The interpreter looks at the budget where it comes to another page.
