@@ -19,6 +19,7 @@ export type RegionChooser = (p: number) => readonly RegionChoice[];
 
 /**
  * How often the interpreter goes to an address by a jump, or back by a branch, until it is hot; then it is counted anew.
- * Translating 50 instructions costs about as much as interpreting them 5,000 times.
+ * Less is worse, since what is translated is not only to be translated here: V8 compiles it twice, the second time on a
+ * thread that may be short of a core. With 8,192, boots of Linux took a tenth to a fifth longer.
  */
-export const HOT_JUMPS = 8192;
+export const HOT_JUMPS = 40_000;
