@@ -288,7 +288,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a region is left with the flags of before',
     file: TRANSLATOR,
-    find: 'fb.call(functions.spillFlags, ...locals.flags);',
+    find: 'putFlags(fb, ...locals.flags);',
     replace: '',
   },
   {
