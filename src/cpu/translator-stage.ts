@@ -127,15 +127,43 @@ function flagsOfBoth(a: Known['flags'], b: Known['flags']): Known['flags'] {
   return { ...a, mayBePacked: a.mayBePacked || b.mayBePacked };
 }
 
+/**
+ * Locals that blocks share: with one for each register, most are unused in most places, but compilers keep account of all
+ * of them wherever branches meet.
+ */
+class LocalPool<T extends ValType> {
+  readonly #fb: FunctionBuilder;
+  readonly #type: T;
+  readonly #locals: Local<T>[] = [];
+  #taken = 0;
+
+  constructor(fb: FunctionBuilder, type: T) {
+    this.#fb = fb;
+    this.#type = type;
+  }
+
+  take(): Local<T> {
+    return (this.#locals[this.#taken++] ??= this.#fb.local(this.#type));
+  }
+
+  /** All that were taken. */
+  release(): void {
+    this.#taken = 0;
+  }
+}
+
 /** What a region's function has in locals, and what is known of it as its code is generated. One for each function. */
 export class RegionLocals {
   readonly #fb: FunctionBuilder;
-  readonly #x: Local<'i64'>[] = [];
-  readonly #v: Local<'v128'>[] = [];
-  readonly #d: Local<'i64'>[] = [];
+  readonly #doublewords: LocalPool<'i64'>;
+  readonly #vectors: LocalPool<'v128'>;
+  /** Of registers, since locals were last forgotten. */
+  #x: Local<'i64'>[] = [];
+  #v: Local<'v128'>[] = [];
+  #d: Local<'i64'>[] = [];
   readonly #pageSlots: PageSlot[] = [];
   /** Registers by the indices of their locals. */
-  readonly #registers = new Map<number, number>();
+  #registers = new Map<number, number>();
   readonly flagKind: Local<'i32'>;
   readonly flagA: Local<'i64'>;
   readonly flagB: Local<'i64'>;
@@ -147,6 +175,8 @@ export class RegionLocals {
 
   constructor(fb: FunctionBuilder) {
     this.#fb = fb;
+    this.#doublewords = new LocalPool(fb, 'i64');
+    this.#vectors = new LocalPool(fb, 'v128');
     this.flagKind = fb.local('i32');
     this.flagA = fb.local('i64');
     this.flagB = fb.local('i64');
@@ -181,7 +211,7 @@ export class RegionLocals {
   #localOf(register: number): Local<'i64'> {
     const known = this.#x[register];
     if (known) return known;
-    const local = this.#fb.local('i64');
+    const local = this.#doublewords.take();
     this.#x[register] = local;
     this.#registers.set(local.index, register);
     return local;
@@ -250,7 +280,7 @@ export class RegionLocals {
   }
 
   v(register: number): V128 {
-    const local = (this.#v[register] ??= this.#fb.local('v128'));
+    const local = (this.#v[register] ??= this.#vectors.take());
     if (((this.#known.v >>> register) & 1) === 0) {
       this.#fb.set(local, load('v128', i32(0), STATE.V.at + 16 * register));
       this.learn({ v: this.#known.v | (1 << register) });
@@ -259,14 +289,14 @@ export class RegionLocals {
   }
 
   setV(register: number, value: V128): void {
-    const local = (this.#v[register] ??= this.#fb.local('v128'));
+    const local = (this.#v[register] ??= this.#vectors.take());
     this.#fb.set(local, value);
     this.#fb.store('v128', i32(0), STATE.V.at + 16 * register, this.#fb.get(local));
     this.learn({ v: this.#known.v | (1 << register), d: this.#known.d & ~(1 << register) });
   }
 
   d(register: number): I64 {
-    const local = (this.#d[register] ??= this.#fb.local('i64'));
+    const local = (this.#d[register] ??= this.#doublewords.take());
     if (((this.#known.d >>> register) & 1) === 0) {
       const whole = this.#v[register];
       this.#fb.set(
@@ -281,7 +311,7 @@ export class RegionLocals {
   }
 
   setD(register: number, value: I64): void {
-    const local = (this.#d[register] ??= this.#fb.local('i64'));
+    const local = (this.#d[register] ??= this.#doublewords.take());
     this.#fb.set(local, value);
     this.#fb.store('i64', i32(0), STATE.V.at + 16 * register, this.#fb.get(local));
     this.#fb.store('i64', i32(0), STATE.V.at + 16 * register + 8, i64(0));
@@ -314,6 +344,12 @@ export class RegionLocals {
   /** At the start of a block, and after what may have changed any state. */
   forget(): void {
     this.#known = NOTHING;
+    this.#x = [];
+    this.#v = [];
+    this.#d = [];
+    this.#registers = new Map();
+    this.#doublewords.release();
+    this.#vectors.release();
   }
 
   /** Generates two ways through the code; behind them is known what both know. */
