@@ -76,9 +76,9 @@ u64 fp_matrix(u64 rounds) {
         for (int n = 0; n < SIDE; n++) sum = __builtin_fmaf(left[i][n], right[n][k], sum);
         product[i][k] = sum;
       }
-    /* The next round's factor, of the same size. */
+    /* The next round's factor, of elements below 1: sums stay finite. */
     for (int i = 0; i < SIDE; i++)
-      for (int k = 0; k < SIDE; k++) left[i][k] = product[i][k] / (1.0f + __builtin_fabsf(product[k][i]));
+      for (int k = 0; k < SIDE; k++) left[i][k] = product[i][k] / (1.0f + __builtin_fabsf(product[i][k]));
     checksum = mix(checksum, (u64)(s64)(left[5][7] * 65536.0f) ^ bits_of(left[40][3]));
   }
   return checksum;

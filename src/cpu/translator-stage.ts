@@ -6,7 +6,7 @@
 import { invariant } from '../base/index.js';
 import type { DynamicField, FieldLayout, LabelField, RegField, Row, VecField } from '../isa/row.js';
 import { fieldValue, signedFieldValue } from '../isa/row.js';
-import type { AccessOptions, SizeLog2 } from '../isa/stage.js';
+import type { AccessOptions, BranchKind, SizeLog2 } from '../isa/stage.js';
 import type { Expr, I32, I64, Int, V128, ValType } from '../wasm/expr.js';
 import { add, constantI32, eq, extU, i32, i64, intLike, load, localPlus, sub, wrap } from '../wasm/expr.js';
 import type { BranchHint, FunctionBuilder, Local } from '../wasm/function-builder.js';
@@ -32,7 +32,7 @@ export interface RegionFrame {
   /** Goes on at the word at host address `p`; the budget has been brought up to date. */
   goTo(p: number): void;
   /** Goes on at a virtual address; the budget has been brought up to date. */
-  goToAddress(target: I64): void;
+  goToAddress(target: I64, isReturn: boolean): void;
   /** The same, of a call at host address `p`. */
   call(p: number, target: CallTarget, link: I64): void;
   /** Leaves the region for the instruction at host address `p`, without a branch. */
@@ -736,11 +736,11 @@ export class TranslatorStage extends InterpreterStage {
     });
   }
 
-  override branchTo(target: I64): void {
+  override branchTo(target: I64, kind: BranchKind = 'jump'): void {
     const to = this.fb.let(target);
     this.#count();
     if (this.#link) this.#frame.call(this.#at, { address: to }, this.#link);
-    else this.#frame.goToAddress(to);
+    else this.#frame.goToAddress(to, kind === 'return');
   }
 
   // ---- memory

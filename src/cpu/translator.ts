@@ -10,7 +10,7 @@
 import { invariant, regionName } from '../base/index.js';
 import { signedFieldValue } from '../isa/row.js';
 import type { I64, ValType } from '../wasm/expr.js';
-import { add, and, eqz, i32, i64, leS, ltU, shrU, sub, wrap } from '../wasm/expr.js';
+import { add, and, eq, eqz, i32, i64, leS, ltU, shrU, sub, wrap } from '../wasm/expr.js';
 import type { Label, Local } from '../wasm/function-builder.js';
 import { FunctionBuilder } from '../wasm/function-builder.js';
 import type { FunctionRef } from '../wasm/function-ref.js';
@@ -31,6 +31,8 @@ import { RegionLocals, TranslatorStage } from './translator-stage.js';
 
 /** Instructions of a region at the most. */
 const MAX_INSTRUCTIONS = 400;
+/** With so many ways in or fewer, comparisons are foreseen better than a jump through a table. */
+const FEW_ENTRIES = 4;
 /** Instruction words that are kept decoded at the most. */
 const MAX_KNOWN = 0x1_0000;
 
@@ -330,6 +332,8 @@ class RegionFunction {
   readonly #dispatched: Set<number>;
   /** Blocks that something other than the block before leads to. */
   readonly #targets: Set<number>;
+  /** It calls code of its own. */
+  readonly #hasCalls: boolean;
 
   constructor(
     fb: FunctionBuilder,
@@ -357,6 +361,7 @@ class RegionFunction {
     for (const [from, to] of this.#edges)
       if (to <= from && !this.#loops.some((loop) => loop.from === to && from <= loop.to))
         this.#dispatched.add(blocks[to]?.first ?? -1);
+    this.#hasCalls = blocks.some(({ instructions, target }) => target !== undefined && CALLS.has(instructions.at(-1)?.row.name ?? '')); // prettier-ignore
     this.#targets = new Set(this.#edges.map(([, to]) => to));
     for (const word of this.#dispatched) this.#targets.add(this.#blockAt.get(word) ?? -1);
   }
@@ -433,17 +438,16 @@ class RegionFunction {
             fb.br(table);
           }
         };
-        const goToEntry = (): void => {
-          const distance = fb.let(sub(fb.get(pc), addressOf(this.#page + first * 4)));
-          fb.if(and(ltU(distance, i64(span * 4)), eqz(and(wrap(distance), i32(3)))), () => {
-            fb.set(next, shrU(wrap(distance), i32(2)));
-            fb.br(table);
-          });
-        };
-        const goToAddress = (target: I64): void => {
+        const goToAddress = (target: I64, isReturn: boolean): void => {
           fb.set(pc, target);
-          fb.brIf(leave, leS(fb.get(n), i32(0)), 'not taken');
-          goToEntry();
+          if (!isReturn || this.#hasCalls) {
+            fb.brIf(leave, leS(fb.get(n), i32(0)), 'not taken');
+            const distance = fb.let(sub(fb.get(pc), addressOf(this.#page + first * 4)));
+            fb.if(and(ltU(distance, i64(span * 4)), eqz(and(wrap(distance), i32(3)))), () => {
+              fb.set(next, shrU(wrap(distance), i32(2)));
+              fb.br(table);
+            });
+          }
           fb.br(leave);
         };
         const call = (at: number, target: CallTarget, link: I64): void => {
@@ -453,7 +457,6 @@ class RegionFunction {
           }
           fb.set(pc, 'host' in target ? addressOf(target.host) : target.address);
           fb.brIf(leave, leS(fb.get(n), i32(0)), 'not taken');
-          if ('address' in target) goToEntry();
           const { callTranslated } = functions;
           const what = fb.let(callFunction(callTranslated, fb.get(pc), link, fb.get(n), ...locals.flags));
           const leaveNow = (): void => {
@@ -489,6 +492,13 @@ class RegionFunction {
   /** Goes where `next` says; goes on behind where it leads nowhere. */
   #dispatch(next: Local<'i32'>, first: number, span: number): void {
     const fb = this.#fb;
+    if (this.#dispatched.size <= FEW_ENTRIES) {
+      for (const word of this.#dispatched) {
+        const label = this.#labelOf(word);
+        if (label) fb.brIf(label, eq(fb.get(next), i32(word - first)));
+      }
+      return;
+    }
     fb.block('nowhere', (nowhere) => {
       const labelOf = (word: number): Label | undefined =>
         this.#dispatched.has(word) ? this.#labelOf(word) : undefined;

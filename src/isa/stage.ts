@@ -52,6 +52,9 @@ export type Condition = number;
 /** Hints that do something, or that the engine may want to see. */
 export type Hint = 'yield' | 'wfe' | 'wfi' | 'sev' | 'sevl';
 
+/** What an indirect branch is for, as return-address prediction sees it. */
+export type BranchKind = 'jump' | 'call' | 'return';
+
 export interface Stage {
   // ---- fields
 
@@ -145,8 +148,7 @@ export interface Stage {
   branch(target: LabelField): void;
   /** Falls through to the next instruction where `condition` is zero. */
   branchIf(condition: I32, target: LabelField): void;
-  /** `kind` lets return-address prediction see calls and returns. */
-  branchTo(target: I64, kind: 'jump' | 'call' | 'return'): void;
+  branchTo(target: I64, kind: BranchKind): void;
 
   // ---- memory
 
