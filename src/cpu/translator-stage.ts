@@ -274,7 +274,7 @@ export class RegionLocals {
     return { offset: this.#fb.get(offset), host: () => this.#fb.get(host), displacement: path.displacement };
   }
 
-  /** After what may have changed translations, or before what relies on pages that may not have been found. */
+  /** On slow paths: the page may not have been found, or a device that was called may have changed translations. */
   forgetPages(): void {
     for (const { slot } of this.#known.pages) this.#fb.set(slot.offset, i64(NO_PAGE));
   }

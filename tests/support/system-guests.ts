@@ -48,7 +48,7 @@ export function buildGuest({ source, defines = [] }: SystemGuest, image: string)
   }
 }
 
-/** A guest takes a second or two. QEMU with several CPUs hangs once in a few hundred runs; then it is started again. */
+/** A guest takes a second or two. QEMU 7.2 has hung with several CPUs; where it does, it is started again. */
 const QEMU_LIMIT_MS = 60_000;
 const QEMU_ATTEMPTS = 3;
 
