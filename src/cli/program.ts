@@ -217,9 +217,9 @@ export function buildProgram(
     .addOption(option('-c, --cpus <count>', `number of CPUs, 1 to ${MAX_CPUS}`, parseCpus).default(1, '1'))
     .addOption(
       option(
-        '--jit <off|sync|always>',
-        'translate guest code to WebAssembly: code that is executed often (sync), or for tests all of it (always); the' +
-          ' guest executes the same instructions either way',
+        '--jit <off|sync|async|always>',
+        'translate guest code to WebAssembly: code that is executed often (sync), the same on another thread (async), or for' +
+          ' tests all of it (always); the guest executes the same instructions either way',
         oneOf(...TRANSLATION_POLICIES),
       ).default(DEFAULT_JIT, DEFAULT_JIT),
     )

@@ -1,8 +1,9 @@
 /**
- * When guest code is translated. `sync`: when it has become hot, between two slices of execution. `always`: before it is
- * executed first, which is slow, and for tests. The guest executes the same instructions either way.
+ * When guest code is translated. `sync`: when it has become hot, between two slices of execution. `async`: from then on, on
+ * another thread, while it is interpreted. `always`: before it is executed first, which is slow, and for tests. The guest
+ * executes the same instructions either way.
  */
-export const TRANSLATION_POLICIES = ['sync', 'off', 'always'] as const;
+export const TRANSLATION_POLICIES = ['sync', 'async', 'off', 'always'] as const;
 export type TranslationPolicy = (typeof TRANSLATION_POLICIES)[number];
 export const DEFAULT_JIT: TranslationPolicy = 'sync';
 

@@ -2,7 +2,8 @@
  * The translated code of a machine: has hot code translated, puts it into the module's table of functions and into the
  * handler tables, and takes it out again.
  */
-import { MIB } from '../base/index.js';
+import { MIB, invariant } from '../base/index.js';
+import type { WasmModule } from '../wasm/host.js';
 import { webAssembly } from '../wasm/host.js';
 import type { GuestMemory } from './guest-memory.js';
 import type { HandlerTables } from './handler-tables.js';
@@ -13,7 +14,8 @@ import type { CoreExports } from './interpreter.js';
 import { ERASED, PAGE_SIZE, SIDE_TRANSLATED, STATE } from './layout.js';
 import type { CpuModel } from './models.js';
 import type { RegionChoice, RegionChooser, TranslationPolicy } from './translation-policy.js';
-import type { RegionRequest } from './translator.js';
+import type { TranslatedOrders, TranslationOrder, TranslationService } from './translation-service.js';
+import type { Region, RegionRequest } from './translator.js';
 import { Translator } from './translator.js';
 
 /** What is hot is translated in pieces of so many at the most. */
@@ -37,6 +39,8 @@ export interface TranslatedMachine {
   readonly isProfiled: boolean;
   /** Pages with breakpoints aren't translated. */
   hasBreakpoints(hostPage: number): boolean;
+  /** Who translates hot code where the policy is `async`. */
+  readonly service?: TranslationService | undefined;
 }
 
 /** Translated code in use. */
@@ -61,13 +65,19 @@ export class Translations {
   /** Free entries of the module's table. */
   readonly #freeFunctions: number[] = [];
   /** Host addresses of hot code that waits for its translation. */
-  #hot: number[] = [];
+  readonly #hot = new Set<number>();
+  /** Undefined where hot code is translated between slices. */
+  #service: TranslationService | undefined;
+  /** What the service is translating. */
+  #orders: readonly TranslationOrder[] = [];
 
   constructor(machine: TranslatedMachine, policy: TranslationPolicy | RegionChooser) {
     this.#machine = machine;
     this.#view = machine.memory.view;
     this.#tables = machine.tables;
-    this.#isHotTranslated = policy === 'sync';
+    this.#isHotTranslated = policy === 'sync' || policy === 'async';
+    invariant(policy !== 'async' || machine.service !== undefined, 'a service for --jit async');
+    if (policy === 'async') this.#service = machine.service;
     this.#choose = policy === 'always' ? EVERYTHING : typeof policy === 'function' ? policy : undefined;
     this.#translator = new Translator(
       machine.finder,
@@ -79,21 +89,73 @@ export class Translations {
 
   /** The code at host address `p` is to be translated when `translateHot` is called next. */
   addHot(p: number): void {
-    if (this.#isHotTranslated) this.#hot.push(p);
+    if (this.#isHotTranslated) this.#hot.add(p);
   }
 
-  /** Translates what has become hot; not while the guest executes. */
+  /** Translates what has become hot, or has it translated, and installs what is ready; not while the guest executes. */
   translateHot(): void {
-    if (this.#hot.length === 0) return;
-    const hot = [...new Set(this.#hot)].map((start): RegionChoice => {
+    if (this.#orders.length > 0) this.#take();
+    while (this.#hot.size > 0 && this.#orders.length === 0) this.#translateBatch();
+  }
+
+  /** Some of what is hot. */
+  #translateBatch(): void {
+    const choices: RegionChoice[] = [];
+    for (const start of this.#hot) {
+      if (choices.length === BATCH) break;
+      this.#hot.delete(start);
       const page = pageOf(start);
       // What was never executed will hardly be.
       const isWanted = (word: number): boolean =>
         this.#tables.handler(this.#tables.tableOf(page), word) !== HANDLER.decode;
-      return { start, isWanted };
+      choices.push({ start, isWanted });
+    }
+    if (this.#service) this.#order(this.#service, choices);
+    else this.#translate(choices);
+  }
+
+  #order(service: TranslationService, choices: readonly RegionChoice[]): void {
+    /** By page. */
+    const copies = new Map<number, Pick<TranslationOrder, 'words' | 'wanted'>>();
+    const orders = choices.flatMap((choice): TranslationOrder[] => {
+      const request = this.#requestFor(choice);
+      if (!request) return [];
+      const { page, words, start, isWanted } = request;
+      let copy = copies.get(page);
+      if (!copy) {
+        copy = { words: words.slice(), wanted: Uint8Array.from(words, (_, word) => (isWanted(word) ? 1 : 0)) };
+        copies.set(page, copy);
+      }
+      return [{ page, start, ...copy }];
     });
-    this.#hot = [];
-    for (let first = 0; first < hot.length; first += BATCH) this.#translate(hot.slice(first, first + BATCH));
+    if (orders.length === 0) return;
+    this.#orders = orders;
+    service.submit(orders);
+  }
+
+  /** What the service has translated, if it is ready. */
+  #take(): void {
+    const outcome = this.#service?.poll();
+    if (outcome === undefined) return;
+    const orders = this.#orders;
+    this.#orders = [];
+    if (outcome === 'failed') {
+      this.#service = undefined;
+      for (const { page, start } of orders) this.#hot.add(page + start * 4);
+    } else if (outcome !== 'nothing') {
+      const regions = outcome.regions.map(({ order, ...region }) => ({ ...region, request: orders[order]! }));
+      this.#put(
+        outcome.module,
+        outcome,
+        regions.filter(({ request, words }) => this.#isCurrent(request, words)),
+      );
+    }
+  }
+
+  /** Nothing has happened since the order that would have dropped a translation of these words. */
+  #isCurrent({ page, words: before }: TranslationOrder, words: readonly number[]): boolean {
+    const now = this.#wordsOf(page);
+    return now !== undefined && words.every((word) => now[word] === before[word]);
   }
 
   /** The word at host address `p` has been decoded, and is going to be executed. */
@@ -126,14 +188,24 @@ export class Translations {
 
   #translate(choices: readonly RegionChoice[]): void {
     const requests = choices.flatMap((choice) => this.#requestFor(choice) ?? []);
-    const module = requests.length > 0 ? this.#translator.translate(requests) : undefined;
-    if (!module) return;
-    const { bytes, imports, regions } = module;
-    if (this.#sizeBytes + bytes.length > MAX_TRANSLATED_BYTES) this.dropAll();
+    const translated = requests.length > 0 ? this.#translator.translate(requests) : undefined;
+    if (!translated) return;
+    const { bytes, imports, regions } = translated;
+    this.#put(new webAssembly.Module(bytes), { imports, sizeBytes: bytes.length }, regions);
+  }
+
+  /** Puts regions of a module in their places. */
+  #put(
+    module: WasmModule,
+    { imports, sizeBytes }: Pick<TranslatedOrders, 'imports' | 'sizeBytes'>,
+    regions: readonly (Omit<Region, 'request'> & { readonly request: { readonly page: number } })[],
+  ): void {
+    if (regions.length === 0) return;
+    if (this.#sizeBytes + sizeBytes > MAX_TRANSLATED_BYTES) this.dropAll();
     const { core, index, memory } = this.#machine;
     const env: Record<string, unknown> = { memory: memory.memory };
     for (const name of imports) env[name] = (core as unknown as Record<string, unknown>)[name];
-    const { exports } = new webAssembly.Instance(new webAssembly.Module(bytes), { env });
+    const { exports } = new webAssembly.Instance(module, { env });
     for (const { request, name, entries, words } of regions) {
       const place = this.#freeFunctions.pop() ?? this.#growTable();
       if (place === undefined) return;
@@ -142,7 +214,7 @@ export class Translations {
         entries,
         words: new Set(words),
         handler: index.firstCold + place,
-        sizeBytes: bytes.length / regions.length,
+        sizeBytes: sizeBytes / regions.length,
       });
     }
   }
@@ -150,12 +222,17 @@ export class Translations {
   /** Undefined where there is nothing to translate, or nothing any more. */
   #requestFor({ start: p, isWanted }: RegionChoice): RegionRequest | undefined {
     const page = pageOf(p);
+    const words = this.#wordsOf(page);
+    const start = (p - page) / 4;
+    if (!words || this.#isRegion(this.#tables.handler(this.#tables.tableOf(page), start))) return undefined;
+    return { page, words, start, isWanted };
+  }
+
+  /** What a page holds; undefined where its code isn't to be translated. */
+  #wordsOf(page: number): Uint32Array<ArrayBuffer> | undefined {
     const table = this.#tables.tableOf(page);
     if (table === 0 || table === ERASED || this.#machine.hasBreakpoints(page)) return undefined;
-    const start = (p - page) / 4;
-    if (this.#isRegion(this.#tables.handler(table, start))) return undefined;
-    const words = new Uint32Array(this.#machine.memory.memory.buffer, page, PAGE_SIZE / 4);
-    return { page, words, start, isWanted };
+    return new Uint32Array(this.#machine.memory.memory.buffer, page, PAGE_SIZE / 4);
   }
 
   #install(page: number, region: Installed): void {

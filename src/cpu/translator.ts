@@ -87,7 +87,7 @@ export interface RegionModule {
   readonly regions: readonly Region[];
 }
 
-interface Region {
+export interface Region {
   readonly request: RegionRequest;
   /** The name that its function is exported by. */
   readonly name: string;

@@ -28,6 +28,7 @@ import type { CpuModel } from './models.js';
 import { exists, highestEl } from './models.js';
 import { sysregAddress } from './state.js';
 import type { RegionChooser, TranslationPolicy } from './translation-policy.js';
+import type { TranslationService } from './translation-service.js';
 import { Translations } from './translations.js';
 
 /** What a firmware call did. */
@@ -47,6 +48,8 @@ export interface EnginePorts {
   readonly trace: Trace;
   /** Looks at the guest every now and then. */
   readonly sampler?: Sampler;
+  /** Translates hot code where the policy is `async`. */
+  readonly translationService?: TranslationService;
 }
 
 /** What a profiler is to the engine. */
@@ -213,6 +216,7 @@ export class WasmEngine implements Engine {
         },
         isProfiled: ports.sampler !== undefined,
         hasBreakpoints: (page) => [...this.#breakpoints].some((at) => pageOf(at) === page),
+        service: ports.translationService,
       },
       policy,
     );
@@ -288,7 +292,7 @@ export class WasmEngine implements Engine {
   }
 
   get #maxSlice(): number {
-    return this.#policy === 'sync' ? TRANSLATION_SLICE : MAX_SLICE;
+    return this.#policy === 'sync' || this.#policy === 'async' ? TRANSLATION_SLICE : MAX_SLICE;
   }
 
   // ---- taking turns

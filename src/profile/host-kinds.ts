@@ -83,7 +83,7 @@ function kindOfFrame({ functionName, url }: HostNode['callFrame']): Kind | 'hand
   const file = ownFile(url);
   if (file === undefined) return undefined;
   if (PROFILER.test(file)) return 'profiling';
-  if (file.startsWith('cpu/translat')) return 'translating';
+  if (/^(?:cpu|vm)\/translat/.test(file)) return 'translating';
   if (file === 'cpu/wasm-engine') return ENGINE.find(([names]) => names.test(functionName))?.[1];
   const [folder = ''] = file.split('/');
   if (DEVICE_FOLDERS.has(folder)) return 'devices';

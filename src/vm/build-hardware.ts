@@ -109,11 +109,20 @@ export async function buildHardware(
     outside.add(() => disks.some(({ pending }) => pending > 0));
     if (options.network) open.push(options.network);
     const network = options.network?.attach({ clock, epochSeconds, outside });
+    const translationService =
+      options.jit === 'async'
+        ? new (await import('./translation-thread.js')).TranslationThread(
+            { model: options.cpu, index: options.core.handlers, hasNames: options.profiler !== undefined },
+            outside.report,
+          )
+        : undefined;
+    if (translationService) open.push(translationService);
     const processors = buildProcessors({
       cpuAffinities: Array.from({ length: cpuCount }, (_, cpu) => affinityOf(cpu)),
       cpu: options.cpu,
       core: options.core,
       jit: options.jit,
+      ...(translationService ? { translationService } : {}),
       directBytes: banks.map(({ bankBytes }) => bankBytes),
       memoryBytes,
       trace,

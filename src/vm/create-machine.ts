@@ -100,8 +100,9 @@ export interface MachineOptions {
    */
   readonly el2?: boolean;
   /**
-   * Whether code that is executed often is translated to WebAssembly: `sync`, as soon as it is found, or `off`. The guest
-   * executes the same instructions either way. `always` translates all code before it is executed, which is slow, and for tests.
+   * Whether code that is executed often is translated to WebAssembly: `sync`, as soon as it is found, `async`, on another
+   * thread while the guest goes on, or `off`. The guest executes the same instructions either way. `always` translates all code
+   * before it is executed, which is slow, and for tests.
    */
   readonly jit?: TranslationPolicy;
   /** Disks, up to 8, as virtio block devices. */

@@ -9,6 +9,7 @@ import type { CpuModel } from '../cpu/models.js';
 import type { GuestRegion } from '../cpu/guest-stack.js';
 import { GuestStackReader } from '../cpu/guest-stack.js';
 import type { TranslationPolicy } from '../cpu/translation-policy.js';
+import type { TranslationService } from '../cpu/translation-service.js';
 import type { DirectRegion, FirmwareResult } from '../cpu/wasm-engine.js';
 import { WasmEngine } from '../cpu/wasm-engine.js';
 import type { DeviceStatistics, PowerLatch } from './machine.js';
@@ -32,6 +33,8 @@ interface ProcessorOptions {
   /** The core module for that CPU. */
   readonly core: CoreImage;
   readonly jit: TranslationPolicy;
+  /** Where `jit` is `async`. */
+  readonly translationService?: TranslationService;
   /** Sizes of the direct memory that devices will ask for, in the order in which they do, in bytes. */
   readonly directBytes: readonly number[];
   readonly memoryBytes: number;
@@ -67,6 +70,7 @@ export function buildProcessors(options: ProcessorOptions): Processors {
     systemRegisterPort: (name: string) => board?.systemRegisters.get(name),
     firmwareCall,
     trace,
+    ...(options.translationService ? { translationService: options.translationService } : {}),
     ...(profiler
       ? { sampler: profiler.samplerOf(new GuestStackReader(memory, regions), cpuAffinities.length > 1) }
       : {}),

@@ -15,7 +15,7 @@ export interface WasmTable {
   set(index: number, value: unknown): void;
 }
 
-interface WasmModule {
+export interface WasmModule {
   readonly __module: never;
 }
 

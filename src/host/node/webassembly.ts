@@ -25,3 +25,16 @@ export function tuneWebAssembly(): void {
   isTuned = true;
   for (const flag of FLAGS) setFlagsFromString(flag);
 }
+
+/**
+ * Has a module that `compile` makes compiled with all of its functions, which V8 else does as they are called. Flags are the
+ * process's: what another thread compiles at the same time may be compiled so too, which only takes longer.
+ */
+export function eagerly<T>(compile: () => T): T {
+  setFlagsFromString('--no-wasm-lazy-compilation');
+  try {
+    return compile();
+  } finally {
+    setFlagsFromString('--wasm-lazy-compilation');
+  }
+}
