@@ -52,3 +52,18 @@ test('the bundle runs each kind of machine, with what is loaded on demand', () =
     files.remove();
   }
 });
+
+test('the bundle has the thread that translates', () => {
+  const files = scratch();
+  try {
+    const image = files.path('loop.bin');
+    // movz w1, #500, lsl #16; subs w1, w1, #1; b.ne .-4
+    writeFileSync(image, Uint32Array.of(0x52a0_3e81, 0x7100_0421, 0x54ff_ffe1, ...POWER_OFF));
+    const { status, stderr } = run(V8A_BUNDLE, ['run', '-f', image, '--jit', 'async', '--stats']);
+    assert.equal(status, 0, stderr);
+    // What goes wrong is said before.
+    assert.match(stderr, /^instructions: /);
+  } finally {
+    files.remove();
+  }
+});

@@ -56,12 +56,12 @@ suite('Linux, started directly', { skip: skipWithout(KERNEL, INITRD) }, () => {
     assertPrinted(output, /CPU features: detected: LSE atomic instructions/);
   });
 
-  test('translated code executes the same instructions', async () => {
-    const count = async (jit: string): Promise<string | undefined> =>
-      /^instructions: (\d+)$/m.exec(await boot(['--jit', jit, '--stats'], OFF))?.[1];
-    const interpreted = await count('off');
-    assert.ok(interpreted !== undefined);
-    assert.equal(await count('sync'), interpreted);
+  test('translated code executes the same instructions, whenever it is there', async () => {
+    const run = async (jit: string): Promise<string> =>
+      (await boot(['--jit', jit, '--stats'], OFF)).replaceAll(/^(?:mips|host seconds executing): .*\n/gm, '');
+    const interpreted = await run('off');
+    assertPrinted(interpreted, /^instructions: \d+$/m);
+    for (const jit of ['sync', 'async']) assert.equal(await run(jit), interpreted, `--jit ${jit}`);
   });
 
   test('a reset starts the kernel again, as it was', async () => {

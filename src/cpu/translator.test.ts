@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert';
 import { suite, test } from 'node:test';
 import { A64 } from '../isa/a64.js';
-import { bareEnginePorts } from './engine-suite.js';
+import { HeldTranslations, bareEnginePorts } from './engine-suite.js';
 import { GuestMemory } from './guest-memory.js';
 import { generateCore } from './interpreter.js';
 import { CORTEX_A57 } from './models.js';
@@ -34,7 +34,11 @@ const branchIf = (condition: number, distance: number): number =>
 const [NE, LT] = [1, 11];
 
 function machine(words: readonly number[], jit: TranslationPolicy) {
-  const engine = new WasmEngine(new GuestMemory([RAM_BYTES]), CORTEX_A57, CORE, bareEnginePorts(), [0n], jit);
+  const ports = {
+    ...bareEnginePorts(),
+    translationService: new HeldTranslations({ model: CORTEX_A57, index: CORE.handlers }, 2),
+  };
+  const engine = new WasmEngine(new GuestMemory([RAM_BYTES]), CORTEX_A57, CORE, ports, [0n], jit);
   engine.setMapped({ base: RAM, sizeBytes: RAM_BYTES, block: 0, isReadOnly: false }, true);
   assert.ok(engine.dma.write(RAM, new Uint8Array(Uint32Array.from(words).buffer)));
   engine.reset(RAM, 0);
@@ -64,7 +68,7 @@ const NESTED_LOOPS = [
 ];
 
 suite('translated code', () => {
-  for (const jit of ['sync', 'always'] as const)
+  for (const jit of ['sync', 'async', 'always'] as const)
     test(`${jit}: stops where the interpreter stops, whatever the budget, with the same state`, () => {
       const ours = machine(NESTED_LOOPS, jit);
       const theirs = machine(NESTED_LOOPS, 'off');
@@ -103,19 +107,20 @@ suite('translated code', () => {
       ...[0xd280_1902, BLR_X9, branch(-2)],
       ...[0xf81f_0ffe, SUBS_X2_1, branchIf(0, 2), BLR_X9, ADD_X0_1, 0xf841_07fe, RET],
     ];
-    const engines = (['always', 'sync', 'off'] as const).map((jit) => {
+    const engines = (['always', 'sync', 'async', 'off'] as const).map((jit) => {
       const engine = machine(code, jit);
       engine.setX(9, BigInt(RAM + 12));
       engine.setX(31, BigInt(RAM + RAM_BYTES));
       return engine;
     });
     for (const budget of [1_000_000, ...Array.from({ length: 60 }, (_, n) => 37 * n + 1)]) {
-      const [always, sync, off] = engines.map((engine) => {
+      const [always, sync, async, off] = engines.map((engine) => {
         engine.run(budget);
         return state(engine);
       });
       assert.deepEqual(always, off, `a budget of ${budget}`);
       assert.deepEqual(sync, off, `a budget of ${budget}`);
+      assert.deepEqual(async, off, `a budget of ${budget}`);
     }
   });
 
@@ -145,12 +150,13 @@ suite('translated code', () => {
     }
   });
 
-  test('what a device writes over it is executed', () => {
-    const engine = machine([ADD_X0_1, branch(-1)], 'sync');
-    engine.run(2_000_000);
-    const before = engine.x(0);
-    assert.ok(engine.dma.write(RAM, new Uint8Array(Uint32Array.of(ADD_X0_2).buffer)));
-    engine.run(2000);
-    assert.equal(engine.x(0) - before, 2000n);
-  });
+  for (const jit of ['sync', 'async'] as const)
+    test(`${jit}: what a device writes over it is executed`, () => {
+      const engine = machine([ADD_X0_1, branch(-1)], jit);
+      engine.run(2_000_000);
+      const before = engine.x(0);
+      assert.ok(engine.dma.write(RAM, new Uint8Array(Uint32Array.of(ADD_X0_2).buffer)));
+      engine.run(2000);
+      assert.equal(engine.x(0) - before, 2000n);
+    });
 });
