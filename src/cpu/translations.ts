@@ -123,7 +123,10 @@ export class Translations {
       const { page, words, start, isWanted } = request;
       let copy = copies.get(page);
       if (!copy) {
-        copy = { words: words.slice(), wanted: Uint8Array.from(words, (_, word) => (isWanted(word) ? 1 : 0)) };
+        copy = {
+          words: words.slice(),
+          wanted: Uint8Array.from(words, (_, word) => (isWanted(word) ? 1 : 0)),
+        };
         copies.set(page, copy);
       }
       return [{ page, start, ...copy }];

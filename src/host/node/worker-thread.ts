@@ -42,7 +42,7 @@ export class WorkerThread {
 
   /** The oldest message that the thread has sent; undefined where there is none. */
   receive(): { readonly message: unknown } | undefined {
-    return receiveMessageOnPort(this.#port) as { readonly message: unknown } | undefined;
+    return receiveMessageOnPort(this.#port);
   }
 
   close(): void {
