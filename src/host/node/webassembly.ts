@@ -7,7 +7,7 @@ import { setFlagsFromString } from 'node:v8';
  * - take the branch hints of modules (a proposal that is behind a flag in all releases so far): the slow paths of memory
  *   accesses, which call out, then cost the fast ones no registers;
  * - optimise a function sooner, since most code that is translated stays hot. The unit is about a byte executed;
- * - validate a function when it is compiled, which is when it is called, and not all of the core module at the start.
+ * - validate and compile a function when it is called, and not all of the core module at the start.
  *
  * A V8 that doesn't know a flag says so on the standard error stream and goes on, so none may be misspelt here.
  */
@@ -15,14 +15,11 @@ const FLAGS = [
   '--experimental-wasm-branch-hinting',
   '--wasm-tiering-budget=1000000',
   '--wasm-lazy-validation',
+  '--wasm-lazy-compilation',
 ] as const;
 
-let isTuned = false;
-
-/** Before the first module is compiled. */
+/** Before a core module is compiled: a thread that was ended inside `eagerly` has left its flag. */
 export function tuneWebAssembly(): void {
-  if (isTuned) return;
-  isTuned = true;
   for (const flag of FLAGS) setFlagsFromString(flag);
 }
 
