@@ -384,6 +384,7 @@ function generate(
     fb.block('exit', (exit) => {
       fb.loop('refetch', (refetch) => {
         setField32(fb, 'FAULT', i32(0));
+        fb.set(isNoBranch, i32(0));
         // Every change of the exception level comes by here.
         fb.if(field32('LEVEL_WATCH'), () => {
           const level = add(field32('EL'), i32(1));
@@ -417,7 +418,6 @@ function generate(
             setField32(fb, 'EXIT', i32(EXIT.budget));
             fb.br(exit);
           });
-          fb.set(isNoBranch, i32(0));
           fb.set(entry, codeTlbEntry(fb.get(tlb), fb.get(target)));
           fb.set(offset, offsetInCodePage(fb.get(target), fb.get(entry)));
           fb.if(isElsewhere(fb.get(offset)), () => {
@@ -433,6 +433,7 @@ function generate(
             fb.set(target, field64('PC'));
             fb.br(jump);
           });
+          fb.set(isNoBranch, i32(0));
           fb.set(p, add(load('i32', fb.get(entry), CODE_TLB.host), wrap(fb.get(offset))));
           fb.set(side, load('i32', fb.get(entry), CODE_TLB.side));
           setField64(fb, 'DELTA', sub(fb.get(target), extU(fb.get(p))));
@@ -517,6 +518,7 @@ function generate(
                     fb.brIf(exit, eq(fb.get(index), i32(NEXT.exit)));
                     reloadFlags();
                     fb.set(target, field64('PC'));
+                    fb.set(isNoBranch, eq(fb.get(index), i32(NEXT.fallThrough)));
                     fb.br(jump);
                   });
                   reloadFlags();

@@ -87,6 +87,23 @@ suite('translated code', () => {
       }
     });
 
+  for (const jit of ['sync', 'async'] as const)
+    test(`${jit}: where a region is left without a branch the budget is not looked at`, () => {
+      // 0: add x0, x0, #1; cbz x3, 1f; add x1, x1, #1; add x0, x0, #2; 1: b 0b
+      const code = [ADD_X0_1, 0xb400_0063, ADD_X1_1, ADD_X0_2, branch(-4)];
+      const [ours, theirs] = [machine(code, jit), machine(code, 'off')];
+      for (const engine of [ours, theirs]) {
+        // What is never executed isn't part of the region.
+        for (let n = 0; n < 3; n++) engine.run(100_000);
+        engine.setX(3, 1n);
+      }
+      for (let budget = 1; budget < 40; budget++) {
+        ours.run(budget);
+        theirs.run(budget);
+        assert.deepEqual(state(ours), state(theirs), `a budget of ${budget}`);
+      }
+    });
+
   test('a store to an instruction that follows takes effect at once', () => {
     for (const jit of ['off', 'always'] as const) {
       const engine = machine([STR_W5_X6, ADD_X0_1, ADD_X0_1, branch(-3)], jit);
