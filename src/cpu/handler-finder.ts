@@ -18,6 +18,8 @@ export interface HandlerGroup {
   readonly mustBeCold?: true;
   /** Its one store is the last thing that the instruction does. */
   readonly endsWithStore?: true;
+  /** The fields of general registers that it writes in any case. */
+  readonly overwrites?: readonly string[];
   /** Where some variants have handlers of their own. */
   readonly variants?: {
     /** Names of register fields for which 31 is a handler of its own. */
@@ -69,6 +71,7 @@ export function named(
 
 /** An instruction that the CPU has. */
 export interface DecodedInstruction {
+  readonly word: number;
   readonly row: Row;
   readonly statics: Readonly<Record<string, number>>;
   readonly splits: Readonly<Record<string, number>>;
@@ -76,6 +79,8 @@ export interface DecodedInstruction {
   readonly cold: number;
   readonly mustBeCold: boolean;
   readonly endsWithStore: boolean;
+  /** The fields of general registers that it writes in any case. */
+  readonly overwrites: readonly string[];
 }
 
 interface Found {
@@ -126,10 +131,10 @@ export class HandlerFinder {
   instruction(word: number): DecodedInstruction | undefined {
     const { row, group } = this.#find(word);
     if (!row || !group) return undefined;
-    const { cold, mustBeCold = false, endsWithStore = false } = group;
+    const { cold, mustBeCold = false, endsWithStore = false, overwrites = [] } = group;
     const staticValues = row.staticFields.map((field) => fieldValue(word, field));
     return {
-      ...{ row, cold, mustBeCold, endsWithStore },
+      ...{ word, row, cold, mustBeCold, endsWithStore, overwrites },
       statics: named(row.staticFields, staticValues),
       splits: named(row.splits, row.splitValues(word)),
     };

@@ -202,6 +202,8 @@ export class InterpreterStage implements Stage {
   #flagsFreshness: Freshness = { isStale: false };
   /** Register fields that were written, with the zero register view. */
   readonly written = new Set<string>();
+  /** Fields of general registers that are written in any case. */
+  readonly overwrites = new Set<string>();
   /** Register fields that were used with the stack pointer view. */
   readonly stackPointerFields = new Set<string>();
   usesLabel = false;
@@ -419,6 +421,7 @@ export class InterpreterStage implements Stage {
   setX(register: RegField, value: I64): void {
     this.endsWithStore = false;
     const layout = this.layoutOf(register);
+    if (this.#conditions === 0) this.overwrites.add(layout.name);
     if (layout.kind !== 'register-or-sp') {
       this.written.add(layout.name);
       if (this.#hot && this.#variant.is31.has(layout.name)) return;

@@ -107,6 +107,7 @@ interface Group {
   readonly cold: Handler;
   readonly mustBeCold: boolean;
   readonly endsWithStore: boolean;
+  readonly overwrites: readonly string[];
 }
 
 /** All combinations of values below the given counts. */
@@ -177,8 +178,8 @@ function enumerateGroups(
             isHot: true,
           });
         }
-        const { mustBeCold, endsWithStore } = trial;
-        groups.push({ row, key, registers, label, handlers, cold, mustBeCold, endsWithStore });
+        const { mustBeCold, endsWithStore, overwrites } = trial;
+        groups.push({ row, key, registers, label, handlers, cold, mustBeCold, endsWithStore, overwrites: [...overwrites] }); // prettier-ignore
       }
     }
   }
@@ -559,11 +560,12 @@ function generate(
   invariant(breakpointHandler < HANDLER_COUNTS.capacity, 'handler indices have 16 bits');
   const indexOf = (handler: Handler): number => indices.get(handler) ?? HANDLER.undefined;
   const byRow: Record<string, Record<string, HandlerGroup>> = {};
-  for (const { row, key, registers, label, handlers, cold, mustBeCold, endsWithStore } of groups)
+  for (const { row, key, registers, label, handlers, cold, mustBeCold, endsWithStore, overwrites } of groups)
     (byRow[row.name] ??= {})[key] = {
       cold: indexOf(cold),
       ...(mustBeCold ? { mustBeCold } : {}),
       ...(endsWithStore ? { endsWithStore } : {}),
+      ...(overwrites.length > 0 ? { overwrites } : {}),
       ...(handlers.every((handler) => handler === cold)
         ? {}
         : {

@@ -5,7 +5,7 @@
  */
 import type { I32, I64 } from '../wasm/expr.js';
 import { add, and, callIndirect, eq, eqz, extU, geU, i32, i64, leS, load, ltU, ne, select, shl, sub, wrap } from '../wasm/expr.js'; // prettier-ignore
-import type { FunctionBuilder, Local } from '../wasm/function-builder.js';
+import type { FunctionBuilder, Label, Local } from '../wasm/function-builder.js';
 import type { FunctionRef } from '../wasm/function-ref.js';
 import { call } from '../wasm/function-ref.js';
 import type { ModuleBuilder } from '../wasm/module-builder.js';
@@ -32,8 +32,9 @@ export interface TranslatedCodeFunctions {
   /** `(handler, p, n)`: executes regions for as long as one leads to the next. Returns what the last one did. */
   readonly runTranslated: FunctionRef<'i32'>;
   /**
-   * `(target, link, n, kind, a, b)`: executes regions from `target` until one jumps to `link`. `NEXT.instruction` if the
-   * caller can go on there, with what is in BUDGET, which is more than 0; else what the caller has to return.
+   * `(target, link, n)`, with the flags in memory: executes regions from `target` until one jumps to `link`. `NEXT.instruction` if the caller can go
+   * on there, with what is in BUDGET, which is more than 0, and with a DELTA of its own to be set; else what the caller has
+   * to return.
    */
   readonly callTranslated: FunctionRef<'i32'>;
   /** `(kind, a, b)`: `putFlags`. */
@@ -124,15 +125,8 @@ export function defineTranslatedCode(
     },
   );
 
-  /**
-   * Goes from region to region, beginning with a handler that is known or at a virtual address, until there is none or
-   * `link` is reached: then the result is `NEXT.instruction`.
-   */
-  const chain = (
-    fb: FunctionBuilder,
-    n: Local<'i32'>,
-    begin: { readonly handler: I32; readonly p: I32 } | { readonly target: I64; readonly link: I64 },
-  ): I32 => {
+  /** Locals of what goes from region to region. */
+  const chainOf = (fb: FunctionBuilder, n: Local<'i32'>) => {
     const handler = fb.local('i32');
     const p = fb.local('i32');
     const entry = fb.local('i32');
@@ -140,81 +134,76 @@ export function defineTranslatedCode(
     const target = fb.local('i64');
     const result = fb.local('i32');
     const type = mb.typeIndex(REGION_PARAMS, 'i32');
-    fb.block('end', (end) => {
-      const execute = (): void => {
-        const index = sub(fb.get(handler), i32(firstCold));
-        fb.set(result, callIndirect('i32', type, index, [fb.get(p), fb.get(n)]));
-        fb.brIf(end, ltU(fb.get(result), i32(NEXT.jump)));
-        fb.set(n, field32('BUDGET'));
-        fb.brIf(end, and(leS(fb.get(n), i32(0)), eq(fb.get(result), i32(NEXT.jump))));
-        fb.set(target, field64('PC'));
-      };
-      const find = (): void => {
-        fb.set(entry, codeTlbEntry(field32('TLB'), fb.get(target)));
-        fb.set(offset, offsetInCodePage(fb.get(target), fb.get(entry)));
-        fb.brIf(end, isElsewhere(fb.get(offset)));
-        fb.set(p, add(load('i32', fb.get(entry), CODE_TLB.host), wrap(fb.get(offset))));
-        const side = load('i32', fb.get(entry), CODE_TLB.side);
-        fb.set(handler, handlerAt(fb.get(p), side));
-        fb.brIf(end, ltU(fb.get(handler), i32(firstTranslated)));
-        setField64(fb, 'DELTA', sub(fb.get(target), extU(fb.get(p))));
-      };
-      if ('target' in begin) {
-        fb.set(target, begin.target);
-        fb.set(result, i32(NEXT.jump));
-        fb.loop('region', (next) => {
-          find();
-          execute();
-          fb.brIf(next, ne(fb.get(target), begin.link));
-        });
-        fb.set(result, i32(NEXT.instruction));
-      } else {
-        fb.set(handler, begin.handler);
-        fb.set(p, begin.p);
-        fb.loop('region', (next) => {
-          execute();
-          find();
-          fb.br(next);
-        });
-      }
-    });
-    return fb.get(result);
+    /** Executes the region of `handler`. Ends, with a result, where it doesn't lead to `target`. */
+    const execute = (end: Label): void => {
+      const index = sub(fb.get(handler), i32(firstCold));
+      fb.set(result, callIndirect('i32', type, index, [fb.get(p), fb.get(n)]));
+      fb.brIf(end, ltU(fb.get(result), i32(NEXT.jump)));
+      fb.set(n, field32('BUDGET'));
+      fb.brIf(end, and(leS(fb.get(n), i32(0)), eq(fb.get(result), i32(NEXT.jump))));
+      fb.set(target, field64('PC'));
+    };
+    /** Looks for the handler at `target`. Ends where it is no region. */
+    const find = (end: Label): void => {
+      fb.set(entry, codeTlbEntry(field32('TLB'), fb.get(target)));
+      fb.set(offset, offsetInCodePage(fb.get(target), fb.get(entry)));
+      fb.brIf(end, isElsewhere(fb.get(offset)), 'not taken');
+      fb.set(p, add(load('i32', fb.get(entry), CODE_TLB.host), wrap(fb.get(offset))));
+      const side = load('i32', fb.get(entry), CODE_TLB.side);
+      fb.set(handler, handlerAt(fb.get(p), side));
+      fb.brIf(end, ltU(fb.get(handler), i32(firstTranslated)), 'not taken');
+      setField64(fb, 'DELTA', sub(fb.get(target), extU(fb.get(p))));
+    };
+    return { handler, p, target, result, execute, find };
   };
 
   const runTranslated = mb.function('runTranslated', ['i32', 'i32', 'i32'], 'i32', (fb) => {
-    const [handler, p] = [fb.get(fb.param(0, 'i32')), fb.get(fb.param(1, 'i32'))];
-    fb.return(chain(fb, fb.param(2, 'i32'), { handler, p }));
+    const { handler, p, result, execute, find } = chainOf(fb, fb.param(2, 'i32'));
+    fb.set(handler, fb.get(fb.param(0, 'i32')));
+    fb.set(p, fb.get(fb.param(1, 'i32')));
+    fb.block('end', (end) => {
+      fb.loop('region', (next) => {
+        execute(end);
+        find(end);
+        fb.br(next);
+      });
+    });
+    fb.return(fb.get(result));
     fb.unreachable();
   });
 
-  const callTranslated = mb.function(
-    'callTranslated',
-    ['i64', 'i64', 'i32', 'i32', 'i64', 'i64'],
-    'i32',
-    (fb) => {
-      const target = fb.get(fb.param(0, 'i64'));
-      const link = fb.get(fb.param(1, 'i64'));
-      const n = fb.param(2, 'i32');
-      putFlags(fb, fb.get(fb.param(3, 'i32')), fb.get(fb.param(4, 'i64')), fb.get(fb.param(5, 'i64')));
-      setField64(fb, 'PC', target);
-      setField32(fb, 'BUDGET', fb.get(n));
-      const depth = fb.let(field32('CALL_DEPTH'));
-      fb.if(geU(depth, i32(MAX_CALL_DEPTH)), () => {
-        fb.return(i32(NEXT.jump));
-      });
-      const delta = fb.let(field64('DELTA'));
-      const drops = fb.let(field32('DROPS'));
+  const callTranslated = mb.function('callTranslated', ['i64', 'i64', 'i32'], 'i32', (fb) => {
+    const [first, link, n] = [fb.param(0, 'i64'), fb.param(1, 'i64'), fb.param(2, 'i32')];
+    const { target, result, execute, find } = chainOf(fb, n);
+    const depth = fb.let(field32('CALL_DEPTH'));
+    const drops = fb.let(field32('DROPS'));
+    fb.block('jump', (jump) => {
+      fb.brIf(jump, geU(depth, i32(MAX_CALL_DEPTH)), 'not taken');
+      fb.set(target, fb.get(first));
+      find(jump);
       setField32(fb, 'CALL_DEPTH', add(depth, i32(1)));
-      const result = chain(fb, n, { target, link });
-      setField32(fb, 'CALL_DEPTH', depth);
-      fb.if(result, () => {
-        fb.return(result);
+      fb.block('end', (end) => {
+        fb.block('return', (back) => {
+          // Most functions are one region, and a loop would ask for the stack's end each time.
+          execute(end);
+          fb.brIf(back, eq(fb.get(target), fb.get(link)), 'taken');
+          fb.loop('region', (next) => {
+            find(end);
+            execute(end);
+            fb.brIf(next, ne(fb.get(target), fb.get(link)));
+          });
+        });
+        setField32(fb, 'CALL_DEPTH', depth);
+        // The caller may have been dropped. PC and BUDGET are as after a jump.
+        fb.return(select(eq(field32('DROPS'), drops), i32(NEXT.instruction), i32(NEXT.jump)));
       });
-      setField64(fb, 'DELTA', delta);
-      // The caller may have been dropped. PC and BUDGET are as after a jump.
-      fb.return(select(eq(field32('DROPS'), drops), i32(NEXT.instruction), i32(NEXT.jump)));
-      fb.unreachable();
-    },
-  );
+      setField32(fb, 'CALL_DEPTH', depth);
+      fb.return(fb.get(result));
+    });
+    setField64(fb, 'PC', fb.get(first));
+    setField32(fb, 'BUDGET', fb.get(n));
+    fb.return(i32(NEXT.jump));
+    fb.unreachable();
+  });
   return { callCold, runTranslated, callTranslated, spillFlags, loadSlowly, storeSlowly };
 }

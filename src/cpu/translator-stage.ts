@@ -1,24 +1,40 @@
 /**
  * `Stage` for the translator: the instruction's word is known, so all its fields are constants, and so is its host
- * address. Registers are in locals, which are written through to memory: exits and slow paths have nothing to put back.
- * Condition flags are in locals only, as the operands that they follow from, and go to memory where somebody may look.
+ * address. Registers are in locals, which are written through to memory, except what is written again in the same block: that
+ * goes to memory only where somebody may look, on slow paths. Condition flags are in locals only, as the operands that
+ * they follow from, and go to memory where somebody may look.
  */
 import { invariant } from '../base/index.js';
 import type { DynamicField, FieldLayout, LabelField, RegField, Row, VecField } from '../isa/row.js';
 import { fieldValue, signedFieldValue } from '../isa/row.js';
 import type { AccessOptions, BranchKind, SizeLog2 } from '../isa/stage.js';
 import type { Expr, I32, I64, Int, V128, ValType } from '../wasm/expr.js';
-import { add, constantI32, eq, extU, i32, i64, intLike, load, localPlus, sub, wrap } from '../wasm/expr.js';
+import {
+  add,
+  constantI32,
+  eq,
+  extU,
+  i32,
+  i64,
+  intLike,
+  load,
+  localPlus,
+  shl,
+  sub,
+  v128,
+  wrap,
+} from '../wasm/expr.js';
 import type { BranchHint, FunctionBuilder, Local } from '../wasm/function-builder.js';
 import { call } from '../wasm/function-ref.js';
 import { extractLane, replaceLane } from '../wasm/simd.js';
 import { FLAG_KIND, conditionOfPacked, conditionOfResult, conditionOfSub, conditionOfSum } from './flags.js';
+import type { DecodedInstruction } from './handler-finder.js';
 import type { CoreFunctions, FastPath, LookupTables, SlowOptions } from './interpreter-stage.js';
 import { InterpreterStage, NEXT } from './interpreter-stage.js';
 import { PAGE_SIZE, STATE, TLB } from './layout.js';
-import { field32, field64, setField32 } from './state.js';
+import { field32, field64, setField32, setField64 } from './state.js';
 import type { TranslatedCodeFunctions } from './translated-code.js';
-import { ENDS_WITH_STORE, LOCAL_FLAGS } from './translated-code.js';
+import { ENDS_WITH_STORE, LOCAL_FLAGS, putFlags } from './translated-code.js';
 
 /** Where a call goes: a host address of the page or beyond it, or a virtual one. */
 export type CallTarget = { readonly host: number } | { readonly address: I64 };
@@ -80,33 +96,63 @@ const NEAR = PAGE_SIZE / 2;
 /** An offset that is beyond a page, and so is everything that is near it. */
 const NO_PAGE = 256 * PAGE_SIZE;
 
-/** What is known at a place of the code. */
-interface Known {
-  /** Registers whose locals hold what memory does, by their bits: X0 to X30 and `SP`, V0 to V31. */
-  readonly x: number;
-  readonly v: number;
+/** What is known at a place of the code. Sets of registers are by bits: X0 to X30 and `SP`, V0 to V31. */
+class Known {
+  /** Their locals hold their values. */
+  x = 0;
+  v = 0;
   /** The same of the low halves of V0 to V31, in locals of their own. */
-  readonly d: number;
-  readonly flags: Flags | 'packed' | undefined;
-  readonly isSimdChecked: boolean;
+  d = 0;
+  /** Of `d`: the upper half is zero. */
+  zeroAbove = 0;
+  /** Of `x`: memory may not have the value. */
+  unstoredX = 0;
+  flags: Flags | 'packed' | undefined = undefined;
+  isSimdChecked = false;
   /** SP modulo 16 is what it was when its alignment was last checked. */
-  readonly isStackChecked: boolean;
+  isStackChecked = false;
   /** Of X0 to X30 and `SP`. */
-  readonly origins: readonly (Origin | undefined)[];
+  origins: readonly (Origin | undefined)[] = [];
   /** The oldest first. */
-  readonly pages: readonly FoundPage[];
+  pages: readonly FoundPage[] = [];
+
+  copy(): Known {
+    const known = new Known();
+    known.x = this.x;
+    known.v = this.v;
+    known.d = this.d;
+    known.zeroAbove = this.zeroAbove;
+    known.unstoredX = this.unstoredX;
+    known.flags = this.flags;
+    known.isSimdChecked = this.isSimdChecked;
+    known.isStackChecked = this.isStackChecked;
+    known.origins = this.origins;
+    known.pages = this.pages;
+    return known;
+  }
 }
 
-const NOTHING: Known = {
-  x: 0,
-  v: 0,
-  d: 0,
-  flags: undefined,
-  isSimdChecked: false,
-  isStackChecked: false,
-  origins: [],
-  pages: [],
-};
+/** What is known where two ways meet. */
+function ofBoth(a: Known, b: Known): Known {
+  const known = new Known();
+  known.x = a.x & b.x;
+  known.v = a.v & b.v;
+  known.d = a.d & b.d;
+  known.zeroAbove = a.zeroAbove & b.zeroAbove;
+  // It may be in memory on one of the ways.
+  known.unstoredX = a.unstoredX | b.unstoredX;
+  known.flags = flagsOfBoth(a.flags, b.flags);
+  known.isSimdChecked = a.isSimdChecked && b.isSimdChecked;
+  known.isStackChecked = a.isStackChecked && b.isStackChecked;
+  known.origins = originsOfBoth(a.origins, b.origins);
+  known.pages = a.pages === b.pages ? a.pages : a.pages.filter((page) => b.pages.includes(page));
+  invariant((known.unstoredX & ~known.x) === 0, 'what is written again is written on both ways');
+  return known;
+}
+
+function has(registers: number, register: number): boolean {
+  return ((registers >>> register) & 1) === 1;
+}
 
 function shifted(origin: Origin | undefined, by: number): Origin | undefined {
   return origin && { value: origin.value, plus: origin.plus + by };
@@ -169,7 +215,9 @@ export class RegionLocals {
   readonly flagB: Local<'i64'>;
   /** Non-zero after a store that dropped translated code. */
   readonly stale: Local<'i32'>;
-  #known = NOTHING;
+  #known = new Known();
+  /** Registers that instructions behind the current one write before the block ends. */
+  overwritten = 0;
   /** Instructions of the block so far, the current one included, that the budget doesn't know of. */
   uncounted = 0;
 
@@ -185,27 +233,48 @@ export class RegionLocals {
 
   /** X0 to X30, or `SP`. */
   x(register: number): I64 {
+    const known = this.#known;
     const local = this.#localOf(register);
-    if (((this.#known.x >>> register) & 1) === 0) {
+    if (!has(known.x, register)) {
       this.#fb.set(local, register === SP ? field64('SP') : field64('X', register));
-      this.learn({ x: this.#known.x | (1 << register) });
+      known.x |= 1 << register;
     }
     return this.#fb.get(local);
   }
 
   setX(register: number, value: I64, origin: Origin | undefined): void {
-    const local = this.#localOf(register);
-    this.#fb.set(local, value);
-    const at = register === SP ? STATE.SP.at : STATE.X.at + 8 * register;
-    this.#fb.store('i64', i32(0), at, this.#fb.get(local));
-    const { x, origins, isStackChecked } = this.#known;
-    const before = origins[register];
-    const keepsAlignment = origin !== undefined && origin.value === before?.value && (origin.plus - before.plus) % 16 === 0; // prettier-ignore
-    this.learn({
-      x: x | (1 << register),
-      isStackChecked: isStackChecked && (register !== SP || keepsAlignment),
-    });
+    const known = this.#known;
+    this.#fb.set(this.#localOf(register), value);
+    known.x |= 1 << register;
+    if (has(this.overwritten, register)) {
+      known.unstoredX |= 1 << register;
+    } else {
+      this.#storeX(register);
+      known.unstoredX &= ~(1 << register);
+    }
+    if (register === SP && known.isStackChecked) {
+      const before = known.origins[SP];
+      known.isStackChecked =
+        origin !== undefined && origin.value === before?.value && (origin.plus - before.plus) % 16 === 0;
+    }
     this.#setOrigin(register, origin);
+  }
+
+  /** Stores what memory doesn't have, for a way that leads to where somebody may look. */
+  store(): void {
+    for (let rest = this.#known.unstoredX; rest !== 0; rest &= rest - 1)
+      this.#storeX(31 - Math.clz32(rest & -rest));
+  }
+
+  /** The same for all that comes behind. */
+  settle(): void {
+    this.store();
+    this.#known.unstoredX = 0;
+  }
+
+  #storeX(register: number): void {
+    const at = register === SP ? STATE.SP.at : STATE.X.at + 8 * register;
+    this.#fb.store('i64', i32(0), at, this.#fb.get(this.#localOf(register)));
   }
 
   #localOf(register: number): Local<'i64'> {
@@ -237,7 +306,7 @@ export class RegionLocals {
     if (origins[register] === origin) return;
     const changed = [...origins];
     changed[register] = origin;
-    this.learn({ origins: changed });
+    this.#known.origins = changed;
   }
 
   /** The fast path by a page that was looked up before. */
@@ -269,7 +338,7 @@ export class RegionLocals {
     }
     this.#fb.set(slot.offset, path.offset);
     this.#fb.set(slot.host, path.host());
-    this.learn({ pages: [...pages, { origin, isForStores, slot }] });
+    this.#known.pages = [...pages, { origin, isForStores, slot }];
     const { offset, host } = slot;
     return { offset: this.#fb.get(offset), host: () => this.#fb.get(host), displacement: path.displacement };
   }
@@ -280,42 +349,57 @@ export class RegionLocals {
   }
 
   v(register: number): V128 {
+    const known = this.#known;
     const local = (this.#v[register] ??= this.#vectors.take());
-    if (((this.#known.v >>> register) & 1) === 0) {
-      this.#fb.set(local, load('v128', i32(0), STATE.V.at + 16 * register));
-      this.learn({ v: this.#known.v | (1 << register) });
+    if (!has(known.v, register)) {
+      const low = this.#d[register];
+      this.#fb.set(
+        local,
+        low && has(known.zeroAbove, register)
+          ? replaceLane('i64x2.replace_lane', v128(new Uint8Array(16)), 0, this.#fb.get(low))
+          : load('v128', i32(0), STATE.V.at + 16 * register),
+      );
+      known.v |= 1 << register;
     }
     return this.#fb.get(local);
   }
 
   setV(register: number, value: V128): void {
+    const known = this.#known;
     const local = (this.#v[register] ??= this.#vectors.take());
     this.#fb.set(local, value);
+    known.v |= 1 << register;
+    known.d &= ~(1 << register);
+    known.zeroAbove &= ~(1 << register);
     this.#fb.store('v128', i32(0), STATE.V.at + 16 * register, this.#fb.get(local));
-    this.learn({ v: this.#known.v | (1 << register), d: this.#known.d & ~(1 << register) });
   }
 
   d(register: number): I64 {
+    const known = this.#known;
     const local = (this.#d[register] ??= this.#doublewords.take());
-    if (((this.#known.d >>> register) & 1) === 0) {
+    if (!has(known.d, register)) {
       const whole = this.#v[register];
       this.#fb.set(
         local,
-        whole && ((this.#known.v >>> register) & 1) === 1
+        whole && has(known.v, register)
           ? extractLane('i64x2.extract_lane', this.#fb.get(whole), 0)
           : load('i64', i32(0), STATE.V.at + 16 * register),
       );
-      this.learn({ d: this.#known.d | (1 << register) });
+      known.d |= 1 << register;
     }
     return this.#fb.get(local);
   }
 
   setD(register: number, value: I64): void {
+    const known = this.#known;
     const local = (this.#d[register] ??= this.#doublewords.take());
     this.#fb.set(local, value);
-    this.#fb.store('i64', i32(0), STATE.V.at + 16 * register, this.#fb.get(local));
-    this.#fb.store('i64', i32(0), STATE.V.at + 16 * register + 8, i64(0));
-    this.learn({ d: this.#known.d | (1 << register), v: this.#known.v & ~(1 << register) });
+    known.d |= 1 << register;
+    known.zeroAbove |= 1 << register;
+    known.v &= ~(1 << register);
+    const at = STATE.V.at + 16 * register;
+    this.#fb.store('i64', i32(0), at, this.#fb.get(local));
+    this.#fb.store('i64', i32(0), at + 8, i64(0));
   }
 
   /** As functions of the core take the flags: kind and operands. */
@@ -324,8 +408,19 @@ export class RegionLocals {
   }
 
   /** Where locals had the flags, memory has them. */
-  flagsToMemory({ spillFlags }: TranslatedCodeFunctions): void {
-    this.#fb.call(spillFlags, ...this.flags);
+  flagsToMemory(): void {
+    const fb = this.#fb;
+    const { flags } = this.#known;
+    if (flags === undefined || (flags !== 'packed' && flags.mayBePacked)) {
+      putFlags(fb, ...this.flags);
+    } else {
+      const isNarrow = flags !== 'packed' && flags.width === 'i32';
+      const operand = (local: Local<'i64'>): I64 => (isNarrow ? shl(fb.get(local), i64(32)) : fb.get(local));
+      const kind = flags === 'packed' ? 'packed' : flags.kind === 'sub' ? 'sub' : 'add';
+      setField32(fb, 'FLAG_KIND', i32(FLAG_KIND[kind]));
+      setField64(fb, 'FLAG_A', operand(this.flagA));
+      if (flags !== 'packed') setField64(fb, 'FLAG_B', operand(this.flagB));
+    }
     this.flagsAreInMemory();
   }
 
@@ -337,13 +432,10 @@ export class RegionLocals {
     return this.#known;
   }
 
-  learn(more: Partial<Known>): void {
-    this.#known = { ...this.#known, ...more };
-  }
-
   /** At the start of a block, and after what may have changed any state. */
   forget(): void {
-    this.#known = NOTHING;
+    invariant(this.#known.unstoredX === 0, 'memory has what is forgotten');
+    this.#known = new Known();
     this.#x = [];
     this.#v = [];
     this.#d = [];
@@ -357,24 +449,43 @@ export class RegionLocals {
     const before = this.#known;
     const ends: Known[] = [];
     const way = (body: () => void): void => {
-      this.#known = before;
+      this.#known = before.copy();
       body();
       ends.push(this.#known);
     };
     generate(way, way);
     const [a, b = before] = ends;
     invariant(a !== undefined, 'there is a way');
-    this.#known = {
-      x: a.x & b.x,
-      v: a.v & b.v,
-      d: a.d & b.d,
-      flags: flagsOfBoth(a.flags, b.flags),
-      isSimdChecked: a.isSimdChecked && b.isSimdChecked,
-      isStackChecked: a.isStackChecked && b.isStackChecked,
-      origins: originsOfBoth(a.origins, b.origins),
-      pages: a.pages.filter((page) => b.pages.includes(page)),
-    };
+    this.#known = ofBoth(a, b);
   }
+}
+
+/** The bits of a general register, or of none where it is the zero register. */
+function bitOf(word: number, field: FieldLayout): number {
+  const number = fieldValue(word, field);
+  if (number !== 31) return 1 << number;
+  return field.kind === 'register-or-sp' ? 1 << SP : 0;
+}
+
+/**
+ * For each instruction of a block the general registers that those behind it write, before anything but slow paths looks at
+ * them.
+ */
+export function overwrittenBehind(instructions: readonly DecodedInstruction[]): number[] {
+  const result: number[] = [];
+  let later = 0;
+  for (let i = instructions.length - 1; i >= 0; i--) {
+    const { row, word, overwrites, mustBeCold } = instructions[i]!;
+    result[i] = later;
+    if (mustBeCold) later = 0;
+    else
+      for (const name of overwrites)
+        later |= bitOf(
+          word,
+          row.fields.find((field) => field.name === name)!,
+        );
+  }
+  return result;
 }
 
 const LANES = [
@@ -424,6 +535,7 @@ export class TranslatorStage extends InterpreterStage {
   protected override end(): void {
     if (!this.#mayBeStale) return;
     const leave = (): void => {
+      this.#locals.store();
       setField32(this.fb, 'STALE', i32(0));
       this.fb.set(this.#frame.n, this.#budget());
       this.#frame.leaveBefore(this.#at + 4);
@@ -434,7 +546,7 @@ export class TranslatorStage extends InterpreterStage {
   protected override checkSimdAccess(): void {
     if (this.#locals.known.isSimdChecked) return;
     super.checkSimdAccess();
-    this.#locals.learn({ isSimdChecked: true });
+    this.#locals.known.isSimdChecked = true;
   }
 
   // ---- leaving
@@ -446,6 +558,7 @@ export class TranslatorStage extends InterpreterStage {
 
   protected override spill(): void {
     setField32(this.fb, 'BUDGET', this.#budget());
+    this.#locals.store();
     this.fb.call(this.#frame.functions.spillFlags, ...this.#locals.flags);
   }
 
@@ -539,7 +652,7 @@ export class TranslatorStage extends InterpreterStage {
   override checkStackAlignment(register: RegField): void {
     if (this.#register(register) !== SP || this.#locals.known.isStackChecked) return;
     super.checkStackAlignment(register);
-    this.#locals.learn({ isStackChecked: true });
+    this.#locals.known.isStackChecked = true;
   }
 
   override let<T extends ValType>(value: Expr<T>): Expr<T> {
@@ -653,7 +766,7 @@ export class TranslatorStage extends InterpreterStage {
     const width = a.type;
     const base = kind === 'sub' ? FLAG_KIND.sub : FLAG_KIND.add;
     fb.set(flagKind, i32(width === 'i32' ? base | LOCAL_FLAGS.narrow : base));
-    this.#locals.learn({ flags: { kind, width, mayBePacked: false } });
+    this.#locals.known.flags = { kind, width, mayBePacked: false };
   }
 
   override setFlagsAdd(a: Int, b: Int): void {
@@ -672,12 +785,12 @@ export class TranslatorStage extends InterpreterStage {
     const { flagKind, flagA } = this.#locals;
     this.fb.set(flagA, extU(nzcv));
     this.fb.set(flagKind, i32(FLAG_KIND.packed));
-    this.#locals.learn({ flags: 'packed' });
+    this.#locals.known.flags = 'packed';
   }
 
   override nzcv(): I32 {
-    this.#locals.flagsToMemory(this.#frame.functions);
-    this.#locals.learn({ flags: undefined });
+    this.#locals.flagsToMemory();
+    this.#locals.known.flags = undefined;
     return super.nzcv();
   }
 
@@ -685,7 +798,7 @@ export class TranslatorStage extends InterpreterStage {
     const { flags } = this.#locals.known;
     if (condition >= 14) return i32(1);
     if (flags === undefined) {
-      this.#locals.flagsToMemory(this.#frame.functions);
+      this.#locals.flagsToMemory();
       return super.condition(condition);
     }
     const { flagKind, flagA } = this.#locals;
@@ -766,6 +879,7 @@ export class TranslatorStage extends InterpreterStage {
   protected override slowLoad(va: I64, size: number, options: AccessOptions | undefined): I64 {
     const { loadSlowly } = this.#frame.functions;
     const request = this.request(size, options);
+    this.#locals.store();
     const value = this.fb.let(
       call(loadSlowly, va, request, i32(this.#at), this.#budget(), ...this.#locals.flags),
     );
@@ -778,6 +892,7 @@ export class TranslatorStage extends InterpreterStage {
     const isEnd = this.#endsWithStore && options?.isFollowed !== true;
     const at = i32(this.#at + (isEnd ? ENDS_WITH_STORE : 0));
     const request = this.request(size, options);
+    this.#locals.store();
     const next = this.fb.let(
       call(storeSlowly, va, request, value, at, this.#budget(), ...this.#locals.flags),
     );

@@ -27,7 +27,7 @@ import { field32, field64, setField32, setField64 } from './state.js';
 import type { TranslatedCodeFunctions } from './translated-code.js';
 import { REGION_PARAMS, putFlags } from './translated-code.js';
 import type { CallTarget, RegionFrame } from './translator-stage.js';
-import { RegionLocals, TranslatorStage } from './translator-stage.js';
+import { RegionLocals, TranslatorStage, overwrittenBehind } from './translator-stage.js';
 
 /** Instructions of a region at the most. */
 const MAX_INSTRUCTIONS = 400;
@@ -44,7 +44,6 @@ const CALLS: ReadonlySet<string> = new Set(['BL', 'BLR']);
 const JUMP = 'BR';
 
 interface Instruction extends DecodedInstruction {
-  readonly word: number;
   /** Words to the target of a direct branch. */
   readonly distance: number | undefined;
   /** Nothing that follows is reached from here. */
@@ -221,7 +220,6 @@ export class Translator {
     const label = row.fields.find(({ kind }) => kind === 'label');
     const instruction: Instruction = {
       ...decoded,
-      word,
       distance: label && signedFieldValue(word, label),
       isEnd: ENDS.has(row.name),
     };
@@ -334,6 +332,8 @@ class RegionFunction {
   readonly #targets: Set<number>;
   /** It calls code of its own. */
   readonly #hasCalls: boolean;
+  /** It is entered at several words, or comes back to what is reached in no other way. */
+  readonly #needsTable: boolean;
 
   constructor(
     fb: FunctionBuilder,
@@ -358,10 +358,13 @@ class RegionFunction {
     });
     this.#loops = this.#findLoops();
     this.#dispatched = new Set(entries);
-    for (const [from, to] of this.#edges)
-      if (to <= from && !this.#loops.some((loop) => loop.from === to && from <= loop.to))
-        this.#dispatched.add(blocks[to]?.first ?? -1);
+    const isInLoop = (from: number, to: number): boolean =>
+      this.#loops.some((loop) => loop.from === to && from <= loop.to);
+    const backward = this.#edges.filter(([from, to]) => to <= from && !isInLoop(from, to));
+    for (const [, to] of backward) this.#dispatched.add(blocks[to]?.first ?? -1);
     this.#hasCalls = blocks.some(({ instructions, target }) => target !== undefined && CALLS.has(instructions.at(-1)?.row.name ?? '')); // prettier-ignore
+    const jumps = blocks.some(({ instructions }) => instructions.at(-1)?.row.name === JUMP);
+    this.#needsTable = this.#dispatched.size > 1 || backward.length > 0 || jumps || this.#hasCalls;
     this.#targets = new Set(this.#edges.map(([, to]) => to));
     for (const word of this.#dispatched) this.#targets.add(this.#blockAt.get(word) ?? -1);
   }
@@ -411,9 +414,8 @@ class RegionFunction {
     fb.set(result, i32(NEXT.jump));
     fb.set(tlb, field32('TLB'));
     locals.flagsAreInMemory();
-    fb.set(next, sub(and(shrU(fb.get(p), i32(2)), i32(PAGE_SIZE / 4 - 1)), i32(first)));
     fb.block('leave', (leave) => {
-      fb.loop('table', (table) => {
+      const generate = (table: Label | undefined): void => {
         const leaveTo = (target: I64): void => {
           fb.set(pc, target);
           fb.br(leave);
@@ -434,13 +436,14 @@ class RegionFunction {
           if (label) {
             fb.br(label);
           } else {
+            invariant(table !== undefined, 'there is a table for what cannot be reached otherwise');
             fb.set(next, i32(word - first));
             fb.br(table);
           }
         };
         const goToAddress = (target: I64, isReturn: boolean): void => {
           fb.set(pc, target);
-          if (!isReturn || this.#hasCalls) {
+          if (table && (!isReturn || this.#hasCalls)) {
             fb.brIf(leave, leS(fb.get(n), i32(0)), 'not taken');
             const distance = fb.let(sub(fb.get(pc), addressOf(this.#page + first * 4)));
             fb.if(and(ltU(distance, i64(span * 4)), eqz(and(wrap(distance), i32(3)))), () => {
@@ -458,13 +461,14 @@ class RegionFunction {
           fb.set(pc, 'host' in target ? addressOf(target.host) : target.address);
           fb.brIf(leave, leS(fb.get(n), i32(0)), 'not taken');
           const { callTranslated } = functions;
-          const what = fb.let(callFunction(callTranslated, fb.get(pc), link, fb.get(n), ...locals.flags));
+          locals.flagsToMemory();
+          const what = fb.let(callFunction(callTranslated, fb.get(pc), link, fb.get(n)));
           const leaveNow = (): void => {
             fb.return(what);
           };
           fb.if(what, leaveNow, undefined, 'not taken');
-          locals.flagsAreInMemory();
           fb.set(n, field32('BUDGET'));
+          setField64(fb, 'DELTA', sub(link, i64(at + 4)));
           const label = this.#labelOf((at + 4 - this.#page) / 4);
           if (label) fb.br(label);
           else fb.return(i32(NEXT.jump));
@@ -476,11 +480,21 @@ class RegionFunction {
         };
         const frame: RegionFrame = { n, tlb, functions, goTo, goToAddress, call, leaveBefore };
         this.#level(0, this.#blocks.length - 1, { frame, locals }, () => {
+          if (!table) {
+            fb.br(this.#labelOf(first) ?? leave);
+            return;
+          }
           this.#dispatch(next, first, span);
           // A return to where there is no entry; PC is known.
           fb.br(leave);
         });
-      });
+      };
+      if (this.#needsTable) {
+        fb.set(next, sub(and(shrU(fb.get(p), i32(2)), i32(PAGE_SIZE / 4 - 1)), i32(first)));
+        fb.loop('table', generate);
+      } else {
+        generate(undefined);
+      }
     });
     putFlags(fb, ...locals.flags);
     setField32(fb, 'BUDGET', fb.get(n));
@@ -572,8 +586,10 @@ class RegionFunction {
     invariant(block !== undefined, 'the block exists');
     // Nothing else leads to a block that follows on a branch which wasn't taken.
     if (this.#targets.has(index) || !this.#followsOn(index)) locals.forget();
+    const overwritten = overwrittenBehind(block.instructions);
     block.instructions.forEach((instruction, i) => {
       const at = this.#page + (block.first + i) * 4;
+      locals.overwritten = overwritten[i] ?? 0;
       locals.uncounted++;
       fb.scope(() => {
         if (instruction.mustBeCold) {
@@ -610,7 +626,7 @@ class RegionFunction {
   #callHandler({ cold }: Instruction, at: number, { frame, locals }: Code): void {
     const fb = this.#fb;
     const { n, tlb, functions } = frame;
-    locals.flagsToMemory(functions);
+    locals.flagsToMemory();
     setField32(fb, 'BUDGET', sub(fb.get(n), i32(locals.uncounted)));
     const what = fb.let(callFunction(functions.callCold, i32(cold), i32(at)));
     const leave = (): void => {

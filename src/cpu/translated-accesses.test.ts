@@ -1,4 +1,4 @@
-/** Accesses near one whose page was looked up, in translated code with the MMU on. */
+/** Accesses in translated code with the MMU on: near one whose page was looked up, and what they see of registers. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
@@ -39,6 +39,9 @@ const LDR_X1_X0 = 0xf940_0001;
 const STR_X2_X3 = 0xf900_0062;
 const LDR_X4_X0_8 = 0xf940_0404;
 const STR_X2_X0_8 = 0xf900_0402;
+const LDR_X1_X9 = 0xf940_0121;
+/** movz x4, #n */
+const movzX4 = (n: number): number => (0xd280_0004 | (n << 5)) >>> 0;
 const B_SELF = 0x1400_0000;
 /** ldr x1, [x14]; ldr x1, [x15]; b .+4. The TLB has the pages, and a new block begins. */
 const LOOK_UP = [0xf940_01c1, 0xf940_01e1, 0x1400_0001];
@@ -47,6 +50,8 @@ const core = generateCore(A64, CORTEX_A57, { hot: [] });
 
 function make(code: readonly number[], jit: TranslationPolicy) {
   const writes: { readonly offset: number; readonly value: bigint }[] = [];
+  /** X4 as the device sees it. */
+  const seen: bigint[] = [];
   const addressSpace = new AddressSpace(NO_TRACE);
   addressSpace.add(ARRAY, {
     name: 'array',
@@ -57,6 +62,7 @@ function make(code: readonly number[], jit: TranslationPolicy) {
     read64: () => 0x77n,
     write64: (offset, value) => {
       writes.push({ offset, value });
+      seen.push(engine.x(4));
       map.setMapped(false);
     },
     reset: () => undefined,
@@ -92,10 +98,16 @@ function make(code: readonly number[], jit: TranslationPolicy) {
   engine.setX(13, 0x30d0_0801n);
   engine.setX(14, at(DATA));
   engine.setX(15, at(DATA + 1));
-  return { engine, writes, put, run: () => engine.run(ENABLE_MMU.length + LOOK_UP.length + code.length) };
+  return {
+    engine,
+    writes,
+    seen,
+    put,
+    run: () => engine.run(ENABLE_MMU.length + LOOK_UP.length + code.length),
+  };
 }
 
-describe('accesses near one whose page was looked up', () => {
+describe('accesses in translated code', () => {
   test('a device takes its array away in between', () => {
     for (const jit of ['off', 'always'] as const) {
       const { engine, run } = make([LDR_X1_X0, STR_X2_X3, LDR_X4_X0_8], jit);
@@ -114,6 +126,25 @@ describe('accesses near one whose page was looked up', () => {
       engine.setX(2, 5n);
       run();
       assert.deepEqual(writes, [{ offset: 8, value: 5n }], jit);
+    }
+  });
+
+  test('a register that is written again has its value where an access between faults', () => {
+    for (const jit of ['off', 'always'] as const) {
+      const { engine, run } = make([movzX4(1), LDR_X1_X9, movzX4(2)], jit);
+      engine.setX(9, 1n << 38n);
+      run();
+      assert.equal(engine.x(4), 1n, jit);
+    }
+  });
+
+  test('and where one calls a device, which several writes come before', () => {
+    for (const jit of ['off', 'always'] as const) {
+      const { engine, seen, run } = make([movzX4(1), movzX4(2), STR_X2_X3, movzX4(3), movzX4(4)], jit);
+      for (const x of [3, 14]) engine.setX(x, BigInt(ARRAY));
+      run();
+      assert.deepEqual(seen, [2n], jit);
+      assert.equal(engine.x(4), 4n, jit);
     }
   });
 
@@ -136,6 +167,8 @@ describe('accesses near one whose page was looked up', () => {
         ),
       // LDR X6, [X0], #n
       near.map((offset) => (0xf840_0406 | ((offset & 0x1ff) << 12)) >>> 0),
+      // MOVZ X4, #n
+      fc.nat(16).map(movzX4),
       // ADD X0, X0, #n; MOV X0, X8
       fc.nat(16).map((n) => (0x9100_0000 | (n << 10)) >>> 0),
       fc.constant(0xaa08_03e0),
