@@ -138,9 +138,12 @@ export function defineTranslatedCode(
     const execute = (end: Label): void => {
       const index = sub(fb.get(handler), i32(firstCold));
       fb.set(result, callIndirect('i32', type, index, [fb.get(p), fb.get(n)]));
-      fb.brIf(end, ltU(fb.get(result), i32(NEXT.jump)));
+      fb.brIf(end, ltU(fb.get(result), i32(NEXT.jump)), 'not taken');
       fb.set(n, field32('BUDGET'));
-      fb.brIf(end, and(leS(fb.get(n), i32(0)), eq(fb.get(result), i32(NEXT.jump))));
+      const atEnd = (): void => {
+        fb.brIf(end, eq(fb.get(result), i32(NEXT.jump)));
+      };
+      fb.if(leS(fb.get(n), i32(0)), atEnd, undefined, 'not taken');
       fb.set(target, field64('PC'));
     };
     /** Looks for the handler at `target`. Ends where it is no region. */

@@ -11,9 +11,10 @@ import { pageOf } from './handler-tables.js';
 import type { HandlerFinder, HandlerIndex } from './handler-finder.js';
 import { HANDLER } from './handler-finder.js';
 import type { CoreExports } from './interpreter.js';
-import { ERASED, PAGE_SIZE, SIDE_TRANSLATED, STATE } from './layout.js';
+import { ERASED, JUMP_COUNTS, PAGE_SIZE, SIDE_TRANSLATED, STATE } from './layout.js';
 import type { CpuModel } from './models.js';
 import type { RegionChoice, RegionChooser, TranslationPolicy } from './translation-policy.js';
+import { HOT_WITHIN } from './translation-policy.js';
 import type { TranslatedOrders, TranslationOrder, TranslationService } from './translation-service.js';
 import type { Region, RegionRequest } from './translator.js';
 import { Translator } from './translator.js';
@@ -62,6 +63,8 @@ export class Translations {
   /** By host page. */
   readonly #installed = new Map<number, Installed[]>();
   #sizeBytes = 0;
+  /** Instructions executed when jumps are to be counted anew. */
+  #countAnewAt = HOT_WITHIN;
   /** Free entries of the module's table. */
   readonly #freeFunctions: number[] = [];
   /** Host addresses of hot code that waits for its translation. */
@@ -92,8 +95,15 @@ export class Translations {
     if (this.#isHotTranslated) this.#hot.add(p);
   }
 
-  /** Translates what has become hot, or has it translated, and installs what is ready; not while the guest executes. */
-  translateHot(): void {
+  /**
+   * Translates what has become hot, or has it translated, and installs what is ready; not while the guest executes, which
+   * has executed so many instructions.
+   */
+  translateHot(executed: number): void {
+    if (executed >= this.#countAnewAt) {
+      this.#countAnewAt = executed + HOT_WITHIN;
+      this.#machine.memory.bytes.fill(0, JUMP_COUNTS.at, JUMP_COUNTS.at + JUMP_COUNTS.words * 2);
+    }
     if (this.#orders.length > 0) this.#take();
     while (this.#hot.size > 0 && this.#orders.length === 0) this.#translateBatch();
   }

@@ -267,7 +267,7 @@ export class WasmEngine implements Engine {
       }
       left -= this.#executed - before;
       if (this.#executed >= this.#sampleAt) this.#sample();
-      this.#translations.translateHot();
+      this.#translations.translateHot(this.#executed);
       if (cpu.executed >= cpu.alarm) {
         cpu.alarm = Infinity;
         cpu.observer?.onAlarm();
