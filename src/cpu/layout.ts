@@ -95,9 +95,7 @@ export const STATE = {
   FAULT: cell(4),
   /** Non-zero after translated code was dropped: what is executing may be outdated. */
   STALE: cell(4),
-  /** How often translated code was dropped, modulo 2^32. */
-  DROPS: cell(4),
-  /** Calls in translated code that haven't returned. */
+  /** Calls in translated code that haven't returned, and `DROPPED` where code was dropped meanwhile. */
   CALL_DEPTH: cell(4),
   /** Instructions that used up budget and were not executed: undefined, trapped, ended by an abort. */
   UNRETIRED: cell(8),

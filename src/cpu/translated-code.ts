@@ -23,6 +23,9 @@ export const LOCAL_FLAGS = { kind: 3, narrow: 4, inMemory: 8 } as const;
 /** Calls that are calls of WebAssembly one in the other. A deeper one makes all of them return, and goes on as a jump does. */
 const MAX_CALL_DEPTH = 64;
 
+/** In CALL_DEPTH: translations were dropped, and who called may be one of them. */
+export const DROPPED = 0x1_0000;
+
 /** Added to the address of an instruction whose slow store is the last thing that it does. */
 export const ENDS_WITH_STORE = 1;
 
@@ -32,9 +35,9 @@ export interface TranslatedCodeFunctions {
   /** `(handler, p, n)`: executes regions for as long as one leads to the next. Returns what the last one did. */
   readonly runTranslated: FunctionRef<'i32'>;
   /**
-   * `(target, link, n)`, with the flags in memory: executes regions from `target` until one jumps to `link`. `NEXT.instruction` if the caller can go
-   * on there, with what is in BUDGET, which is more than 0, and with a DELTA of its own to be set; else what the caller has
-   * to return.
+   * `(target, link, n)`, with the flags in memory: executes regions from `target` until one jumps to `link`.
+   * `NEXT.instruction` if the caller can go on there, with what is in BUDGET, which is more than 0, and with a DELTA of its
+   * own to be set; else what the caller has to return.
    */
   readonly callTranslated: FunctionRef<'i32'>;
   /** `(kind, a, b)`: `putFlags`. */
@@ -166,6 +169,8 @@ export function defineTranslatedCode(
     fb.set(p, fb.get(fb.param(1, 'i32')));
     fb.block('end', (end) => {
       fb.loop('region', (next) => {
+        // Who called one another has returned.
+        setField32(fb, 'CALL_DEPTH', i32(0));
         execute(end);
         find(end);
         fb.br(next);
@@ -179,7 +184,6 @@ export function defineTranslatedCode(
     const [first, link, n] = [fb.param(0, 'i64'), fb.param(1, 'i64'), fb.param(2, 'i32')];
     const { target, result, execute, find } = chainOf(fb, n);
     const depth = fb.let(field32('CALL_DEPTH'));
-    const drops = fb.let(field32('DROPS'));
     fb.block('jump', (jump) => {
       fb.brIf(jump, geU(depth, i32(MAX_CALL_DEPTH)), 'not taken');
       fb.set(target, fb.get(first));
@@ -196,11 +200,12 @@ export function defineTranslatedCode(
             fb.brIf(next, ne(fb.get(target), fb.get(link)));
           });
         });
-        setField32(fb, 'CALL_DEPTH', depth);
+        const left = fb.let(sub(field32('CALL_DEPTH'), i32(1)));
+        setField32(fb, 'CALL_DEPTH', left);
         // The caller may have been dropped. PC and BUDGET are as after a jump.
-        fb.return(select(eq(field32('DROPS'), drops), i32(NEXT.instruction), i32(NEXT.jump)));
+        fb.return(select(ltU(left, i32(DROPPED)), i32(NEXT.instruction), i32(NEXT.jump)));
       });
-      setField32(fb, 'CALL_DEPTH', depth);
+      setField32(fb, 'CALL_DEPTH', sub(field32('CALL_DEPTH'), i32(1)));
       fb.return(fb.get(result));
     });
     setField64(fb, 'PC', fb.get(first));

@@ -13,6 +13,7 @@ import { HANDLER } from './handler-finder.js';
 import type { CoreExports } from './interpreter.js';
 import { ERASED, JUMP_COUNTS, PAGE_SIZE, SIDE_TRANSLATED, STATE } from './layout.js';
 import type { CpuModel } from './models.js';
+import { DROPPED } from './translated-code.js';
 import type { RegionChoice, RegionChooser, TranslationPolicy } from './translation-policy.js';
 import { HOT_WITHIN } from './translation-policy.js';
 import type { TranslatedOrders, TranslationOrder, TranslationService } from './translation-service.js';
@@ -289,6 +290,6 @@ export class Translations {
     }
     // It may be executing.
     this.#view.setInt32(STATE.STALE.at, 1, true);
-    this.#view.setInt32(STATE.DROPS.at, this.#view.getInt32(STATE.DROPS.at, true) + 1, true);
+    this.#view.setInt32(STATE.CALL_DEPTH.at, this.#view.getInt32(STATE.CALL_DEPTH.at, true) | DROPPED, true);
   }
 }
