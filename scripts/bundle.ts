@@ -1,7 +1,6 @@
 /**
  * Puts the command into one file, `dist/bin/v8a.cjs`, and what its translating threads run into another beside it; part of
- * `npm run build`. Finding and parsing some two hundred modules
- * takes longer than starting Node does. CommonJS, since the loader of ES modules is slower even for a single one; what is
+ * `npm run build`. Finding and parsing some two hundred modules takes longer than starting Node does. CommonJS, since the loader of ES modules is slower even for a single one; what is
  * loaded by `import()` is in the file too, and evaluated when it is asked for.
  *
  * The file is as deep in `dist` as a module in a folder, so that paths beside `import.meta.url` hold.

@@ -7,6 +7,11 @@ export const TRANSLATION_POLICIES = ['sync', 'async', 'off', 'always'] as const;
 export type TranslationPolicy = (typeof TRANSLATION_POLICIES)[number];
 export const DEFAULT_JIT: TranslationPolicy = 'sync';
 
+/** Whether code is translated once it has become hot. */
+export function translatesWhatIsHot(policy: TranslationPolicy | RegionChooser): boolean {
+  return policy === 'sync' || policy === 'async';
+}
+
 /** A region to translate. */
 export interface RegionChoice {
   /** Host address. */

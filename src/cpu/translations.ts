@@ -15,7 +15,7 @@ import { ERASED, JUMP_COUNTS, PAGE_SIZE, SIDE_TRANSLATED, STATE } from './layout
 import type { CpuModel } from './models.js';
 import { DROPPED } from './translated-code.js';
 import type { RegionChoice, RegionChooser, TranslationPolicy } from './translation-policy.js';
-import { HOT_WITHIN } from './translation-policy.js';
+import { HOT_WITHIN, translatesWhatIsHot } from './translation-policy.js';
 import type { TranslatedOrders, TranslationOrder, TranslationService } from './translation-service.js';
 import type { Region, RegionRequest } from './translator.js';
 import { Translator } from './translator.js';
@@ -79,7 +79,7 @@ export class Translations {
     this.#machine = machine;
     this.#view = machine.memory.view;
     this.#tables = machine.tables;
-    this.#isHotTranslated = policy === 'sync' || policy === 'async';
+    this.#isHotTranslated = translatesWhatIsHot(policy);
     invariant(policy !== 'async' || machine.service !== undefined, 'a service for --jit async');
     if (policy === 'async') this.#service = machine.service;
     this.#choose = policy === 'always' ? EVERYTHING : typeof policy === 'function' ? policy : undefined;

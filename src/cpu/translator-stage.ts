@@ -266,12 +266,6 @@ export class RegionLocals {
       this.#storeX(31 - Math.clz32(rest & -rest));
   }
 
-  /** The same for all that comes behind. */
-  settle(): void {
-    this.store();
-    this.#known.unstoredX = 0;
-  }
-
   #storeX(register: number): void {
     const at = register === SP ? STATE.SP.at : STATE.X.at + 8 * register;
     this.#fb.store('i64', i32(0), at, this.#fb.get(this.#localOf(register)));
@@ -460,30 +454,28 @@ export class RegionLocals {
   }
 }
 
-/** The bits of a general register, or of none where it is the zero register. */
-function bitOf(word: number, field: FieldLayout): number {
+/** The general register that a field names, or `SP`; undefined for the zero register. */
+function generalRegister(word: number, field: FieldLayout): number | undefined {
   const number = fieldValue(word, field);
-  if (number !== 31) return 1 << number;
-  return field.kind === 'register-or-sp' ? 1 << SP : 0;
+  if (number !== 31) return number;
+  return field.kind === 'register-or-sp' ? SP : undefined;
 }
 
-/**
- * For each instruction of a block the general registers that those behind it write, before anything but slow paths looks at
- * them.
- */
+/** For each instruction of a block the general registers that those behind it write, before anything but slow paths looks. */
 export function overwrittenBehind(instructions: readonly DecodedInstruction[]): number[] {
   const result: number[] = [];
   let later = 0;
   for (let i = instructions.length - 1; i >= 0; i--) {
     const { row, word, overwrites, mustBeCold } = instructions[i]!;
     result[i] = later;
-    if (mustBeCold) later = 0;
-    else
-      for (const name of overwrites)
-        later |= bitOf(
-          word,
-          row.fields.find((field) => field.name === name)!,
-        );
+    if (mustBeCold) {
+      later = 0;
+      continue;
+    }
+    for (const field of row.fields) {
+      const register = overwrites.includes(field.name) ? generalRegister(word, field) : undefined;
+      if (register !== undefined) later |= 1 << register;
+    }
   }
   return result;
 }
@@ -610,10 +602,7 @@ export class TranslatorStage extends InterpreterStage {
 
   /** Undefined for the zero register. */
   #register(register: RegField): number | undefined {
-    const layout = this.layoutOf(register);
-    const number = this.#number(layout);
-    if (number !== 31) return number;
-    return layout.kind === 'register-or-sp' ? SP : undefined;
+    return generalRegister(this.#word, this.layoutOf(register));
   }
 
   override x(register: RegField): I64 {

@@ -481,7 +481,9 @@ class RegionFunction {
         const frame: RegionFrame = { n, tlb, functions, goTo, goToAddress, call, leaveBefore };
         this.#level(0, this.#blocks.length - 1, { frame, locals }, () => {
           if (!table) {
-            fb.br(this.#labelOf(first) ?? leave);
+            const label = this.#labelOf(first);
+            invariant(label !== undefined, 'the one way in has a label');
+            fb.br(label);
             return;
           }
           this.#dispatch(next, first, span);

@@ -28,6 +28,7 @@ import type { CpuModel } from './models.js';
 import { exists, highestEl } from './models.js';
 import { sysregAddress } from './state.js';
 import type { RegionChooser, TranslationPolicy } from './translation-policy.js';
+import { translatesWhatIsHot } from './translation-policy.js';
 import type { TranslationService } from './translation-service.js';
 import { Translations } from './translations.js';
 
@@ -292,7 +293,7 @@ export class WasmEngine implements Engine {
   }
 
   get #maxSlice(): number {
-    return this.#policy === 'sync' || this.#policy === 'async' ? TRANSLATION_SLICE : MAX_SLICE;
+    return translatesWhatIsHot(this.#policy) ? TRANSLATION_SLICE : MAX_SLICE;
   }
 
   // ---- taking turns
