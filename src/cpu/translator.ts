@@ -82,7 +82,6 @@ export interface RegionModule {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Functions of the core module that it imports, in order. */
   readonly imports: readonly string[];
-  /** In the order of the requests. */
   readonly regions: readonly Region[];
 }
 
@@ -151,27 +150,32 @@ export class Translator {
     this.#hasNames = hasNames;
   }
 
-  /** Translates pieces of code; those that begin with no instruction, or that an earlier one has as an entry, are left out. */
+  /**
+   * Translates pieces of code, from low addresses to high ones. Those that begin with no instruction are left out, and
+   * those that begin in another: code is mostly entered where it begins, and what is entered elsewhere will be hot again.
+   */
   translate(requests: readonly RegionRequest[]): RegionModule | undefined {
     const imports = new Imports(this.#signatures);
     const core = this.#coreFunctions(imports);
     const regions: Region[] = [];
     const functions: FunctionBuilder[] = [];
     /** Host addresses. */
-    const entered = new Set<number>();
-    for (const request of requests) {
-      const { page, start } = request;
-      if (entered.has(page + start * 4)) continue;
+    const translated = new Set<number>();
+    const addressOf = ({ page, start }: RegionRequest): number => page + start * 4;
+    for (const request of [...requests].sort((a, b) => addressOf(a) - addressOf(b))) {
+      const { page } = request;
+      if (translated.has(addressOf(request))) continue;
       const { blocks, entries } = this.#explore(request);
       if (blocks.length === 0) continue;
-      for (const word of entries) entered.add(page + word * 4);
+      const words = blocks.flatMap(({ first, instructions }) => instructions.map((_, i) => first + i));
+      for (const word of words) translated.add(page + word * 4);
       const fb = new FunctionBuilder(REGION_PARAMS, ['i32']);
       new RegionFunction(fb, core, this.#lookups, imports, page, blocks, entries).generate();
       regions.push({
         request,
         name: `${functions.length}`,
         entries: [...entries],
-        words: blocks.flatMap(({ first, instructions }) => instructions.map((_, i) => first + i)),
+        words,
       });
       functions.push(fb);
     }
