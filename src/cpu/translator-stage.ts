@@ -11,6 +11,7 @@ import type { AccessOptions, BranchKind, SizeLog2 } from '../isa/stage.js';
 import type { Expr, I32, I64, Int, V128, ValType } from '../wasm/expr.js';
 import {
   add,
+  bitsOf,
   constantI32,
   eq,
   extU,
@@ -19,8 +20,10 @@ import {
   intLike,
   load,
   localPlus,
+  ltU,
   shl,
   sub,
+  terms,
   v128,
   wrap,
 } from '../wasm/expr.js';
@@ -96,6 +99,20 @@ const NEAR = PAGE_SIZE / 2;
 /** An offset that is beyond a page, and so is everything that is near it. */
 const NO_PAGE = 256 * PAGE_SIZE;
 
+/** An address that is an element of a table of `2 ** bits` bytes at the most. */
+interface TableElement {
+  readonly table: I64;
+  readonly origin: Origin;
+  /** In bytes. */
+  readonly index: I64;
+  readonly bits: number;
+}
+
+/** Tables of so many bytes and fewer are seldom in two pages. */
+const TABLE_BITS = 11;
+/** Bytes of the widest access. */
+const WIDEST = 16;
+
 /** What is known at a place of the code. Sets of registers are by bits: X0 to X30 and `SP`, V0 to V31. */
 class Known {
   /** Their locals hold their values. */
@@ -113,6 +130,8 @@ class Known {
   isStackChecked = false;
   /** Of X0 to X30 and `SP`. */
   origins: readonly (Origin | undefined)[] = [];
+  /** Of X0 to X30: bits from this one on are zero; where they are few enough for the index of a table. */
+  bits: readonly (number | undefined)[] = [];
   /** The oldest first. */
   pages: readonly FoundPage[] = [];
 
@@ -127,6 +146,7 @@ class Known {
     known.isSimdChecked = this.isSimdChecked;
     known.isStackChecked = this.isStackChecked;
     known.origins = this.origins;
+    known.bits = this.bits;
     known.pages = this.pages;
     return known;
   }
@@ -145,6 +165,7 @@ function ofBoth(a: Known, b: Known): Known {
   known.isSimdChecked = a.isSimdChecked && b.isSimdChecked;
   known.isStackChecked = a.isStackChecked && b.isStackChecked;
   known.origins = originsOfBoth(a.origins, b.origins);
+  known.bits = a.bits === b.bits ? a.bits : a.bits.map((bits, i) => (bits === b.bits[i] ? bits : undefined));
   known.pages = a.pages === b.pages ? a.pages : a.pages.filter((page) => b.pages.includes(page));
   invariant((known.unstoredX & ~known.x) === 0, 'what is written again is written on both ways');
   return known;
@@ -242,7 +263,8 @@ export class RegionLocals {
     return this.#fb.get(local);
   }
 
-  setX(register: number, value: I64, origin: Origin | undefined): void {
+  /** `bits`: from this one on they are zero, if that is known. */
+  setX(register: number, value: I64, origin: Origin | undefined, bits?: number): void {
     const known = this.#known;
     this.#fb.set(this.#localOf(register), value);
     known.x |= 1 << register;
@@ -258,6 +280,11 @@ export class RegionLocals {
         origin !== undefined && origin.value === before?.value && (origin.plus - before.plus) % 16 === 0;
     }
     this.#setOrigin(register, origin);
+    if (known.bits[register] !== bits) {
+      const changed = [...known.bits];
+      changed[register] = bits;
+      known.bits = changed;
+    }
   }
 
   /** Stores what memory doesn't have, for a way that leads to where somebody may look. */
@@ -285,6 +312,12 @@ export class RegionLocals {
   /** The register whose local this is. */
   registerOf(local: number): number | undefined {
     return this.#registers.get(local);
+  }
+
+  /** Bits of the local of a register from this one on are zero, if that is known. */
+  bitsOf(local: number): number | undefined {
+    const register = this.#registers.get(local);
+    return register === undefined ? undefined : this.#known.bits[register];
   }
 
   originOf(register: number): Origin {
@@ -498,6 +531,8 @@ export class TranslatorStage extends InterpreterStage {
   #link: I64 | undefined;
   /** Of temporaries, by the indices of their locals. */
   readonly #origins = new Map<number, Origin>();
+  readonly #bits = new Map<number, number>();
+  readonly #elements = new Map<number, TableElement>();
   /** A store of the instruction's may have dropped translated code, as the local tells. */
   #mayBeStale = false;
 
@@ -616,7 +651,7 @@ export class TranslatorStage extends InterpreterStage {
 
   override setX(register: RegField, value: I64): void {
     const number = this.#register(register);
-    if (number !== undefined) this.#locals.setX(number, value, this.#originOf(value));
+    if (number !== undefined) this.#locals.setX(number, value, this.#originOf(value), this.#bitsOf(value));
   }
 
   override xAt(register: RegField, offset: number): I64 {
@@ -647,10 +682,33 @@ export class TranslatorStage extends InterpreterStage {
   override let<T extends ValType>(value: Expr<T>): Expr<T> {
     const result = super.let(value);
     if (value.type !== 'i64') return result;
-    const origin = this.#originOf(value as I64);
     const temporary = localPlus(result as I64);
-    if (temporary && origin) this.#origins.set(temporary.local, origin);
+    if (!temporary) return result;
+    const origin = this.#originOf(value as I64);
+    if (origin) this.#origins.set(temporary.local, origin);
+    const bits = this.#bitsOf(value as I64);
+    if (bits !== undefined) this.#bits.set(temporary.local, bits);
+    const element = this.#elementOf(value as I64);
+    if (element) this.#elements.set(temporary.local, element);
     return result;
+  }
+
+  /** Bits from this one on are zero; undefined where they aren't few enough for the index of a table. */
+  #bitsOf(value: I64): number | undefined {
+    const bits = bitsOf(value, (local) => this.#bits.get(local) ?? this.#locals.bitsOf(local));
+    return bits <= TABLE_BITS ? bits : undefined;
+  }
+
+  #elementOf(address: I64): TableElement | undefined {
+    const [a, b] = terms(address) ?? [];
+    if (!a || !b) return undefined;
+    return this.#elementAt(a, b) ?? this.#elementAt(b, a);
+  }
+
+  #elementAt(table: I64, index: I64): TableElement | undefined {
+    const bits = this.#bitsOf(index);
+    const origin = bits === undefined ? undefined : this.#originOf(table);
+    return bits !== undefined && origin ? { table, origin, index, bits } : undefined;
   }
 
   #originOf(value: I64): Origin | undefined {
@@ -854,6 +912,8 @@ export class TranslatorStage extends InterpreterStage {
   protected override fastPath(va: I64, tag: number, options: AccessOptions | undefined): FastPath {
     if (options?.unprivileged) return super.fastPath(va, tag, options);
     const isStore = tag === TLB.write;
+    const element = this.#elements.get(localPlus(va)?.local ?? -1);
+    if (element) return this.#pathOfElement(va, element, tag);
     let origin = this.#originOf(va);
     const known = origin && this.#locals.fastPathOf(origin, isStore);
     if (known) return known;
@@ -863,6 +923,42 @@ export class TranslatorStage extends InterpreterStage {
       if (temporary) this.#origins.set(temporary.local, origin);
     }
     return this.#locals.rememberPage(origin, isStore, super.fastPath(va, tag, options));
+  }
+
+  /**
+   * Where the whole table is in a page, that page is looked up, for which nobody has to wait until the index is known: mostly
+   * it comes out of memory, and what is loaded is what the next index is made of.
+   */
+  #pathOfElement(va: I64, { table, origin, index, bits }: TableElement, tag: number): FastPath {
+    const { fb } = this;
+    const isStore = tag === TLB.write;
+    const page =
+      this.#locals.fastPathOf(origin, isStore) ??
+      this.#locals.rememberPage(origin, isStore, super.fastPath(table, tag, undefined));
+    const offset = fb.temp('i64');
+    const host = fb.temp('i32');
+    const bytes = 2 ** bits - 1 + WIDEST;
+    fb.if(
+      ltU(page.offset, i64(PAGE_SIZE + 1 - bytes - page.displacement)),
+      () => {
+        fb.set(offset, add(add(page.offset, i64(page.displacement)), index));
+        fb.set(host, add(add(page.host(), i32(page.displacement)), wrap(index)));
+      },
+      () => {
+        const path = super.fastPath(va, tag, undefined);
+        fb.set(offset, path.offset);
+        fb.set(host, path.host());
+      },
+      'taken',
+    );
+    return { offset: fb.get(offset), host: () => fb.get(host), displacement: 0 };
+  }
+
+  override load(address: I64, size: SizeLog2, signed = false, options?: AccessOptions): I64 {
+    const value = super.load(address, size, signed, options);
+    const temporary = localPlus(value);
+    if (temporary && size === 0 && !signed) this.#bits.set(temporary.local, 8);
+    return value;
   }
 
   protected override slowLoad(va: I64, size: number, options: AccessOptions | undefined): I64 {

@@ -262,18 +262,37 @@ function lowMaskWidth(n: Node): number | undefined {
   return (low & (low + 1)) === 0 ? 32 - Math.clz32(low) : undefined;
 }
 
+/** Bits of a local from this one on that are known to be zero, for who knows. */
+export type BitsOfLocal = (local: number) => number | undefined;
+
 /** Bits from this one on are known to be zero. */
-function significantBits(n: Node): number {
+function significantBits(n: Node, ofLocal?: BitsOfLocal): number {
   const width = n.type === 'i32' ? 32 : 64;
+  if (n.kind === KIND.local) return ofLocal?.(n.code) ?? width;
   if (n.kind === KIND.load) return LOADED_BITS[n.code] ?? width;
   if (n.kind === KIND.int)
     return n.type === 'i32' || n.high === 0 ? 32 - Math.clz32(n.low) : 64 - Math.clz32(n.high);
   if (n.kind !== KIND.operation) return width;
   if (n.code >= FIRST_COMPARISON && n.code <= LAST_COMPARISON) return 1;
-  if (n.code === EXT_U) return significantBits(operand(n));
-  if (leftOf(n, AND)) return significantBits(rightOf(n));
-  const shifted = leftOf(n, SHR_U);
-  return shifted ? Math.max(0, significantBits(shifted) - (rightOf(n).low & (width - 1))) : width;
+  if (n.code === EXT_U) return significantBits(operand(n), ofLocal);
+  if (n.code === WRAP) return Math.min(width, significantBits(operand(n), ofLocal));
+  if (leftOf(n, AND)) return Math.min(significantBits(rightOf(n)), significantBits(operand(n), ofLocal));
+  const right = leftOf(n, SHR_U);
+  if (right) return Math.max(0, significantBits(right, ofLocal) - (rightOf(n).low & (width - 1)));
+  const left = leftOf(n, SHL);
+  return left ? Math.min(width, significantBits(left, ofLocal) + (rightOf(n).low & (width - 1))) : width;
+}
+
+/** Bits from this one on are known to be zero. */
+export function bitsOf(e: Int, ofLocal: BitsOfLocal): number {
+  return significantBits(node(e), ofLocal);
+}
+
+/** What is added, where that is two values that aren't known. */
+export function terms(e: I64): readonly [I64, I64] | undefined {
+  const { kind, code, a, b } = node(e);
+  if (kind !== KIND.operation || code !== ADD.i64 || !a || !b || b.kind === KIND.int) return undefined;
+  return [a as Node<'i64'>, b as Node<'i64'>];
 }
 
 export const add = <T extends Int>(a: T, b: T): T => binary(ADD, a, b);
