@@ -148,7 +148,7 @@ describe('accesses in translated code', () => {
     }
   });
 
-  test('the interpreter and translated code agree, across the end of a page and with pointers that move', () => {
+  test('the interpreter and translated code agree, across the end of a page, with pointers that move and in tables', () => {
     const near = fc.integer({ min: -24, max: 24 });
     const instruction = fc.oneof(
       // LDUR, STUR X4 to X7, [X0]
@@ -173,9 +173,28 @@ describe('accesses in translated code', () => {
       fc.nat(16).map((n) => (0x9100_0000 | (n << 10)) >>> 0),
       fc.constant(0xaa08_03e0),
     );
+    const register = fc.integer({ min: 4, max: 7 });
+    /** An index of few bits, and the element of a table at X0 or X8. */
+    const element = fc
+      .record({
+        ...{ index: register, transferred: register, table: fc.constantFrom(0, 8), size: fc.nat(3) },
+        ...{ isLoad: fc.boolean(), isNarrow: fc.boolean(), isScaled: fc.boolean(), isFromMemory: fc.boolean() },
+      })
+      .map(({ index, transferred, table, size, isLoad, isNarrow, isScaled, isFromMemory }) => [
+        // LDRB Wi, [X8, #3] or AND Xi, Xi, #0xff
+        ((isFromMemory ? 0x3940_0d00 : 0x9240_1c00 | (index << 5)) | index) >>> 0,
+        ((size << 30) | (isLoad ? 0x3860_0800 : 0x3820_0800) | (index << 16) | (isNarrow ? 0x4000 : 0x6000) |
+          (isScaled ? 0x1000 : 0) | (table << 5) | transferred) >>> 0, // prettier-ignore
+      ]);
     const program = fc.record({
-      code: fc.array(instruction, { minLength: 2, maxLength: 12 }),
-      offset: fc.integer({ min: PAGE - 64, max: PAGE + 64 }),
+      code: fc
+        .array(fc.oneof(instruction.map((word) => [word]), { weight: 2, arbitrary: element }), {
+          minLength: 2,
+          maxLength: 12,
+        })
+        .map((pieces) => pieces.flat()),
+      // Tables end in the page or beyond its end.
+      offset: fc.integer({ min: PAGE - 2200, max: PAGE + 64 }).map((at) => at & ~7),
     });
     fc.assert(
       fc.property(program, ({ code, offset }) => {
@@ -195,7 +214,7 @@ describe('accesses in translated code', () => {
         });
         assert.deepEqual(results[1], results[0]);
       }),
-      { numRuns: 60 },
+      { numRuns: 120 },
     );
   });
 });
