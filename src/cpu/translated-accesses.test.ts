@@ -178,7 +178,12 @@ describe('accesses in translated code', () => {
     const element = fc
       .record({
         ...{ index: register, transferred: register, table: fc.constantFrom(0, 8), size: fc.nat(3) },
-        ...{ isLoad: fc.boolean(), isNarrow: fc.boolean(), isScaled: fc.boolean(), isFromMemory: fc.boolean() },
+        ...{
+          isLoad: fc.boolean(),
+          isNarrow: fc.boolean(),
+          isScaled: fc.boolean(),
+          isFromMemory: fc.boolean(),
+        },
       })
       .map(({ index, transferred, table, size, isLoad, isNarrow, isScaled, isFromMemory }) => [
         // LDRB Wi, [X8, #3] or AND Xi, Xi, #0xff
@@ -188,10 +193,16 @@ describe('accesses in translated code', () => {
       ]);
     const program = fc.record({
       code: fc
-        .array(fc.oneof(instruction.map((word) => [word]), { weight: 2, arbitrary: element }), {
-          minLength: 2,
-          maxLength: 12,
-        })
+        .array(
+          fc.oneof(
+            instruction.map((word) => [word]),
+            { weight: 2, arbitrary: element },
+          ),
+          {
+            minLength: 2,
+            maxLength: 12,
+          },
+        )
         .map((pieces) => pieces.flat()),
       // Tables end in the page or beyond its end.
       offset: fc.integer({ min: PAGE - 2200, max: PAGE + 64 }).map((at) => at & ~7),
