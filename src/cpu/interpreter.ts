@@ -16,6 +16,7 @@ import {
   eq,
   eqz,
   extU,
+  geU,
   i32,
   i64,
   leS,
@@ -24,6 +25,7 @@ import {
   ne,
   not,
   or,
+  select,
   shl,
   shrU,
   sub,
@@ -43,12 +45,14 @@ import type { CoreFunctions, HotFrame, Variant } from './interpreter-stage.js';
 import { InterpreterStage, LookupTables, NEXT } from './interpreter-stage.js';
 import {
   CODE_TLB,
+  EARLIER_JUMPS,
   EXIT,
   HANDLER_COUNTS,
   JUMP_COUNTS,
   PAGE_MAP_BASE,
   PAGE_SIZE,
   SIDE_TABLE,
+  SLOWLY_HOT,
   STATE,
 } from './layout.js';
 import { defineMmu } from './mmu.js';
@@ -56,7 +60,7 @@ import { defineTranslatedCode } from './translated-code.js';
 import type { CpuModel } from './models.js';
 import { hasFeature, implementsRow } from './models.js';
 import { codeTlbEntry, field32, field64, handlerAt, isElsewhere, offsetInCodePage, orSysreg, setField32, setField64, sysreg } from './state.js'; // prettier-ignore
-import { HOT_JUMPS } from './translation-policy.js';
+import { HOT_JUMPS, HOT_JUMPS_EVER } from './translation-policy.js';
 
 const ROWLESS = Object.keys(HANDLER).length;
 
@@ -209,6 +213,8 @@ export interface CoreExports {
   flushEveryCpu(): void;
   dropWriteTags(hostPage: number): void;
   stateChanged(): void;
+  /** Begins to count jumps anew, and makes hot what was jumped to often enough by now. */
+  countAnew(): void;
 }
 
 export interface CoreOptions {
@@ -341,6 +347,37 @@ function generate(
     ...(trapToEl2 && { trapToEl2 }),
   };
   for (const [name, f] of Object.entries({ ...ofCore, ...forTranslatedCode })) shared.set(name, f);
+
+  const countAnew = mb.function('countAnew', [], 'none', (fb) => {
+    const { at, words } = JUMP_COUNTS;
+    /** Bytes into the counts. */
+    const place = fb.local('i32');
+    const end = fb.local('i32');
+    const total = fb.local('i32');
+    const one = (): void => {
+      const earlier = fb.let(shl(fb.get(place), i32(1)));
+      fb.set(total, load('i32', earlier, EARLIER_JUMPS));
+      fb.set(total, select(eq(fb.get(total), i32(SLOWLY_HOT)), i32(0), fb.get(total)));
+      fb.set(total, add(fb.get(total), load('i32_16u', fb.get(place), at)));
+      const isHot = fb.let(geU(fb.get(total), i32(HOT_JUMPS_EVER)));
+      fb.store('i32', earlier, EARLIER_JUMPS, select(isHot, i32(SLOWLY_HOT), fb.get(total)));
+      fb.store('i32_16', fb.get(place), at, select(isHot, i32(HOT_JUMPS - 1), i32(0)));
+    };
+    fb.loop('four', (next) => {
+      fb.set(end, add(fb.get(place), i32(8)));
+      const four = (): void => {
+        fb.loop('one', (again) => {
+          one();
+          fb.set(place, add(fb.get(place), i32(2)));
+          fb.brIf(again, ltU(fb.get(place), fb.get(end)));
+        });
+      };
+      // Nearly all are zero.
+      fb.if(ne(load('i64', fb.get(place), at), i64(0)), four);
+      fb.set(place, fb.get(end));
+      fb.brIf(next, ltU(fb.get(place), i32(words * 2)));
+    });
+  });
 
   const run = mb.function('run', ['i32'], 'none', (fb) => {
     const n = fb.param(0, 'i32');
@@ -549,6 +586,7 @@ function generate(
   });
 
   mb.export('run', run);
+  mb.export('countAnew', countAnew);
   mb.export('selectAddressSpace', mmu.selectAddressSpace);
   mb.export('flushAll', mmu.flushAll);
   mb.export('flushEveryCpu', mmu.flushEveryCpu);

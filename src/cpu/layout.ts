@@ -268,6 +268,11 @@ export const JUMP_COUNTS = {
   words: 0x1_0000,
 } as const;
 
+/** Of each in `JUMP_COUNTS`, 32 bits: how often before it was counted anew. */
+export const EARLIER_JUMPS = JUMP_COUNTS.at + JUMP_COUNTS.words * 2;
+/** Instead of such a count: it was enough, and what address it is of is known at the next jump there. */
+export const SLOWLY_HOT = -1;
+
 /**
  * Handler indices: 16 bits a code word and one more for running off the page's end. Pages get one when code on them is
  * first executed.
@@ -275,7 +280,7 @@ export const JUMP_COUNTS = {
 export const SIDE_TABLE = { words: PAGE_SIZE / 4, stride: PAGE_SIZE / 2 + 8, capacity: 8192 } as const;
 /** Behind a handler table's words: 16 bits that are not zero where code of the page is translated. */
 export const SIDE_TRANSLATED = (SIDE_TABLE.words + 1) * 2;
-export const SIDE_BASE = JUMP_COUNTS.at + JUMP_COUNTS.words * 2;
+export const SIDE_BASE = EARLIER_JUMPS + JUMP_COUNTS.words * 4;
 const SIDE_END = SIDE_BASE + SIDE_TABLE.capacity * SIDE_TABLE.stride;
 
 /** A page of ones: what the CPU sees of every page that is marked `ERASED`. */

@@ -8,6 +8,7 @@ import { HandlerTables } from './handler-tables.js';
 import { generateCore } from './interpreter.js';
 import { PAGE_SIZE } from './layout.js';
 import { CORTEX_A57 } from './models.js';
+import type { TranslationPolicy } from './translation-policy.js';
 import { WasmEngine } from './wasm-engine.js';
 
 const RAM = 0x4000_0000;
@@ -29,11 +30,11 @@ const LOOP = [ADD_X0_1, STR_W5_X6, branch(-2)];
 const ASIDE = RAM + 0x1_f000;
 
 /** Code at the start of RAM that is executed, and the service that translates it. */
-function machine(words: readonly number[]) {
+function machine(words: readonly number[], policy: TranslationPolicy = 'async') {
   const memory = new GuestMemory([RAM_BYTES]);
   const service = new HeldTranslations({ model: CORTEX_A57, index: CORE.handlers });
   const ports = { ...bareEnginePorts(), translationService: service };
-  const engine = new WasmEngine(memory, CORTEX_A57, CORE, ports, [0n], 'async');
+  const engine = new WasmEngine(memory, CORTEX_A57, CORE, ports, [0n], policy);
   engine.setMapped({ base: RAM, sizeBytes: RAM_BYTES, block: 0, isReadOnly: false }, true);
   const write = (at: number, code: readonly number[]): void => {
     assert.ok(engine.dma.write(at, new Uint8Array(Uint32Array.from(code).buffer)));
@@ -181,5 +182,24 @@ suite('translations that come later', () => {
     assert.ok(isTranslated(RAM));
     assert.equal(rounds(1000), 1000n);
     assert.equal(batches().length, 1);
+  });
+});
+
+suite('what is hot', () => {
+  test('an address that is seldom jumped to is hot after a long time', () => {
+    // movz x1, #1000; subs x1, x1, #1; b.ne .-4
+    const delay = [0xd280_7d01, 0xf100_0421, 0x54ff_ffe1];
+    const { engine, write, isTranslated } = machine([...delay, BR_X9], 'sync');
+    const seldom = RAM + PAGE_SIZE;
+    write(seldom, [ADD_X0_1, BR_X10]);
+    engine.setX(9, BigInt(seldom));
+    engine.setX(10, BigInt(RAM));
+    // Each round has 2,004 instructions and comes by once.
+    engine.run(20_000_000);
+    assert.ok(isTranslated(RAM + 4), 'the loop');
+    assert.ok(!isTranslated(seldom), 'after 10,000 jumps');
+    engine.run(30_000_000);
+    assert.ok(isTranslated(seldom), 'after 25,000 jumps');
+    assert.equal(engine.x(0), BigInt(Math.floor((engine.instructions + 2) / 2004)));
   });
 });

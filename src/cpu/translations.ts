@@ -11,11 +11,19 @@ import { pageOf } from './handler-tables.js';
 import type { HandlerFinder, HandlerIndex } from './handler-finder.js';
 import { HANDLER } from './handler-finder.js';
 import type { CoreExports } from './interpreter.js';
-import { ERASED, JUMP_COUNTS, PAGE_SIZE, SIDE_TRANSLATED, STATE } from './layout.js';
+import {
+  EARLIER_JUMPS,
+  ERASED,
+  JUMP_COUNTS,
+  PAGE_SIZE,
+  SIDE_TRANSLATED,
+  SLOWLY_HOT,
+  STATE,
+} from './layout.js';
 import type { CpuModel } from './models.js';
 import { DROPPED } from './translated-code.js';
 import type { RegionChoice, RegionChooser, TranslationPolicy } from './translation-policy.js';
-import { HOT_WITHIN, translatesWhatIsHot } from './translation-policy.js';
+import { HOT_WITHIN, SLOWLY_HOT_INSTRUCTIONS, translatesWhatIsHot } from './translation-policy.js';
 import type { TranslatedOrders, TranslationOrder, TranslationService } from './translation-service.js';
 import type { Region, RegionRequest } from './translator.js';
 import { Translator } from './translator.js';
@@ -68,8 +76,8 @@ export class Translations {
   #countAnewAt = HOT_WITHIN;
   /** Free entries of the module's table. */
   readonly #freeFunctions: number[] = [];
-  /** Host addresses of hot code that waits for its translation. */
-  readonly #hot = new Set<number>();
+  /** Host addresses of hot code that waits for its translation, and how many instructions it may have. */
+  readonly #hot = new Map<number, number | undefined>();
   /** Undefined where hot code is translated between slices. */
   #service: TranslationService | undefined;
   /** What the service is translating. */
@@ -93,7 +101,11 @@ export class Translations {
 
   /** The code at host address `p` is to be translated when `translateHot` is called next. */
   addHot(p: number): void {
-    if (this.#isHotTranslated) this.#hot.add(p);
+    if (!this.#isHotTranslated) return;
+    const earlier = EARLIER_JUMPS + ((p >>> 2) % JUMP_COUNTS.words) * 4;
+    const isSlowly = this.#view.getInt32(earlier, true) === SLOWLY_HOT;
+    if (isSlowly) this.#view.setInt32(earlier, 0, true);
+    this.#hot.set(p, isSlowly ? SLOWLY_HOT_INSTRUCTIONS : undefined);
   }
 
   /**
@@ -103,7 +115,7 @@ export class Translations {
   translateHot(executed: number): void {
     if (executed >= this.#countAnewAt) {
       this.#countAnewAt = executed + HOT_WITHIN;
-      this.#machine.memory.bytes.fill(0, JUMP_COUNTS.at, JUMP_COUNTS.at + JUMP_COUNTS.words * 2);
+      this.#machine.core.countAnew();
     }
     if (this.#orders.length > 0) this.#take();
     while (this.#hot.size > 0 && this.#orders.length === 0) this.#translateBatch();
@@ -112,14 +124,14 @@ export class Translations {
   /** Some of what is hot. */
   #translateBatch(): void {
     const choices: RegionChoice[] = [];
-    for (const start of this.#hot) {
+    for (const [start, maxInstructions] of this.#hot) {
       if (choices.length === BATCH) break;
       this.#hot.delete(start);
       const page = pageOf(start);
       // What was never executed will hardly be.
       const isWanted = (word: number): boolean =>
         this.#tables.handler(this.#tables.tableOf(page), word) !== HANDLER.decode;
-      choices.push({ start, isWanted });
+      choices.push({ start, isWanted, ...(maxInstructions !== undefined && { maxInstructions }) });
     }
     if (this.#service) this.#order(this.#service, choices);
     else this.#translate(choices);
@@ -131,7 +143,7 @@ export class Translations {
     const orders = choices.flatMap((choice): TranslationOrder[] => {
       const request = this.#requestFor(choice);
       if (!request) return [];
-      const { page, words, start, isWanted } = request;
+      const { page, words, start, isWanted, maxInstructions } = request;
       let copy = copies.get(page);
       if (!copy) {
         copy = {
@@ -140,7 +152,7 @@ export class Translations {
         };
         copies.set(page, copy);
       }
-      return [{ page, start, ...copy }];
+      return [{ page, start, ...copy, ...(maxInstructions !== undefined && { maxInstructions }) }];
     });
     if (orders.length === 0) return;
     this.#orders = orders;
@@ -155,7 +167,7 @@ export class Translations {
     this.#orders = [];
     if (outcome === 'failed') {
       this.#service = undefined;
-      for (const { page, start } of orders) this.#hot.add(page + start * 4);
+      for (const { page, start, maxInstructions } of orders) this.#hot.set(page + start * 4, maxInstructions);
     } else if (outcome !== 'nothing') {
       const regions = outcome.regions.map(({ order, ...region }) => ({ ...region, request: orders[order]! }));
       this.#put(
@@ -234,12 +246,12 @@ export class Translations {
   }
 
   /** Undefined where there is nothing to translate, or nothing any more. */
-  #requestFor({ start: p, isWanted }: RegionChoice): RegionRequest | undefined {
+  #requestFor({ start: p, ...choice }: RegionChoice): RegionRequest | undefined {
     const page = pageOf(p);
     const words = this.#wordsOf(page);
     const start = (p - page) / 4;
     if (!words || this.#isRegion(this.#tables.handler(this.#tables.tableOf(page), start))) return undefined;
-    return { page, words, start, isWanted };
+    return { ...choice, page, words, start };
   }
 
   /** What a page holds; undefined where its code isn't to be translated. */

@@ -75,6 +75,7 @@ export interface RegionRequest {
   readonly start: number;
   /** Whether a word is worth translating. Where a region leads to one that isn't, it is left. */
   readonly isWanted: (word: number) => boolean;
+  readonly maxInstructions?: number;
 }
 
 /** Translated pieces of code. */
@@ -232,7 +233,10 @@ export class Translator {
     return instruction;
   }
 
-  #explore({ words, start, isWanted }: RegionRequest): { blocks: Block[]; entries: Set<number> } {
+  #explore({ words, start, isWanted, maxInstructions = MAX_INSTRUCTIONS }: RegionRequest): {
+    blocks: Block[];
+    entries: Set<number>;
+  } {
     const instructions = new Map<number, Instruction>();
     const leaders = new Set<number>([start]);
     const entries = new Set<number>([start]);
@@ -249,7 +253,7 @@ export class Translator {
         leaders.add(at);
         entries.add(at);
       }
-      while (at < words.length && !instructions.has(at) && instructions.size < MAX_INSTRUCTIONS) {
+      while (at < words.length && !instructions.has(at) && instructions.size < maxInstructions) {
         const instruction = at === start || isWanted(at) ? this.#instruction(words[at] ?? 0) : undefined;
         if (!instruction) break;
         instructions.set(at, instruction);
