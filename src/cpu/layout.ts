@@ -270,6 +270,9 @@ export const JUMP_COUNTS = {
 
 /** Of each in `JUMP_COUNTS`, 32 bits: how often before it was counted anew. */
 export const EARLIER_JUMPS = JUMP_COUNTS.at + JUMP_COUNTS.words * 2;
+export function earlierJumpsTo(p: number): number {
+  return EARLIER_JUMPS + ((p >>> 2) % JUMP_COUNTS.words) * 4;
+}
 /** Instead of such a count: it was enough, and what address it is of is known at the next jump there. */
 export const SLOWLY_HOT = -1;
 

@@ -177,13 +177,14 @@ describe('accesses in translated code', () => {
     /** An index of few bits, and the element of a table at X0 or X8. */
     const element = fc
       .record({
-        ...{ index: register, transferred: register, table: fc.constantFrom(0, 8), size: fc.nat(3) },
-        ...{
-          isLoad: fc.boolean(),
-          isNarrow: fc.boolean(),
-          isScaled: fc.boolean(),
-          isFromMemory: fc.boolean(),
-        },
+        index: register,
+        transferred: register,
+        table: fc.constantFrom(0, 8),
+        size: fc.nat(3),
+        isLoad: fc.boolean(),
+        isNarrow: fc.boolean(),
+        isScaled: fc.boolean(),
+        isFromMemory: fc.boolean(),
       })
       .map(({ index, transferred, table, size, isLoad, isNarrow, isScaled, isFromMemory }) => [
         // LDRB Wi, [X8, #3] or AND Xi, Xi, #0xff

@@ -18,8 +18,8 @@ export interface RegionChoice {
   readonly start: number;
   /** Whether it goes on at a word of its page. */
   readonly isWanted: (word: number) => boolean;
-  /** As many as there may be, where absent. */
-  readonly maxInstructions?: number;
+  /** As many as there may be, where undefined. */
+  readonly maxInstructions?: number | undefined;
 }
 
 /** The regions to translate when the word at host address `p` is going to be executed first: a test's. */

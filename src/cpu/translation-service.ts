@@ -17,7 +17,7 @@ export interface TranslationOrder {
   readonly start: number;
   /** By word of the page: 1 where it is worth translating. */
   readonly wanted: Uint8Array<ArrayBuffer>;
-  readonly maxInstructions?: number;
+  readonly maxInstructions?: number | undefined;
 }
 
 /** What has become of orders: a compiled module. */

@@ -11,15 +11,7 @@ import { pageOf } from './handler-tables.js';
 import type { HandlerFinder, HandlerIndex } from './handler-finder.js';
 import { HANDLER } from './handler-finder.js';
 import type { CoreExports } from './interpreter.js';
-import {
-  EARLIER_JUMPS,
-  ERASED,
-  JUMP_COUNTS,
-  PAGE_SIZE,
-  SIDE_TRANSLATED,
-  SLOWLY_HOT,
-  STATE,
-} from './layout.js';
+import { ERASED, PAGE_SIZE, SIDE_TRANSLATED, SLOWLY_HOT, STATE, earlierJumpsTo } from './layout.js';
 import type { CpuModel } from './models.js';
 import { DROPPED } from './translated-code.js';
 import type { RegionChoice, RegionChooser, TranslationPolicy } from './translation-policy.js';
@@ -102,7 +94,7 @@ export class Translations {
   /** The code at host address `p` is to be translated when `translateHot` is called next. */
   addHot(p: number): void {
     if (!this.#isHotTranslated) return;
-    const earlier = EARLIER_JUMPS + ((p >>> 2) % JUMP_COUNTS.words) * 4;
+    const earlier = earlierJumpsTo(p);
     const isSlowly = this.#view.getInt32(earlier, true) === SLOWLY_HOT;
     if (isSlowly) this.#view.setInt32(earlier, 0, true);
     this.#hot.set(p, isSlowly ? SLOWLY_HOT_INSTRUCTIONS : undefined);
@@ -131,7 +123,7 @@ export class Translations {
       // What was never executed will hardly be.
       const isWanted = (word: number): boolean =>
         this.#tables.handler(this.#tables.tableOf(page), word) !== HANDLER.decode;
-      choices.push({ start, isWanted, ...(maxInstructions !== undefined && { maxInstructions }) });
+      choices.push({ start, isWanted, maxInstructions });
     }
     if (this.#service) this.#order(this.#service, choices);
     else this.#translate(choices);
@@ -152,7 +144,7 @@ export class Translations {
         };
         copies.set(page, copy);
       }
-      return [{ page, start, ...copy, ...(maxInstructions !== undefined && { maxInstructions }) }];
+      return [{ page, start, maxInstructions, ...copy }];
     });
     if (orders.length === 0) return;
     this.#orders = orders;

@@ -102,7 +102,6 @@ const NO_PAGE = 256 * PAGE_SIZE;
 /** An address that is an element of a table of `2 ** bits` bytes at the most. */
 interface TableElement {
   readonly table: I64;
-  readonly origin: Origin;
   /** In bytes. */
   readonly index: I64;
   readonly bits: number;
@@ -707,8 +706,7 @@ export class TranslatorStage extends InterpreterStage {
 
   #elementAt(table: I64, index: I64): TableElement | undefined {
     const bits = this.#bitsOf(index);
-    const origin = bits === undefined ? undefined : this.#originOf(table);
-    return bits !== undefined && origin ? { table, origin, index, bits } : undefined;
+    return bits !== undefined && this.#originOf(table) ? { table, index, bits } : undefined;
   }
 
   #originOf(value: I64): Origin | undefined {
@@ -911,9 +909,9 @@ export class TranslatorStage extends InterpreterStage {
 
   protected override fastPath(va: I64, tag: number, options: AccessOptions | undefined): FastPath {
     if (options?.unprivileged) return super.fastPath(va, tag, options);
-    const isStore = tag === TLB.write;
     const element = this.#elements.get(localPlus(va)?.local ?? -1);
     if (element) return this.#pathOfElement(va, element, tag);
+    const isStore = tag === TLB.write;
     let origin = this.#originOf(va);
     const known = origin && this.#locals.fastPathOf(origin, isStore);
     if (known) return known;
@@ -929,12 +927,9 @@ export class TranslatorStage extends InterpreterStage {
    * Where the whole table is in a page, that page is looked up, for which nobody has to wait until the index is known: mostly
    * it comes out of memory, and what is loaded is what the next index is made of.
    */
-  #pathOfElement(va: I64, { table, origin, index, bits }: TableElement, tag: number): FastPath {
+  #pathOfElement(va: I64, { table, index, bits }: TableElement, tag: number): FastPath {
     const { fb } = this;
-    const isStore = tag === TLB.write;
-    const page =
-      this.#locals.fastPathOf(origin, isStore) ??
-      this.#locals.rememberPage(origin, isStore, super.fastPath(table, tag, undefined));
+    const page = this.fastPath(table, tag, undefined);
     const offset = fb.temp('i64');
     const host = fb.temp('i32');
     const bytes = 2 ** bits - 1 + WIDEST;

@@ -75,7 +75,8 @@ export interface RegionRequest {
   readonly start: number;
   /** Whether a word is worth translating. Where a region leads to one that isn't, it is left. */
   readonly isWanted: (word: number) => boolean;
-  readonly maxInstructions?: number;
+  /** `MAX_INSTRUCTIONS`, where undefined. */
+  readonly maxInstructions?: number | undefined;
 }
 
 /** Translated pieces of code. */
